@@ -1,0 +1,42 @@
+# make repro   the whole experiment on the embedded default        make test   the tests
+# Both set up the environment by themselves; the README gives the raw commands.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help setup repro test lint lock bench picture
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+setup: .venv/ready
+
+# uv only to install quickly: requirements.lock is an ordinary pip file, with hashes.
+.venv/ready: requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or later is needed, received " + sys.version.split()[0] + "; run: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet uv==0.13.8
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	touch .venv/ready
+
+repro: setup
+	dvc repro
+	dvc metrics show metrics/*.json
+
+test: setup
+	python -m pytest
+
+lint: setup
+	ruff check .
+	ruff format --check .
+
+# After a change of dependencies in pyproject.toml.
+lock: setup
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-header --no-annotate pyproject.toml -o requirements.lock
+
+bench: setup
+	python -m bench.preprocessing
+
+picture: setup
+	python -m docs.first_run
