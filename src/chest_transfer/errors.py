@@ -1,0 +1,36 @@
+"""Errors that a user can act on, told in one line."""
+
+import difflib
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterable
+
+
+class ChestTransferError(Exception):
+    """What is wrong, the value received, what is allowed, and the command that mends it."""
+
+
+def unknown_name(kind: str, name: str, allowed: Iterable[str], remedy: str = "") -> ChestTransferError:
+    """The error for a name that a table does not hold, with the nearest one that it does."""
+    allowed = list(allowed)
+    nearest = difflib.get_close_matches(str(name), allowed, n=1)
+    hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
+    remedy = f"; {remedy}" if remedy else ""
+    return ChestTransferError(f"unknown {kind} '{name}'{hint} (allowed: {', '.join(allowed)}){remedy}")
+
+
+def run(main: Callable[..., None]) -> None:
+    """Call `main` with the command line's words; a known failure becomes one line on stderr and exit code 1.
+
+    Set CHEST_TRANSFER_TRACEBACK=1 to see the whole traceback instead.
+    """
+    try:
+        main(*sys.argv[1:])
+    except (ChestTransferError, OSError) as error:
+        full_disk = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if os.environ.get("CHEST_TRANSFER_TRACEBACK") or (isinstance(error, OSError) and not full_disk):
+            raise
+        message = f"the disk is full ({error}); free some space and run the same command again" if full_disk else error
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(1)

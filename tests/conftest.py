@@ -1,0 +1,107 @@
+"""Shared helpers: image files of every kind, small archives, and a project folder to run stages in."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parents[1]
+# Commands of this environment first, so that `python` and `dvc` in dvc.yaml are the ones under test.
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "GIT_AUTHOR_NAME": "Test",
+    "GIT_AUTHOR_EMAIL": "test@example.org",
+    "GIT_COMMITTER_NAME": "Test",
+    "GIT_COMMITTER_EMAIL": "test@example.org",
+}
+
+
+def encoded(pixels: np.ndarray | Image.Image, form: str = "PNG", **options) -> bytes:
+    """An image file as bytes."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def grey(value: int = 128, size: int = 24) -> bytes:
+    """A PNG of noise around a grey level; another value, another file."""
+    noise = np.random.default_rng(value).integers(-10, 10, (size, size))
+    return encoded(np.clip(value % 200 + 20 + noise, 0, 255).astype(np.uint8))
+
+
+def make_zip(path: Path, members: dict[str, bytes | str]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def change_settings(path: Path, **changes) -> None:
+    """Set keys of a params.yaml; `train__epochs=1` sets `train.epochs`."""
+    yaml = YAML(typ="safe", pure=True)
+    content = yaml.load(path)
+    for key, value in changes.items():
+        *parents, last = key.split("__")
+        section = content
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+    yaml.dump(content, path)
+
+
+TOY = {
+    "datasets": ["pneumonia"],
+    "image_size": 32,
+    "phantom__patients": 60,
+    "phantom__image_size": 48,
+    "train__epochs": 2,
+}
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """A folder with the project's settings at toy size, to run single stages in."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    shutil.copy(ROOT / "params.yaml", folder)
+    change_settings(folder / "params.yaml", **TOY)
+    return folder
+
+
+def run(folder: Path, *words: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+    """Run a command in a folder; fail with its output where it fails."""
+    done = subprocess.run(
+        words, cwd=folder, env={**ENVIRONMENT, **environment}, capture_output=True, text=True, timeout=600, check=False
+    )
+    if check and done.returncode:
+        raise AssertionError(
+            f"{' '.join(words)} exited with {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        )
+    return done
+
+
+def stage(folder: Path, *words: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+    """Run one stage script of this checkout in a folder."""
+    return run(
+        folder, sys.executable, "-m", f"stages.{words[0]}", *words[1:], check=check, PYTHONPATH=str(ROOT), **environment
+    )
+
+
+def refused(done: subprocess.CompletedProcess) -> str:
+    """The one line with which a command refused; fails where it did anything else."""
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
