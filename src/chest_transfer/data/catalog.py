@@ -1,0 +1,119 @@
+"""The datasets: where each comes from, how its archive is laid out, its classes and its patients.
+
+A new dataset is one entry here. Counts, layouts and traps are those of the public archives as of 2026.
+"""
+
+from dataclasses import dataclass
+
+from chest_transfer.data.layouts import FINDINGS, ClassFolders, NihTables, no_patient, pneumonia_patient
+from chest_transfer.errors import unknown_name
+
+
+@dataclass(frozen=True)
+class Kaggle:
+    """A dataset on Kaggle: `owner/name`."""
+
+    slug: str
+
+
+@dataclass(frozen=True)
+class Web:
+    """A file that any HTTPS client may fetch."""
+
+    url: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset.
+
+    Args:
+        classes: in the order of the labels; where there are two, the first is the healthy one.
+        multi_label: whether an image may show several of them, or none.
+        has_patients: whether the archive tells whose an image is.
+        same_patients_as: the dataset that shows the same people.
+    """
+
+    name: str
+    origin: Kaggle | Web
+    layout: ClassFolders | NihTables
+    classes: tuple[str, ...]
+    multi_label: bool = False
+    has_patients: bool = True
+    same_patients_as: str | None = None
+
+
+_CHILDREN = ClassFolders(
+    root="chest_xray",
+    folders={"NORMAL": "NORMAL", "PNEUMONIA": "PNEUMONIA"},
+    patient_of=pneumonia_patient,
+    splits=True,
+    suffix=".jpeg",
+)
+# By count in Data_Entry_2017.csv: 60,361 images of No Finding down to 829 of Infiltration|Nodule.
+_TOP_15 = (
+    "No Finding", "Infiltration", "Atelectasis", "Effusion", "Nodule", "Pneumothorax", "Mass",
+    "Effusion|Infiltration", "Atelectasis|Infiltration", "Consolidation", "Atelectasis|Effusion",
+    "Pleural_Thickening", "Cardiomegaly", "Emphysema", "Infiltration|Nodule",
+)  # fmt: skip
+_NIH = Kaggle("nih-chest-xrays/data")
+
+_DATASETS = (
+    Dataset("pneumonia", Kaggle("paultimothymooney/chest-xray-pneumonia"), _CHILDREN, ("NORMAL", "PNEUMONIA")),
+    Dataset(
+        "tuberculosis",
+        Kaggle("tawsifurrahman/tuberculosis-tb-chest-xray-dataset"),
+        ClassFolders(
+            root="TB_Chest_Radiography_Database",
+            folders={"Normal": "Normal", "Tuberculosis": "Tuberculosis"},
+            patient_of=no_patient,
+        ),
+        ("Normal", "Tuberculosis"),
+        has_patients=False,
+    ),
+    Dataset(
+        "covid",
+        Kaggle("tawsifurrahman/covid19-radiography-database"),
+        ClassFolders(
+            root="COVID-19_Radiography_Dataset",
+            folders={
+                "Normal": "Normal",
+                "COVID": "COVID",
+                "Lung_Opacity": "Lung_Opacity",
+                "Viral_Pneumonia": "Viral Pneumonia",
+            },
+            patient_of=no_patient,
+            images="images",
+        ),
+        ("Normal", "COVID", "Lung_Opacity", "Viral_Pneumonia"),
+        has_patients=False,
+    ),
+    # Version 2 of Mendeley Data rscbjbr9sj; needs no account. The children of `pneumonia`, without its val folder.
+    Dataset(
+        "mendeley",
+        Web(
+            "https://data.mendeley.com/public-files/datasets/rscbjbr9sj/files/"
+            "f12eaf6d-6023-432f-acc9-80c9d7393433/file_downloaded",
+            "ChestXRay2017.zip",
+        ),
+        _CHILDREN,
+        ("NORMAL", "PNEUMONIA"),
+        same_patients_as="pneumonia",
+    ),
+    Dataset("nih", _NIH, NihTables(), FINDINGS, multi_label=True),
+    Dataset("nih_top15", _NIH, NihTables(_TOP_15), _TOP_15, same_patients_as="nih"),
+    Dataset("nih_balanced", _NIH, NihTables(_TOP_15, most=800), _TOP_15, same_patients_as="nih"),
+)
+CATALOG = {dataset.name: dataset for dataset in _DATASETS}
+
+
+def dataset_named(name: str) -> Dataset:
+    """The catalog's entry of that name.
+
+    Raises:
+        ChestTransferError: there is none; the nearest name is given.
+    """
+    if name not in CATALOG:
+        raise unknown_name("dataset", name, CATALOG, "mend `datasets` or `sources` in params.yaml")
+    return CATALOG[name]

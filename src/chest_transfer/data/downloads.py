@@ -1,0 +1,167 @@
+"""Archives from where they are kept: Kaggle, the web, or this machine; verified, and resumed where they broke off."""
+
+import contextlib
+import hashlib
+import io
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+from chest_transfer.data.archives import Archive, pack
+from chest_transfer.data.catalog import Dataset, Kaggle, Web
+from chest_transfer.errors import ChestTransferError
+
+TAR_AND_ZIP = ("", ".zip", ".tar", ".tar.gz", ".tgz")
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept, outside the project so that they outlive it: $CHEST_TRANSFER_CACHE."""
+    return Path(os.environ.get("CHEST_TRANSFER_CACHE", "~/.cache/chest-transfer")).expanduser()
+
+
+def fetch(dataset: Dataset, source: str, target: Path, checksums: Path) -> None:
+    """Put the archive of a dataset at `target`, as one zip file; all of it or nothing.
+
+    Args:
+        dataset: the catalog's entry.
+        source: `kaggle` for the public archive, else the path of an archive, of a folder that holds what the archive
+            holds, or of a folder of archives under the dataset's own or Kaggle's name.
+        target: the zip file to write.
+        checksums: a text file of `<sha256>  <dataset>` lines. The first download of a dataset adds its line; every
+            later one must match it.
+
+    Raises:
+        ChestTransferError: no credentials, refused, not found, no network, damaged, or not what it was before.
+    """
+    aside = target.with_name(target.name + ".partial")
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if source == "kaggle":
+            downloaded, digest = _download(dataset.origin)
+            _compare(checksums, dataset.name, digest, downloaded)
+            pack(downloaded, aside)
+        else:
+            pack(_local(dataset, source), aside)
+        with Archive(aside) as archive:
+            if not archive.members:
+                raise ChestTransferError(f"'{source}' holds no files; check `source` and `sources` in params.yaml")
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _local(dataset: Dataset, source: str) -> Path:
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise ChestTransferError(
+            f"no archive of '{dataset.name}' at '{source}' (allowed: phantom, kaggle, or a path that exists); "
+            f"mend `source` or `sources.{dataset.name}` in params.yaml"
+        )
+    names = [dataset.name, *([dataset.origin.slug.split("/")[1]] if isinstance(dataset.origin, Kaggle) else [])]
+    within = [path / (name + suffix) for name in names for suffix in TAR_AND_ZIP] if path.is_dir() else []
+    return next((candidate for candidate in within if candidate.exists()), path)
+
+
+def _download(origin: Kaggle | Web) -> tuple[Path, str]:
+    """The downloaded file and its sha256; both are kept, so that a second call needs no network."""
+    file = cache_folder() / (origin.file if isinstance(origin, Web) else origin.slug.replace("/", "_") + ".zip")
+    digest_file = file.with_name(file.name + ".sha256")
+    if not (file.exists() and digest_file.exists()):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        print(f"downloading to {file}; if it breaks off, the same command goes on where it stopped", flush=True)
+        with _told_in_one_line(origin, file):
+            _transfer(origin, file)
+        if not zipfile.is_zipfile(file):
+            file.unlink()
+            raise ChestTransferError(f"what was downloaded from {_told(origin)} is no whole zip archive; run it again")
+        with file.open("rb") as content:
+            digest_file.write_text(hashlib.file_digest(content, "sha256").hexdigest())
+    return file, digest_file.read_text().strip()
+
+
+def _transfer(origin: Kaggle | Web, file: Path) -> None:
+    # Late: the package authenticates when it is imported, and prints advice where it cannot.
+    with contextlib.redirect_stdout(io.StringIO()):
+        import kaggle
+
+    # The client's own download_file resumes after a cut and checks the size; it serves any HTTP response.
+    if isinstance(origin, Web):
+        import requests
+
+        with requests.get(origin.url, stream=True, timeout=60) as response:
+            response.raise_for_status()
+            _check_room(response, file)
+            kaggle.api.download_file(response, str(file), None, quiet=False, resume=True)
+        return
+
+    from kagglesdk import KaggleClient
+    from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest
+    from kagglesdk.kaggle_env import get_access_token_from_env
+
+    values = kaggle.api.config_values
+    token = get_access_token_from_env()[0] or values.get("token")
+    if not token and not (values.get("username") and values.get("key")):
+        raise ChestTransferError(
+            "no Kaggle credentials; make a token at https://www.kaggle.com/settings and save it as "
+            "~/.kaggle/access_token, or set KAGGLE_API_TOKEN (or KAGGLE_USERNAME and KAGGLE_KEY)"
+        )
+    # Not kaggle.api.build_kaggle_client, which ignores KAGGLE_API_ENVIRONMENT.
+    with KaggleClient(username=values.get("username"), password=values.get("key"), api_token=token) as client:
+        request = ApiDownloadDatasetRequest()
+        request.owner_slug, request.dataset_slug = origin.slug.split("/")
+        response = client.datasets.dataset_api_client.download_dataset(request)
+        _check_room(response, file)
+        kaggle.api.download_file(response, str(file), client.http_client(), quiet=False, resume=True)
+
+
+def _check_room(response, file: Path) -> None:
+    held = file.stat().st_size if file.exists() else 0
+    wanted = int(response.headers.get("Content-Length", 0)) - held
+    free = shutil.disk_usage(file.parent).free
+    if wanted > free:
+        raise ChestTransferError(
+            f"the disk is full: {file.parent} has {free / 1e9:.1f} GB free, the download needs {wanted / 1e9:.1f} GB; "
+            "free some space, or set CHEST_TRANSFER_CACHE to another disk"
+        )
+
+
+@contextlib.contextmanager
+def _told_in_one_line(origin: Kaggle | Web, file: Path):
+    import requests
+
+    remedies = {
+        401: "the credentials are wrong or expired; make a new token at https://www.kaggle.com/settings",
+        403: f"open {_told(origin)} in a browser, signed in, and accept the dataset's terms",
+        404: "the dataset has moved; look it up and give its archive under `sources` in params.yaml",
+    }
+    try:
+        yield
+    except requests.HTTPError as error:
+        status = error.response.status_code
+        remedy = remedies.get(status, "try again later")
+        raise ChestTransferError(f"{_told(origin)} answered {status}; {remedy}") from None
+    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+        raise ChestTransferError(
+            f"no connection to {_told(origin)} ({type(error).__name__}); check the network and run it again: "
+            f"it goes on where it stopped; or give the archive under `sources` in params.yaml"
+        ) from None
+    except ValueError as error:  # the client's word for a wrong size
+        file.unlink(missing_ok=True)
+        raise ChestTransferError(f"{_told(origin)}: {error}; run it again") from None
+
+
+def _told(origin: Kaggle | Web) -> str:
+    return f"https://www.kaggle.com/datasets/{origin.slug}" if isinstance(origin, Kaggle) else origin.url
+
+
+def _compare(checksums: Path, name: str, digest: str, file: Path) -> None:
+    lines = checksums.read_text().splitlines() if checksums.exists() else []
+    known = {entry: recorded for recorded, entry in (line.split() for line in lines if line.strip())}
+    if name not in known:
+        checksums.write_text("".join(f"{line}\n" for line in [*lines, f"{digest}  {name}"]))
+    elif known[name] != digest:
+        raise ChestTransferError(
+            f"'{file}' has sha256 {digest}, {checksums} records {known[name]}: it is damaged or another version; "
+            f"delete it and run again, or delete that line to accept it"
+        )

@@ -1,0 +1,176 @@
+"""From an archive to arrays: each radiograph decoded once, in parallel, then cut by patient and written as a stream."""
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from chest_transfer.data.archives import Archive
+from chest_transfer.data.arrays import write_arrays
+from chest_transfer.data.catalog import Dataset
+from chest_transfer.data.layouts import Listing, Radiograph
+from chest_transfer.data.radiographs import UnreadableImage, decode
+from chest_transfer.data.splits import SPLITS, Split, rarest_label, split_by_patient
+from chest_transfer.errors import ChestTransferError
+
+CHUNK = 256  # radiographs in memory at a time
+SUMMARY = "summary.json"
+
+
+def preprocess(dataset: Dataset, archive_path: Path, target: Path, settings, image_size: int, threads: int) -> dict:
+    """Write `target/{train,val,test}.npz` and `target/summary.json`; all of it or nothing.
+
+    Args:
+        dataset: the catalog's entry.
+        archive_path: its archive.
+        target: the folder to make; replaced if it exists.
+        settings: the `preprocess` section of the settings.
+        image_size: pixels a side.
+        threads: that decode; the result does not depend on their number.
+
+    Returns:
+        The summary: counts of images and patients per split and class, of skips, duplicates and what was left aside.
+
+    Raises:
+        ChestTransferError: not the archive's layout, or more than `settings.max_skipped` unreadable images.
+    """
+    aside = target.with_name(target.name + ".partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        with Archive(archive_path) as archive:
+            listing = dataset.layout.read(archive)
+            pixels = aside / "pixels"
+            kept, digests, skipped = _decode_all(archive, listing, pixels, settings, image_size, threads)
+        labels = _labels(kept, dataset)
+        split = split_by_patient(
+            np.array([radiograph.patient for radiograph in kept]),
+            np.array(digests),
+            rarest_label(labels) if dataset.multi_label else labels,
+            np.array([radiograph.split or "" for radiograph in kept]),
+            test_share=settings.test_share,
+            validation_share=settings.validation_share,
+            seed=settings.split_seed,
+        )
+        for name in SPLITS:
+            _write_split(aside / f"{name}.npz", name, pixels, image_size, kept, labels, split, dataset)
+        pixels.unlink()
+        summary = _summary(dataset, listing, skipped, labels, split)
+        (aside / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+        shutil.rmtree(target, ignore_errors=True)
+        aside.rename(target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return summary
+
+
+def _decode_all(
+    archive: Archive, listing: Listing, pixels: Path, settings, image_size: int, threads: int
+) -> tuple[list[Radiograph], list[str], dict[str, str]]:
+    """Decode every listed image into one raw file, in order; name the unreadable ones with the reason."""
+
+    def decoded(radiograph: Radiograph) -> tuple[np.ndarray, str] | str:
+        try:
+            content = archive.read(radiograph.member)
+            return decode(content, image_size, settings.fit), hashlib.sha256(content).hexdigest()
+        except UnreadableImage as error:
+            return str(error)
+        except ValueError as error:
+            return f"broken: {error}"
+
+    kept, digests, skipped = [], [], {}
+    with (
+        pixels.open("wb") as file,
+        ThreadPoolExecutor(threads) as pool,
+        tqdm(total=len(listing.radiographs), unit=" radiographs", desc="decode", leave=False) as progress,
+    ):
+        for chunk in _chunks(listing.radiographs):
+            for radiograph, result in zip(chunk, pool.map(decoded, chunk), strict=True):
+                if isinstance(result, str):
+                    skipped[radiograph.name] = result
+                    progress.write(f"skipped {radiograph.name}: {result}")
+                else:
+                    image, digest = result
+                    file.write(image.data)
+                    kept.append(radiograph)
+                    digests.append(digest)
+            progress.update(len(chunk))
+            if len(skipped) > settings.max_skipped:
+                name, reason = list(skipped.items())[-1]
+                raise ChestTransferError(
+                    f"more than {settings.max_skipped} images of '{archive.path}' are unreadable, the last {name} "
+                    f"({reason}); fetch the archive again, or raise preprocess.max_skipped"
+                )
+    return kept, digests, skipped
+
+
+def _chunks(items: list) -> Iterator[list]:
+    return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
+
+
+def _labels(kept: list[Radiograph], dataset: Dataset) -> np.ndarray:
+    """(N,) int64 class numbers, or (N, K) uint8 for multi-label."""
+    number = {name: index for index, name in enumerate(dataset.classes)}
+    if not dataset.multi_label:
+        return np.array([number[radiograph.labels[0]] for radiograph in kept], dtype=np.int64)
+    labels = np.zeros((len(kept), len(dataset.classes)), dtype=np.uint8)
+    for row, radiograph in enumerate(kept):
+        labels[row, [number[name] for name in radiograph.labels]] = 1
+    return labels
+
+
+def _write_split(
+    path: Path,
+    name: str,
+    pixels: Path,
+    image_size: int,
+    kept: list[Radiograph],
+    labels: np.ndarray,
+    split: Split,
+    dataset: Dataset,
+) -> None:
+    rows = np.flatnonzero(split.of == name)
+
+    def batches() -> Iterator[np.ndarray]:
+        # Read, not mapped: pages of a memory map would count as memory of this process.
+        with pixels.open("rb") as file:
+            for row in rows:
+                file.seek(int(row) * image_size**2)
+                yield np.frombuffer(file.read(image_size**2), np.uint8)
+
+    write_arrays(
+        path,
+        batches(),
+        (len(rows), image_size, image_size),
+        labels=labels[rows],
+        patients=np.array([kept[row].patient for row in rows], dtype=np.str_),
+        names=np.array([kept[row].name for row in rows], dtype=np.str_),
+        classes=np.array(dataset.classes, dtype=np.str_),
+    )
+
+
+def _summary(dataset: Dataset, listing: Listing, skipped: dict[str, str], labels: np.ndarray, split: Split) -> dict:
+    one_hot = labels if dataset.multi_label else np.eye(len(dataset.classes), dtype=int)[labels]
+    counts = {name: one_hot[split.of == name].sum(axis=0) for name in SPLITS}
+    summary = {
+        "images": {name: int((split.of == name).sum()) for name in SPLITS},
+        "patients": {name: len(np.unique(split.groups[split.of == name])) for name in SPLITS},
+        "classes": {
+            name: {label: int(count) for label, count in zip(dataset.classes, counts[name], strict=True)}
+            for name in SPLITS
+        },
+        "patient_ids": dataset.has_patients,
+        "official_test": any(radiograph.split == "test" for radiograph in listing.radiographs),
+        "duplicates": split.duplicates,
+        "leaked_into_official_test": split.leaked,
+        "skipped": dict(Counter(reason.split(":")[0] for reason in skipped.values())) | {"total": len(skipped)},
+        "left_aside": dict(sorted(listing.left_aside.items())),
+    }
+    optional = {"skipped_images": skipped, "tables": listing.tables, "same_patients_as": dataset.same_patients_as}
+    return summary | {key: value for key, value in optional.items() if value}

@@ -1,0 +1,126 @@
+"""Decoding: every kind of file becomes one grey channel; what is no whole image is refused."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from conftest import encoded
+from PIL import Image
+
+from chest_transfer.data.radiographs import UnreadableImage, decode
+
+RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (64, 1))  # dark on the left, bright on the right
+
+
+def as_mode(mode: str) -> Image.Image:
+    return Image.fromarray(RAMP).convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "tolerance"),
+    [
+        ("grey PNG", encoded(RAMP), 1),
+        ("grey JPEG", encoded(RAMP, "JPEG", quality=95), 3),
+        ("RGB PNG", encoded(as_mode("RGB")), 1),
+        ("RGB JPEG", encoded(as_mode("RGB"), "JPEG", quality=95), 3),
+        ("opaque RGBA PNG", encoded(as_mode("RGBA")), 1),
+        ("grey with alpha", encoded(as_mode("LA")), 1),
+        ("palette", encoded(as_mode("RGB").quantize(256)), 4),
+        ("palette with transparency", encoded(as_mode("RGB").quantize(256), transparency=0), 4),
+        ("CMYK JPEG", encoded(as_mode("CMYK"), "JPEG", quality=95), 6),
+        ("16 bits", encoded(RAMP.astype(np.uint16) * 257), 1),
+        ("12 bits in 16", encoded(RAMP.astype(np.uint16) * 16), 1),
+    ],
+)
+def test_every_mode_becomes_the_same_grey(name, content, tolerance):
+    image = decode(content, 64)
+    assert image.shape == (64, 64)
+    assert image.dtype == np.uint8
+    assert np.abs(image.astype(int) - RAMP).max() <= tolerance
+
+
+def test_one_bit_images_are_black_and_white():
+    assert set(np.unique(decode(encoded(as_mode("1")), 64))) == {0, 255}
+
+
+def test_exif_rotation_is_applied():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned clockwise by 90 degrees
+    image = decode(encoded(RAMP, "JPEG", quality=95, exif=exif), 64)
+    assert image[5].mean() < 40
+    assert image[-5].mean() > 215
+
+
+def test_shrinking_does_not_alias():
+    stripes = np.tile(np.array([0, 255], np.uint8), (512, 256))
+    small = decode(encoded(stripes), 60)
+    assert small.std() < 12  # nearest-neighbour sampling gives 127
+    assert small.mean() == pytest.approx(127.5, abs=2)
+
+
+def test_a_large_jpeg_is_decoded_small_and_stays_true():
+    side = np.linspace(0, 3 * np.pi, 1600)
+    smooth = (127 + 100 * np.outer(np.sin(side), np.cos(side))).astype(np.uint8)
+    whole = Image.fromarray(smooth).resize((96, 96), Image.Resampling.BICUBIC)
+    drafted = decode(encoded(smooth, "JPEG", quality=95), 96)
+    assert np.abs(drafted.astype(int) - np.asarray(whole)).max() <= 3
+
+
+@pytest.mark.parametrize(("fit", "columns"), [("squeeze", (0, 127)), ("pad", (0, 0)), ("crop", (127, 127))])
+def test_fits_to_a_square(fit, columns):
+    # Three equal bands of 0, 127 and 255 side by side, three times as tall as wide once turned: a tall image.
+    tall = np.repeat(np.array([0, 127, 255], np.uint8), 40)[:, None].repeat(40, axis=1)
+    image = decode(encoded(tall), 60, fit)
+    assert image[2, 30] == pytest.approx(columns[0] if fit != "crop" else 127, abs=3)
+    assert image[30, 2] == pytest.approx(columns[1], abs=3)
+
+
+def bomb() -> bytes:
+    """A PNG of a few bytes that says it has 50,000 x 50,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+    )
+
+
+def smaller_bomb() -> bytes:
+    """10,000 x 10,000 pixels: where Pillow itself only warns."""
+    return bomb().replace(struct.pack(">II", 50_000, 50_000), struct.pack(">II", 10_000, 10_000))
+
+
+NOISE = np.random.default_rng(0).integers(0, 255, (200, 200), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("truncated", encoded(NOISE, "JPEG")[:-3000]),
+        ("truncated", encoded(NOISE)[:-3000]),
+        ("broken", b"not an image at all"),
+        ("broken", b""),
+        ("broken", encoded(NOISE)[:10]),
+        ("bomb", bomb()),
+    ],
+)
+def test_what_is_no_whole_image_is_refused_with_its_kind(kind, content):
+    with pytest.raises(UnreadableImage, match=f"^{kind}: ") as error:
+        decode(content, 32)
+    assert "\n" not in str(error.value)
+    assert "0x" not in str(error.value)  # no memory address: the reason is tracked
+
+
+def test_a_flipped_bit_in_a_png_is_refused():
+    content = bytearray(encoded(NOISE))
+    content[len(content) // 2] ^= 0xFF
+    with pytest.raises(UnreadableImage, match=r"^(broken|truncated): "):
+        decode(bytes(content), 32)
+
+
+def test_a_bomb_below_pillows_own_limit_is_refused():
+    with pytest.raises(UnreadableImage):
+        decode(smaller_bomb(), 32)
