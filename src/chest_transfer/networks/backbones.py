@@ -1,0 +1,171 @@
+"""The backbones: one row each, with its builder, the pixel values it was designed for, and its ImageNet weights.
+
+A new backbone is one row here, and its settings under `architectures` in params.yaml.
+Hashes and file names: keras/src/applications of Keras 3.15. Papers: VGG 1409.1556, ResNet 1512.03385, ResNetV2
+1603.05027, Inception 1512.00567, Xception 1610.02357, DenseNet 1608.06993, MobileNetV2 1801.04381.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chest_transfer.errors import ChestTransferError, unknown_name
+
+# Each mode: grey pixels 0-255 become scale * pixel + offset, a value for each channel that the backbone expects.
+# Grey has no colour order, so `caffe` (BGR) is the same image with its means in BGR order.
+PREPROCESSING = {
+    "unit": ((1 / 255,), (0.0,)),
+    "tf": ((1 / 127.5,) * 3, (-1.0,) * 3),
+    "torch": (
+        (1 / 255 / 0.229, 1 / 255 / 0.224, 1 / 255 / 0.225),
+        (-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225),
+    ),
+    "caffe": ((1.0,) * 3, (-103.939, -116.779, -123.68)),
+}
+
+
+@dataclass(frozen=True)
+class ImageNetFile:
+    """Keras' own file of ImageNet weights without the classifier.
+
+    Args:
+        folder: below Keras' download address.
+        file: its name, where `{alpha}` and `{side}` stand for MobileNetV2's width and image size.
+        md5: None where Keras publishes none.
+    """
+
+    folder: str
+    file: str
+    md5: str | None
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A convolutional network up to its last feature maps.
+
+    Args:
+        build: from (input tensor, options) to a Keras model with those inputs and feature maps (h, w, c) as output.
+        preprocessing: a key of `PREPROCESSING`.
+        smallest: pixels a side that it needs at least.
+        imagenet: None where no such weights exist.
+        options: the settings that it takes besides the head and the learning rate.
+    """
+
+    name: str
+    build: Callable
+    preprocessing: str
+    smallest: int = 32
+    imagenet: ImageNetFile | None = None
+    options: tuple[str, ...] = ()
+
+
+def _keras_application(name: str) -> Callable:
+    def build(tensor, **options):
+        import keras
+
+        return getattr(keras.applications, name)(include_top=False, weights=None, input_tensor=tensor, **options)
+
+    return build
+
+
+def _cnn(tensor):
+    import keras
+    from keras import layers
+
+    features = tensor
+    for number, filters in enumerate((32, 64, 128), start=1):
+        features = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"block{number}_conv")(features)
+        features = layers.MaxPooling2D(name=f"block{number}_pool")(features)
+    return keras.Model(_source(tensor), features)
+
+
+def _cnn_strided(tensor):
+    import keras
+    from keras import layers
+
+    features = tensor
+    for number in (1, 2):
+        features = layers.Conv2D(
+            16, 3, strides=2, padding="same", activation="relu", name=f"block{number}_conv"
+        )(features)  # fmt: skip
+        features = layers.MaxPooling2D(name=f"block{number}_pool")(features)
+    return keras.Model(_source(tensor), features)
+
+
+def _source(tensor):
+    import keras
+
+    return keras.utils.get_source_inputs(tensor)
+
+
+_NO_TOP = "_weights_tf_dim_ordering_tf_kernels_notop.h5"
+_ROWS = (
+    Backbone("cnn", _cnn, "unit"),
+    Backbone("cnn_strided", _cnn_strided, "unit"),
+    Backbone("vgg16", _keras_application("VGG16"), "caffe", 32,
+             ImageNetFile("vgg16", "vgg16" + _NO_TOP, "6d6bbae143d832006294945121d1f1fc")),
+    Backbone("vgg19", _keras_application("VGG19"), "caffe", 32,
+             ImageNetFile("vgg19", "vgg19" + _NO_TOP, "253f8cb515780f3b799900260a226db6")),
+    Backbone("resnet50", _keras_application("ResNet50"), "caffe", 32,
+             ImageNetFile("resnet", "resnet50" + _NO_TOP, "4d473c1dd8becc155b73f8504c6f6626")),
+    Backbone("resnet50v2", _keras_application("ResNet50V2"), "tf", 32,
+             ImageNetFile("resnet", "resnet50v2" + _NO_TOP, "fac2f116257151a9d068a22e544a4917")),
+    Backbone("resnet101", _keras_application("ResNet101"), "caffe", 32,
+             ImageNetFile("resnet", "resnet101" + _NO_TOP, "88cf7a10940856eca736dc7b7e228a21")),
+    Backbone("inceptionv3", _keras_application("InceptionV3"), "tf", 75,
+             ImageNetFile("inception_v3", "inception_v3" + _NO_TOP, "bcbd6486424b2319ff4ef7d526e38f63")),
+    Backbone("xception", _keras_application("Xception"), "tf", 71,
+             ImageNetFile("xception", "xception" + _NO_TOP, "b0042744bf5b25fce3cb969f33bebb97")),
+    Backbone("densenet201", _keras_application("DenseNet201"), "torch", 32,
+             ImageNetFile("densenet", "densenet201" + _NO_TOP, "c13680b51ded0fb44dff2d8f86ac8bb1")),
+    Backbone("mobilenetv2", _keras_application("MobileNetV2"), "tf", 32,
+             ImageNetFile("mobilenet_v2", "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_{side}_no_top.h5",
+                          None), options=("alpha",)),
+)  # fmt: skip
+BACKBONES = {row.name: row for row in _ROWS}
+
+
+def build_backbone(name: str, image_size: int, preprocessing: str | None = None, **options):
+    """A backbone with random weights, as one flat graph from raw grey pixels to feature maps.
+
+    Args:
+        name: a key of `BACKBONES`.
+        image_size: pixels a side.
+        preprocessing: in place of the backbone's own, for weights that were trained on other values.
+        options: its settings, e.g. `alpha`; None counts as not given.
+
+    Returns:
+        A Keras model from (N, image_size, image_size, 1) with values 0-255 to (N, h, w, c) float32.
+
+    Raises:
+        ChestTransferError: unknown name, an image too small, or an option that it does not take.
+    """
+    import keras
+
+    row = backbone_named(name)
+    if image_size < row.smallest:
+        raise ChestTransferError(
+            f"{name} needs images of {row.smallest} pixels a side or more, received {image_size}; "
+            f"run: dvc exp run -S image_size={row.smallest}"
+        )
+    options = {key: value for key, value in options.items() if value is not None}
+    if unknown := set(options) - set(row.options):
+        allowed = ", ".join(row.options) or "none"
+        raise ChestTransferError(f"{name} takes no '{min(unknown)}' (allowed: {allowed}); mend architectures.{name}")
+    scale, offset = PREPROCESSING[preprocessing or row.preprocessing]
+    radiograph = pixels = keras.Input((image_size, image_size, 1), name="radiograph")
+    if len(scale) > 1:
+        pixels = keras.layers.Concatenate(name="grey_in_each_channel")([pixels] * len(scale))
+    pixels = keras.layers.Rescaling(list(scale), list(offset), name="preprocessing")(pixels)
+    features = row.build(pixels, **options).output
+    return keras.Model(radiograph, features, name=name)
+
+
+def backbone_named(name: str) -> Backbone:
+    """The table's row of that name.
+
+    Raises:
+        ChestTransferError: there is none; the nearest name is given.
+    """
+    if name not in BACKBONES:
+        raise unknown_name("model", name, BACKBONES)
+    return BACKBONES[name]

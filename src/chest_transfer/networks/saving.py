@@ -1,0 +1,92 @@
+"""Saving models so that equal models give equal bytes, and a model's facts travel in its own file."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from chest_transfer.data.archives import ArchiveWriter
+from chest_transfer.errors import ChestTransferError
+
+FACTS = "facts.json"
+
+
+def save_model(model, path: Path, facts: dict[str, Any]) -> None:
+    """Save a model as a `.keras` file, without its optimizer; all of it or nothing.
+
+    Keras writes the time of day and memory addresses (`shared_object_id`) into the file: both are normalised, as are
+    the archive's own times, so the bytes depend on the model alone.
+
+    Args:
+        model: a Keras model.
+        path: the file, ending in `.keras`.
+        facts: what must travel with the weights (classes, image size, dataset, ...); any JSON.
+    """
+    import keras
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw, aside = path.with_name(path.stem + ".raw.keras"), path.with_name(path.name + ".partial")
+    try:
+        # A model of the same layers that was never compiled: no optimizer state, a third of the size.
+        keras.Model(model.input, model.output, name=model.name).save(raw)
+        with zipfile.ZipFile(raw) as source, ArchiveWriter(aside) as target:
+            for member in sorted(source.namelist()):
+                content = source.read(member)
+                if member.endswith(".json"):
+                    content = json.dumps(_normalised(json.loads(content), {}), sort_keys=True).encode()
+                target.write(member, content)
+            target.write(FACTS, json.dumps(facts, indent=2, sort_keys=True).encode())
+        aside.replace(path)
+    finally:
+        raw.unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
+
+
+def load_model(path: Path):
+    """A saved model and its facts, from its file alone.
+
+    Returns:
+        (Keras model, dict).
+
+    Raises:
+        ChestTransferError: no such file, or not one of this project's models.
+    """
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False), read_facts(path)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise ChestTransferError(f"'{path}' is no saved model of this project: {first_line}") from None
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The facts in a saved model's file; no TensorFlow is loaded.
+
+    Raises:
+        ChestTransferError: no such file, or not one of this project's models.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read(FACTS))
+    except FileNotFoundError:
+        raise ChestTransferError(f"no model at '{path}'; run: dvc repro, or: dvc pull") from None
+    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
+        raise ChestTransferError(f"'{path}' is no saved model of this project: {error}") from None
+
+
+def _normalised(content: Any, numbers: dict[int, int]) -> Any:
+    """The JSON without dates, and with shared objects numbered in order of appearance."""
+    if isinstance(content, list):
+        return [_normalised(item, numbers) for item in content]
+    if not isinstance(content, dict):
+        return content
+    fixed = {}
+    for key, value in content.items():
+        if key == "date_saved":
+            fixed[key] = "1980-01-01@00:00:00"
+        elif key == "shared_object_id":
+            fixed[key] = numbers.setdefault(value, len(numbers) + 1)
+        else:
+            fixed[key] = _normalised(value, numbers)
+    return fixed

@@ -1,0 +1,205 @@
+"""The table of backbones, the heads, starting points and saved models."""
+
+import hashlib
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import ROOT, change_settings, refused, stage
+
+from chest_transfer.errors import ChestTransferError
+from chest_transfer.networks.backbones import BACKBONES, PREPROCESSING, backbone_named, build_backbone
+from chest_transfer.networks.classifier import build_classifier
+from chest_transfer.networks.heads import HEADS, head_named
+from chest_transfer.networks.saving import load_model, read_facts, save_model
+from chest_transfer.networks.weights import imagenet_file, starting_point
+from chest_transfer.settings import Architecture, WeightsFile
+from chest_transfer.training.determinism import pin
+
+ARCHITECTURE = Architecture(head="linear", learning_rate_factor=1.0)
+# Channels of the last feature maps, and parameters without the top, as Keras publishes them.
+SHAPES = {
+    "cnn": (128, 92_672), "cnn_strided": (16, 2_480), "vgg16": (512, 14_714_688), "vgg19": (512, 20_024_384),
+    "resnet50": (2048, 23_587_712), "resnet50v2": (2048, 23_564_800), "resnet101": (2048, 42_658_176),
+    "inceptionv3": (2048, 21_802_784), "xception": (2048, 20_861_480), "densenet201": (1920, 18_321_984),
+    "mobilenetv2": (1280, 2_257_984),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def pinned():
+    pin(seed=1, threads=2)
+
+
+def radiographs(size: int, n: int = 2) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, size, size, 1), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_each_backbone_at_its_smallest_size_from_raw_pixels_to_a_file_and_back(name, tmp_path):
+    row = BACKBONES[name]
+    backbone = build_backbone(name, row.smallest)
+    channels, parameters = SHAPES[name]
+    assert backbone.output.shape[-1] == channels
+    assert len(backbone.output.shape) == 4
+    assert backbone.count_params() == parameters
+    model = build_classifier(backbone, "dense256", classes=3, multi_label=False)
+    # One flat graph: Grad-CAM reaches every layer.
+    assert not any(hasattr(layer, "layers") for layer in model.layers)
+    images = radiographs(row.smallest)
+    before = model.predict(images, verbose=0)
+    assert before.shape == (2, 3)
+    assert before.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    save_model(model, tmp_path / "m.keras", {"classes": ["a", "b", "c"]})
+    loaded, facts = load_model(tmp_path / "m.keras")
+    assert (loaded.predict(images, verbose=0) == before).all()
+    assert facts == {"classes": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize("mode", PREPROCESSING)
+def test_preprocessing_is_keras_own(mode):
+    import keras
+
+    model = build_backbone("cnn", 32, mode)
+    probe = keras.Model(model.input, model.get_layer("preprocessing").output)
+    grey = radiographs(32).astype(np.float32)
+    given = probe.predict(grey, verbose=0)
+    if mode == "unit":
+        expected = grey / 255
+    else:
+        expected = keras.applications.imagenet_utils.preprocess_input(grey.repeat(3, axis=-1), mode=mode)
+    assert given == pytest.approx(expected, abs=1e-4)
+
+
+def test_multi_label_probabilities_are_independent():
+    model = build_classifier(build_backbone("cnn", 32), "linear", classes=14, multi_label=True)
+    assert model.predict(radiographs(32), verbose=0).sum(axis=1) == pytest.approx([7, 7], abs=2)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_each_head_stands_on_feature_maps(name):
+    model = build_classifier(build_backbone("cnn_strided", 32), name, classes=2, multi_label=False)
+    assert model.output.shape == (None, 2)
+
+
+def test_random_weights_follow_the_seed():
+    def first_kernel(seed: int):
+        pin(seed, 2)
+        return starting_point("cnn", "none", 32, ARCHITECTURE, {})[0].get_layer("block1_conv").kernel.numpy()
+
+    assert (first_kernel(1) == first_kernel(1)).all()
+    assert (first_kernel(1) != first_kernel(2)).any()
+
+
+class TestSaving:
+    def test_equal_models_give_equal_bytes(self, tmp_path):
+        for name in ("a", "b"):
+            pin(1, 2)
+            model = build_classifier(build_backbone("mobilenetv2", 32), "dense256", 2, multi_label=False)
+            if name == "b":
+                model.compile("adam", "categorical_crossentropy")  # its optimizer is not saved
+                model.fit(radiographs(32), np.eye(2), epochs=0, verbose=0)
+            save_model(model, tmp_path / f"{name}.keras", {"x": 1})
+        assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["a.keras", "b.keras"]
+
+    def test_facts_are_read_without_tensorflow(self, tmp_path):
+        save_model(build_backbone("cnn", 32), tmp_path / "m.keras", {"weights": "none"})
+        assert read_facts(tmp_path / "m.keras") == {"weights": "none"}
+        with zipfile.ZipFile(tmp_path / "m.keras") as archive:
+            assert "date_saved" in json.loads(archive.read("metadata.json"))
+
+    def test_what_is_no_model_is_refused(self, tmp_path):
+        (tmp_path / "m.keras").write_bytes(b"no model")
+        for name in ("m.keras", "absent.keras"):
+            with pytest.raises(ChestTransferError, match=f"{name}' is no saved model of this project"):
+                load_model(tmp_path / name)
+        with pytest.raises(ChestTransferError, match=r"no model at .* run: dvc repro, or: dvc pull"):
+            read_facts(tmp_path / "absent.keras")
+
+
+class TestRefusals:
+    def test_an_image_too_small(self):
+        with pytest.raises(ChestTransferError, match=r"needs images of 75 .* run: dvc exp run -S image_size=75"):
+            build_backbone("inceptionv3", 64)
+
+    def test_unknown_names(self):
+        with pytest.raises(ChestTransferError, match=r"unknown model 'resnet5'; did you mean 'resnet50'?"):
+            backbone_named("resnet5")
+        with pytest.raises(ChestTransferError, match=r"unknown head 'dense25'; did you mean 'dense256'?"):
+            head_named("dense25")
+
+    def test_an_option_that_the_backbone_does_not_take(self):
+        with pytest.raises(ChestTransferError, match=r"cnn takes no 'alpha' \(allowed: none\); mend architectures.cnn"):
+            build_backbone("cnn", 32, alpha=0.5)
+
+    @pytest.mark.parametrize("name", [name for name, row in BACKBONES.items() if row.imagenet is None])
+    def test_a_backbone_without_imagenet_weights_gives_the_override(self, name):
+        with pytest.raises(ChestTransferError, match=rf"run: dvc exp run -S model={name} -S 'weights=\[none\]'"):
+            imagenet_file(BACKBONES[name], 96)
+
+    def test_no_network_tells_where_to_put_the_file(self, project, tmp_path):
+        change_settings(project / "params.yaml", model="resnet50", weights=["imagenet"])
+        offline = {"KERAS_HOME": str(tmp_path), "https_proxy": "http://127.0.0.1:9"}  # nothing listens there
+        done = stage(project, "pretrained", "resnet50", "imagenet", check=False, **offline)
+        told = refused(done)
+        assert "cannot download https://storage.googleapis.com/tensorflow/keras-applications/resnet/resnet50_" in told
+        assert f"put that file at {tmp_path}/models/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5" in told
+        assert not (project / "models").exists()
+
+    def test_a_damaged_imagenet_file_is_never_used(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+        row = BACKBONES["vgg16"]
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / row.imagenet.file).write_bytes(b"half a file")
+        found = hashlib.md5(b"half a file").hexdigest()
+        with pytest.raises(
+            ChestTransferError, match=rf"is damaged: its MD5 is {found}, Keras publishes 6d6b.*delete it"
+        ):
+            imagenet_file(row, 96)
+
+
+class TestWeightsFromAFile:
+    def files(self, path) -> dict:
+        return {"other": WeightsFile(path=str(path), preprocessing="torch")}
+
+    def test_they_are_loaded_with_the_preprocessing_they_were_trained_with(self, tmp_path):
+        donor = build_backbone("mobilenetv2", 32)
+        donor.save_weights(tmp_path / "w.weights.h5")
+        pin(2, 2)
+        backbone, facts = starting_point(
+            "mobilenetv2", "other", 32, ARCHITECTURE, self.files(tmp_path / "w.weights.h5")
+        )
+        assert (backbone.get_layer("Conv1").kernel.numpy() == donor.get_layer("Conv1").kernel.numpy()).all()
+        assert facts["preprocessing"] == "torch"
+        digest = hashlib.sha256((tmp_path / "w.weights.h5").read_bytes()).hexdigest()
+        assert facts["weights_sha256"] == digest
+
+    def test_another_backbones_file_is_refused(self, tmp_path):
+        build_backbone("vgg16", 32).save_weights(tmp_path / "w.weights.h5")
+        with pytest.raises(ChestTransferError, match="does not hold the weights of mobilenetv2"):
+            starting_point("mobilenetv2", "other", 32, ARCHITECTURE, self.files(tmp_path / "w.weights.h5"))
+
+    def test_a_missing_file_is_told(self, tmp_path):
+        with pytest.raises(ChestTransferError, match=r"no file at .* mend weights_files.other.path"):
+            starting_point("cnn", "other", 32, ARCHITECTURE, self.files(tmp_path / "absent.h5"))
+
+
+def test_imagenet_files_of_mobilenetv2_differ_by_width_and_size(tmp_path, monkeypatch):
+    import keras
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    # A file under the very name that Keras would download: it must be found, not fetched.
+    donor = keras.applications.MobileNetV2((224, 224, 3), alpha=0.35, include_top=False, weights=None)
+    name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
+    donor.save_weights(tmp_path / "w.weights.h5")
+    shutil.move(tmp_path / "w.weights.h5", tmp_path / "models" / name)
+    assert imagenet_file(BACKBONES["mobilenetv2"], 100, alpha=0.35) == tmp_path / "models" / name
+
+
+def test_the_license_and_sources_name_no_machine():
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("src/**/*.py")]:
+        assert "/root/" not in path.read_text()
