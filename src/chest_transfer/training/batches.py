@@ -1,0 +1,38 @@
+"""Batches straight from memory-mapped arrays, in an order that depends on the seed and the epoch alone."""
+
+import keras
+import numpy as np
+
+from chest_transfer.data.arrays import Arrays
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of (images (n, H, W, 1) uint8, targets (n, K) float32) for Keras' fit, evaluate and predict.
+
+    Args:
+        arrays: one split.
+        batch_size: radiographs; the last batch holds the rest.
+        seed: shuffle anew each epoch; None keeps the arrays' order.
+        epoch: the first epoch, so that a resumed training goes on with the same order.
+    """
+
+    def __init__(self, arrays: Arrays, batch_size: int, seed: int | None = None, epoch: int = 0):
+        super().__init__()
+        self._arrays, self._targets = arrays, arrays.targets
+        self._batch_size, self._seed, self._epoch = batch_size, seed, epoch
+        self._order = self._ordered()
+
+    def __len__(self) -> int:
+        return -(-len(self._targets) // self._batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        return self._arrays.images[rows][..., np.newaxis], self._targets[rows]
+
+    def on_epoch_end(self) -> None:
+        self._epoch += 1
+        self._order = self._ordered()
+
+    def _ordered(self) -> np.ndarray:
+        rows = np.arange(len(self._targets))
+        return rows if self._seed is None else np.random.default_rng([self._seed, self._epoch]).permutation(rows)

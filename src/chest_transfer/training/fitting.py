@@ -1,0 +1,125 @@
+"""The fitting loop: a classifier trained on one split, stopped by another, resumable after a kill."""
+
+import math
+import sys
+
+import keras
+import numpy as np
+import pandas as pd
+
+from chest_transfer.data.arrays import Arrays
+from chest_transfer.errors import ChestTransferError
+from chest_transfer.training import batch_norm
+from chest_transfer.training.augmentation import augmentation_layers
+from chest_transfer.training.batches import Batches
+from chest_transfer.training.checkpoints import Checkpoints
+from chest_transfer.training.losses import crossentropy
+
+
+def fit(
+    classifier: keras.Model,
+    train: Arrays,
+    val: Arrays,
+    settings,
+    learning_rate: float,
+    multi_label: bool,
+    seed: int,
+    checkpoints: Checkpoints,
+) -> pd.DataFrame:
+    """Train a classifier in place; it ends with the weights of its best epoch and batch-norm statistics of `train`.
+
+    Args:
+        classifier: from grey pixels (N, H, W, 1) 0-255 to probabilities (N, K).
+        train, val: the splits to learn from, and to stop by.
+        settings: epochs, patience, batch_size, plateau, class_weights, batch_norm_momentum and augmentation.
+        learning_rate: Adam's first.
+        multi_label: whether the K probabilities are independent.
+        seed: of batch order and augmentation.
+        checkpoints: where the state is kept after each epoch; a training found there goes on.
+
+    Returns:
+        One row an epoch: epoch, loss, accuracy, val_loss, val_accuracy, learning_rate.
+
+    Raises:
+        ChestTransferError: the loss is no longer a number.
+    """
+    batch_norm.set_momentum(classifier, settings.batch_norm_momentum)
+    # Augmentation wraps the classifier only while it trains: the saved model has no trace of it.
+    radiograph = augmented = keras.Input(classifier.input_shape[1:])
+    for layer in augmentation_layers(settings.augmentation, seed):
+        augmented = layer(augmented)
+    trainer = keras.Model(radiograph, classifier(augmented))
+    accuracy = keras.metrics.BinaryAccuracy if multi_label else keras.metrics.CategoricalAccuracy
+    trainer.compile(
+        optimizer=keras.optimizers.Adam(learning_rate),
+        loss=crossentropy(train.targets, multi_label, settings.class_weights),
+        metrics=[accuracy("accuracy")],
+    )
+    history = checkpoints.restore(trainer)
+    if len(history):
+        print(f"resuming after epoch {len(history)}", flush=True)
+    keeper = _Keeper(classifier, history, checkpoints, settings, learning_rate, seed)
+    if not keeper.finished():
+        trainer.fit(
+            Batches(train, settings.batch_size, seed, epoch=len(history)),
+            validation_data=Batches(val, settings.batch_size),
+            epochs=settings.epochs,
+            initial_epoch=len(history),
+            callbacks=[keeper],
+            shuffle=False,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+    checkpoints.load_best(classifier)
+    batch_norm.reestimate(classifier, Batches(train, settings.batch_size, seed))
+    return keeper.history
+
+
+def rate_after(losses: list[float], first: float, plateau) -> float:
+    """The learning rate after these validation losses: multiplied by `factor` after `patience` without a lower one."""
+    rate, best, waited = first, math.inf, 0
+    for loss in losses:
+        best, waited = (loss, 0) if loss < best else (best, waited + 1)
+        if plateau.patience and waited >= plateau.patience:
+            rate, waited = min(rate, max(rate * plateau.factor, plateau.smallest_rate)), 0
+    return rate
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Keeps the history and the state of each epoch, sets the rate, and stops in time.
+
+    All it does follows from the history, the seed and the epoch, so that a resumed training does the same.
+    """
+
+    def __init__(self, classifier, history: pd.DataFrame, checkpoints: Checkpoints, settings, first_rate, seed: int):
+        super().__init__()
+        self.history, self._seed = history, seed
+        self._classifier, self._checkpoints, self._settings = classifier, checkpoints, settings
+        self._first_rate = first_rate
+
+    def finished(self) -> bool:
+        if not len(self.history):
+            return False
+        waited = len(self.history) - 1 - int(self.history["val_loss"].idxmin())
+        return waited >= self._settings.patience or len(self.history) >= self._settings.epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        losses = list(self.history["val_loss"]) if epoch else []
+        self.model.optimizer.learning_rate = rate_after(losses, self._first_rate, self._settings.plateau)
+        # Keras saves no random states with the weights: those of dropout and augmentation are set anew each epoch.
+        chance = np.random.default_rng([self._seed, epoch])
+        for variable in self.model.variables:
+            if variable.path.endswith("seed_generator_state"):
+                variable.assign(chance.integers(2**32, size=variable.shape, dtype=np.uint32))
+
+    def on_epoch_end(self, epoch, logs=None):
+        names = ("loss", "accuracy", "val_loss", "val_accuracy")
+        row = {"epoch": epoch + 1} | {name: float(logs[name]) for name in names}
+        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        if not math.isfinite(row["loss"] + row["val_loss"]):
+            raise ChestTransferError(
+                f"the loss is {row['loss']} after epoch {epoch + 1}; lower the rate: "
+                f"dvc exp run -S train.learning_rate={self._first_rate / 10:.0e}"
+            )
+        self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
+        self._checkpoints.save(self.model, self._classifier, self.history)
+        self.model.stop_training = self.finished()

@@ -1,0 +1,258 @@
+"""Training: what is learnt, how it stops, that it resumes and repeats to the byte, and batch-norm statistics."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ENVIRONMENT, ROOT, change_settings, refused, stage
+
+from chest_transfer.data.arrays import Arrays
+from chest_transfer.networks.backbones import build_backbone
+from chest_transfer.networks.classifier import build_classifier
+from chest_transfer.networks.saving import load_model, read_facts
+from chest_transfer.settings import Augmentation, Plateau, Train
+from chest_transfer.training import batch_norm
+from chest_transfer.training.augmentation import augmentation_layers
+from chest_transfer.training.batches import Batches
+from chest_transfer.training.checkpoints import Checkpoints
+from chest_transfer.training.determinism import pin
+from chest_transfer.training.fitting import fit, rate_after
+from chest_transfer.training.losses import crossentropy
+
+NO_PLATEAU = Plateau(patience=0, factor=0.1, smallest_rate=1e-6)
+NO_AUGMENTATION = Augmentation(rotation=0, shift=0, zoom=0, contrast=0)
+SETTINGS = Train(
+    epochs=6, patience=6, batch_size=16, learning_rate=1e-3, plateau=NO_PLATEAU, class_weights=True,
+    batch_norm_momentum=0.9, augmentation=NO_AUGMENTATION,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def pinned():
+    pin(seed=1, threads=2)
+
+
+def blobs(n: int = 96, size: int = 32, seed: int = 0) -> Arrays:
+    """Noise, with a bright square in half of the images: labels 0 and 1."""
+    random = np.random.default_rng(seed)
+    images = random.integers(60, 120, (n, size, size), dtype=np.uint8)
+    labels = np.arange(n) % 2
+    images[labels == 1, 8:20, 8:20] += 100
+    names = np.array([f"n{i}" for i in range(n)])
+    return Arrays(images, labels, names, names, np.array(["no", "yes"]))
+
+
+def classifier(backbone: str = "cnn_strided", classes: int = 2, multi_label: bool = False):
+    return build_classifier(build_backbone(backbone, 32), "linear", classes, multi_label)
+
+
+def trained(model, tmp_path, settings=SETTINGS, train=None, val=None, multi_label=False):
+    checkpoints = Checkpoints(tmp_path / "training", {}, [])
+    return fit(model, train or blobs(), val or blobs(seed=1), settings, 3e-2, multi_label, 1, checkpoints)
+
+
+def test_a_network_learns_and_ends_with_its_best_epoch(tmp_path):
+    model = classifier()
+    history = trained(model, tmp_path)
+    assert list(history) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
+    assert history["val_accuracy"].max() > 0.95
+    p = model.predict(Batches(blobs(seed=1), 16), verbose=0)
+    loss = -np.log(p[np.arange(96), blobs(seed=1).labels]).mean()
+    assert loss == pytest.approx(history["val_loss"].min(), rel=1e-3)
+
+
+def test_training_stops_after_patience_epochs_without_a_lower_loss(tmp_path):
+    val = blobs(seed=1)
+    wrong = Arrays(val.images, 1 - val.labels, val.patients, val.names, val.classes)
+    history = trained(classifier(), tmp_path, SETTINGS.model_copy(update={"epochs": 30, "patience": 2}), val=wrong)
+    assert len(history) == history["val_loss"].idxmin() + 3 < 30
+
+
+def test_several_labels_are_learnt_side_by_side(tmp_path):
+    base = blobs()
+    labels = np.stack([base.labels, 1 - base.labels, np.ones(96, int)], axis=1).astype(np.uint8)
+    arrays = Arrays(base.images, labels, base.patients, base.names, np.array(["a", "b", "c"]))
+    model = classifier(classes=3, multi_label=True)
+    trained(model, tmp_path, SETTINGS.model_copy(update={"epochs": 20}), arrays, arrays, multi_label=True)
+    p = model.predict(Batches(arrays, 16), verbose=0)
+    assert ((p >= 0.5) == labels).mean() > 0.95
+
+
+class TestBatchNorm:
+    def test_statistics_are_those_of_all_batches_together(self):
+        inputs = keras.Input((4, 4, 1))
+        model = keras.Model(inputs, keras.layers.BatchNormalization()(inputs))
+        arrays = blobs(50, 4)
+        batch_norm.reestimate(model, Batches(arrays, 16))
+        layer = model.layers[1]
+        assert float(layer.moving_mean[0]) == pytest.approx(arrays.images.mean(), rel=1e-5)
+        assert float(layer.moving_variance[0]) == pytest.approx(arrays.images.var(), rel=1e-4)
+        assert layer.momentum == 0.99
+
+    def test_mobilenetv2_from_random_weights_is_not_at_chance(self, tmp_path):
+        model = classifier("mobilenetv2")
+        settings = SETTINGS.model_copy(update={"epochs": 4})
+        checkpoints = Checkpoints(tmp_path / "training", {}, [])
+        fit(model, blobs(), blobs(seed=1), settings, 1e-3, False, 1, checkpoints)
+        p = model.predict(Batches(blobs(seed=1), 16), verbose=0)[:, 1]
+        ranks = p[blobs(seed=1).labels == 1][:, None] > p[blobs(seed=1).labels == 0]
+        assert ranks.mean() > 0.9
+
+
+class TestAugmentation:
+    LAYERS = Augmentation(rotation=20, shift=0.1, zoom=0.2, contrast=0.3)
+
+    def test_it_changes_images_while_training_and_not_at_inference(self):
+        images = blobs(8).images[..., None].astype(np.float32)
+        for layer in augmentation_layers(self.LAYERS, seed=1):
+            assert np.abs(np.asarray(layer(images, training=True)) - images).max() > 5
+            assert (np.asarray(layer(images, training=False)) == images).all()
+            assert np.asarray(layer(images, training=True)).max() <= 255.001
+
+    def test_zero_leaves_a_layer_out(self):
+        assert augmentation_layers(NO_AUGMENTATION, 1) == []
+        assert len(augmentation_layers(self.LAYERS, 1)) == 4
+
+    def test_the_saved_model_has_no_trace_of_it(self, tmp_path):
+        model = classifier()
+        trained(model, tmp_path, SETTINGS.model_copy(update={"epochs": 1, "augmentation": self.LAYERS}))
+        assert not any("random" in layer.name for layer in model.layers)
+
+
+class TestLoss:
+    def test_unweighted_it_is_keras_own(self):
+        truth = np.eye(3, dtype=np.float32)[[0, 1, 2, 2]]
+        p = np.random.default_rng(0).dirichlet(np.ones(3), 4).astype(np.float32)
+        ours = crossentropy(truth, multi_label=False, weighted=False)(truth, p)
+        assert np.asarray(ours) == pytest.approx(np.asarray(keras.losses.categorical_crossentropy(truth, p)), rel=1e-5)
+        ours = crossentropy(truth, multi_label=True, weighted=False)(truth, p)
+        assert np.asarray(ours) == pytest.approx(np.asarray(keras.losses.binary_crossentropy(truth, p)), rel=1e-5)
+
+    def test_weights_are_scikit_learns_balanced(self):
+        from sklearn.utils.class_weight import compute_class_weight
+
+        labels = np.array([0] * 8 + [1] * 2 + [2] * 5)
+        truth, p = np.eye(3, dtype=np.float32)[labels], np.full((15, 3), 1 / 3, np.float32)
+        loss = np.asarray(crossentropy(truth, multi_label=False, weighted=True)(truth, p)) / np.log(3)
+        balanced = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+        assert loss == pytest.approx(balanced[labels], rel=1e-4)
+
+    def test_a_class_without_images_weighs_nothing(self):
+        truth = np.eye(3, dtype=np.float32)[[0, 0, 1]]
+        assert np.isfinite(np.asarray(crossentropy(truth, False, True)(truth, np.full((3, 3), 1 / 3)))).all()
+        assert np.isfinite(np.asarray(crossentropy(truth, True, True)(truth, np.full((3, 3), 1 / 3)))).all()
+
+
+@pytest.mark.parametrize(
+    ("losses", "rate"),
+    [
+        ([], 1.0),
+        ([5, 4, 3], 1.0),
+        ([5, 6, 6], 0.1),
+        ([5, 6, 6, 6, 6], 0.01),
+        ([5, 6, 4, 6, 6], 0.1),
+        ([5] + [6] * 9, 0.01),
+    ],
+)
+def test_the_rate_falls_after_a_plateau_and_never_below_the_smallest(losses, rate):
+    assert rate_after(losses, 1.0, Plateau(patience=2, factor=0.1, smallest_rate=0.01)) == pytest.approx(rate)
+    assert rate_after(losses, 1.0, NO_PLATEAU) == 1.0
+
+
+class TestBatches:
+    def test_every_image_comes_once_an_epoch_in_an_order_of_seed_and_epoch(self):
+        def order(seed, epoch):
+            batches = Batches(blobs(), 20, seed, epoch)
+            return np.concatenate([batches[i][0][:, 0, 0, 0] for i in range(len(batches))]).tolist()
+
+        assert len(Batches(blobs(), 20)) == 5
+        assert sorted(order(1, 0)) == sorted(order(None, 0)) == sorted(order(1, 1))
+        assert order(1, 0) == order(1, 0) != order(1, 1) != order(2, 1)
+
+    def test_a_later_epoch_is_reached_by_either_way(self):
+        batches = Batches(blobs(), 20, seed=1)
+        batches.on_epoch_end()
+        assert (batches[0][0] == Batches(blobs(), 20, seed=1, epoch=1)[0][0]).all()
+
+
+@pytest.fixture
+def prepared(project) -> Path:
+    """A project up to its starting weights; this backbone's head has dropout, another source of chance."""
+    change_settings(project / "params.yaml", train__epochs=5)
+    stage(project, "download", "pneumonia")
+    stage(project, "preprocess", "pneumonia")
+    stage(project, "pretrained", "cnn_strided", "none")
+    return project
+
+
+MODEL = "models/pneumonia/cnn_strided/train-none.keras"
+
+
+def test_a_killed_training_resumes_and_gives_the_same_bytes_as_one_that_was_not(prepared):
+    stage(prepared, "train", "pneumonia", "cnn_strided", "none")
+    whole = (prepared / MODEL).read_bytes()
+    history = (prepared / MODEL).with_suffix(".csv").read_bytes()
+    (prepared / MODEL).unlink()
+    assert not list((prepared / ".training").glob("*/*"))
+
+    words = [sys.executable, "-m", "stages.train", "pneumonia", "cnn_strided", "none"]
+    process = subprocess.Popen(
+        words, cwd=prepared, env={**ENVIRONMENT, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL
+    )
+    for _ in range(600):
+        if list((prepared / ".training").glob("*/*/epoch-0000[23]")):
+            break
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (prepared / MODEL).exists()
+
+    done = stage(prepared, "train", "pneumonia", "cnn_strided", "none")
+    assert "resuming after epoch" in done.stdout
+    assert (prepared / MODEL).with_suffix(".csv").read_bytes() == history
+    assert (prepared / MODEL).read_bytes() == whole
+    assert len(pd.read_csv((prepared / MODEL).with_suffix(".csv"))) == 5
+
+
+def test_checkpoints_of_other_settings_are_not_resumed(tmp_path):
+    first = Checkpoints(tmp_path, {"epochs": 1}, [])
+    model = classifier()
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    first.save(model, model, pd.DataFrame({"val_loss": [1.0]}))
+    assert len(Checkpoints(tmp_path, {"epochs": 1}, []).restore(model)) == 1
+    assert len(Checkpoints(tmp_path, {"epochs": 2}, []).restore(model)) == 0
+    assert len(Checkpoints(tmp_path, {"epochs": 1}, []).restore(model)) == 0
+
+
+def test_the_file_alone_tells_all_about_the_model(prepared, tmp_path):
+    change_settings(prepared / "params.yaml", train__epochs=1)
+    stage(prepared, "train", "pneumonia", "cnn_strided", "none")
+    alone = tmp_path / "alone.keras"
+    alone.write_bytes((prepared / MODEL).read_bytes())
+    facts = read_facts(alone)
+    assert facts["classes"] == ["NORMAL", "PNEUMONIA"]
+    assert (facts["dataset"], facts["backbone"], facts["weights"]) == ("pneumonia", "cnn_strided", "none")
+    assert facts["image_size"] == 32
+    assert facts["settings"]["train"]["epochs"] == 1
+    model, _ = load_model(alone)
+    probabilities = model.predict(blobs().images[..., None], verbose=0)
+    assert probabilities.dtype == np.float32
+    assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_loss_that_is_no_number_is_one_line_with_the_remedy(prepared):
+    change_settings(
+        prepared / "params.yaml", train__learning_rate=1.0, architectures__cnn_strided__learning_rate_factor=1000.0
+    )
+    done = stage(prepared, "train", "pneumonia", "cnn_strided", "none", check=False)
+    if done.returncode:  # at such a rate the loss overflows, or the network dies at a finite one
+        assert "lower the rate" in refused(done)
+        assert not (prepared / MODEL).exists()
