@@ -1,0 +1,22 @@
+"""evaluate@D: what D's models are worth, from their predictions; metrics/D.json and plots, without TensorFlow."""
+
+from pathlib import Path
+
+from chest_transfer.data.catalog import dataset_named
+from chest_transfer.errors import run
+from chest_transfer.evaluation.summary import evaluate
+from chest_transfer.settings import read_settings
+
+
+def main(dataset: str) -> None:
+    settings = read_settings()
+    evaluate(
+        Path(f"data/predictions/{dataset}/{settings.model}"),
+        dataset_named(dataset).multi_label,
+        Path(f"metrics/{dataset}.json"),
+        Path(f"metrics/plots/{dataset}"),
+    )
+
+
+if __name__ == "__main__":
+    run(main)

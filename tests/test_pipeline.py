@@ -1,0 +1,140 @@
+"""The pipeline as a user runs it: a real Git and DVC repository at toy size, from `dvc repro` to a clone that pulls."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import ROOT, TOY, change_settings, run
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> Path:
+    """This checkout as a repository of its own, with toy settings and a remote, its first experiment run."""
+    folder = tmp_path_factory.mktemp("pipeline") / "repository"
+    for name in run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines():
+        if not name.startswith(("tests/", "metrics/")) and name != "dvc.lock" and (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    change_settings(folder / "params.yaml", model="cnn_strided", **TOY)
+    run(folder, "git", "init", "-q", "-b", "main")
+    run(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "remote"))
+    commit(folder, "Toy settings")
+    run(folder, "dvc", "repro")
+    commit(folder, "cnn_strided")
+    return folder
+
+
+def commit(folder: Path, message: str) -> None:
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-q", "-m", message)
+
+
+def stages_run(output: str) -> list[str]:
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage ")]
+
+
+@pytest.fixture(scope="module")
+def two_models(repository) -> Path:
+    """The repository after a second experiment with another backbone, committed and pushed."""
+    run(repository, "dvc", "push")
+    run(repository, "dvc", "exp", "run", "-S", "model=cnn")
+    run(repository, "dvc", "push")
+    diff = json.loads(run(repository, "dvc", "metrics", "diff", "--json").stdout)
+    commit(repository, "cnn")
+    (repository.parent / "diff.json").write_text(json.dumps(diff))
+    return repository
+
+
+def clone(repository: Path, name: str) -> Path:
+    run(repository.parent, "git", "clone", "-q", str(repository), name)
+    return repository.parent / name
+
+
+def test_the_whole_graph_runs_and_leaves_metrics_in_git(repository):
+    metrics = json.loads((repository / "metrics/pneumonia.json").read_text())
+    assert set(metrics["train"]["none"]) == {"auc", "accuracy", "sensitivity", "specificity", "f1", "loss"}
+    tracked = run(repository, "git", "ls-files").stdout
+    for name in (
+        "metrics/pneumonia.json",
+        "metrics/data/pneumonia.json",
+        "metrics/plots/pneumonia/roc.csv",
+        "dvc.lock",
+    ):
+        assert name in tracked
+    assert ".keras" not in tracked
+    assert ".npz" not in tracked
+
+
+def test_a_second_repro_runs_nothing(repository):
+    assert stages_run(run(repository, "dvc", "repro").stdout) == []
+    assert run(repository, "git", "status", "--porcelain").stdout == ""
+
+
+def test_two_backbones_side_by_side(two_models):
+    diff = json.loads((two_models.parent / "diff.json").read_text())
+    change = diff["metrics/pneumonia.json"]["train.none.auc"]
+    assert set(change) == {"old", "new", "diff"}
+    assert change["old"] is not None
+    assert change["new"] is not None
+
+
+def test_another_backbone_trains_only_its_own_stages(two_models):
+    lock = (two_models / "dvc.lock").read_text()
+    for name in ("train@pneumonia-cnn-none", "train@pneumonia-cnn_strided-none"):
+        assert f"{name}:" in lock
+
+
+@pytest.mark.parametrize("model", ["cnn", "cnn_strided"])
+def test_a_fresh_clone_pulls_either_model_and_trains_nothing(two_models, model):
+    folder = clone(two_models, f"pulled-{model}")
+    ran = stages_run(run(folder, "dvc", "exp", "run", "--pull", "-S", f"model={model}").stdout)
+    assert not [stage for stage in ran if stage.startswith(("train@", "pretrained@", "download@", "preprocess@"))]
+    pulled = folder / f"models/pneumonia/{model}/train-none.keras"
+    assert hashlib.md5(pulled.read_bytes()).hexdigest() in (two_models / "dvc.lock").read_text()
+
+
+def test_a_fresh_clone_without_the_remote_makes_the_same_bytes(two_models):
+    folder = clone(two_models, "again")
+    ran = stages_run(run(folder, "dvc", "repro").stdout)
+    assert "train@pneumonia-cnn-none" in ran
+    assert run(folder, "git", "status", "--porcelain").stdout == ""
+    lock = [(path / "dvc.lock").read_bytes() for path in (folder, two_models)]
+    assert lock[0] == lock[1]
+
+
+def test_a_temporary_experiment_runs_the_code_of_its_own_copy(two_models):
+    # Its copy has another loss; an editable install or a wrong path would take this checkout's.
+    folder = clone(two_models, "temporary")
+    run(folder, "dvc", "pull")
+    summary = folder / "src/chest_transfer/evaluation/summary.py"
+    start = "summary: dict[str, dict] = {"
+    summary.write_text(summary.read_text().replace(start, start + '"own": {"copy": 1}', 1))
+    commit(folder, "changed code")
+    run(folder, "dvc", "exp", "run", "--temp", "-n", "own-copy")
+    shown = json.loads(run(folder, "dvc", "exp", "show", "--json", "--only-changed").stdout)
+    assert '"own"' in json.dumps(shown)
+    assert "own" not in (folder / "metrics/pneumonia.json").read_text()
+
+
+def test_a_rate_given_on_the_command_line_arrives_as_a_number(two_models):
+    folder = clone(two_models, "rate")
+    run(folder, "dvc", "pull")
+    done = run(folder, "dvc", "exp", "run", "-S", "train.learning_rate=3e-5", "-S", "train.epochs=1")
+    assert stages_run(done.stdout)[0] == "train@pneumonia-cnn-none"
+    history = pd.read_csv(folder / "models/pneumonia/cnn/train-none.csv")
+    assert history["learning_rate"].tolist() == pytest.approx([3e-5])
+
+
+def test_a_grid_is_queued(two_models):
+    folder = clone(two_models, "grid")
+    run(folder, "dvc", "exp", "run", "--queue", "-S", "model=cnn,mobilenetv2")
+    assert run(folder, "dvc", "queue", "status").stdout.count("Queued") == 2
+
+
+def test_the_lock_is_verified_without_any_data(two_models):
+    folder = clone(two_models, "verified")
+    run(folder, "dvc", "repro", "--dry", "--allow-missing")
+    assert run(folder, "dvc", "repro", "--dry", "--allow-missing").returncode == 0
