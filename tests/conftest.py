@@ -105,3 +105,21 @@ def refused(done: subprocess.CompletedProcess) -> str:
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: ")
     return lines[0]
+
+
+def toy_repository(parent: Path, **settings) -> Path:
+    """This checkout's files, without results, as a Git repository of its own with these settings."""
+    folder = parent / "repository"
+    for name in run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines():
+        if not name.startswith(("tests/", "metrics/")) and name != "dvc.lock" and (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    change_settings(folder / "params.yaml", **settings)
+    run(folder, "git", "init", "-q", "-b", "main")
+    commit(folder, "Toy settings")
+    return folder
+
+
+def commit(folder: Path, message: str) -> None:
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-q", "-m", message)

@@ -114,9 +114,9 @@ class TestCovid:
     def test_early_releases_without_an_images_folder_are_read_too(self, tmp_path):
         assert len(read(tmp_path, "covid", {"D/COVID/COVID-1.png": b"", "D/Normal/Normal-1.png": b""}).radiographs) == 2
 
-    def test_tuberculosis_and_covid_name_no_patients(self):
-        assert not CATALOG["tuberculosis"].has_patients
-        assert not CATALOG["covid"].has_patients
+    def test_it_names_no_patients(self, tmp_path):
+        listing = read(tmp_path, "covid", {"D/COVID/COVID-1.png": b"", "D/Normal/Normal-1.png": b""})
+        assert [radiograph.patient for radiograph in listing.radiographs] == [None, None]
 
 
 class TestNih:

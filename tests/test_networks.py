@@ -62,12 +62,12 @@ def test_each_backbone_at_its_smallest_size_from_raw_pixels_to_a_file_and_back(n
 def test_preprocessing_is_keras_own(mode):
     import keras
 
-    model = build_backbone("cnn", 32, mode)
+    model = build_backbone("cnn" if mode in ("unit", "standard") else "mobilenetv2", 32, mode)
     probe = keras.Model(model.input, model.get_layer("preprocessing").output)
     grey = radiographs(32).astype(np.float32)
     given = probe.predict(grey, verbose=0)
-    if mode == "unit":
-        expected = grey / 255
+    if mode in ("unit", "standard"):
+        expected = grey / 255 if mode == "unit" else (grey - 128) / 64
     else:
         expected = keras.applications.imagenet_utils.preprocess_input(grey.repeat(3, axis=-1), mode=mode)
     assert given == pytest.approx(expected, abs=1e-4)
@@ -130,6 +130,10 @@ class TestRefusals:
             backbone_named("resnet5")
         with pytest.raises(ChestTransferError, match=r"unknown head 'dense25'; did you mean 'dense256'?"):
             head_named("dense25")
+
+    def test_values_for_three_channels_where_there_is_one(self):
+        with pytest.raises(ChestTransferError, match="cnn has one channel, preprocessing 'torch' three"):
+            build_backbone("cnn", 32, "torch")
 
     def test_an_option_that_the_backbone_does_not_take(self):
         with pytest.raises(ChestTransferError, match=r"cnn takes no 'alpha' \(allowed: none\); mend architectures.cnn"):

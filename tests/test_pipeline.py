@@ -2,34 +2,22 @@
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, TOY, change_settings, run
+from conftest import TOY, commit, run, toy_repository
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
     """This checkout as a repository of its own, with toy settings and a remote, its first experiment run."""
-    folder = tmp_path_factory.mktemp("pipeline") / "repository"
-    for name in run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines():
-        if not name.startswith(("tests/", "metrics/")) and name != "dvc.lock" and (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    change_settings(folder / "params.yaml", model="cnn_strided", **TOY)
-    run(folder, "git", "init", "-q", "-b", "main")
+    folder = toy_repository(tmp_path_factory.mktemp("pipeline"), model="cnn_strided", **TOY)
     run(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "remote"))
-    commit(folder, "Toy settings")
+    commit(folder, "A remote")
     run(folder, "dvc", "repro")
     commit(folder, "cnn_strided")
     return folder
-
-
-def commit(folder: Path, message: str) -> None:
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-q", "-m", message)
 
 
 def stages_run(output: str) -> list[str]:
@@ -138,3 +126,17 @@ def test_the_lock_is_verified_without_any_data(two_models):
     folder = clone(two_models, "verified")
     run(folder, "dvc", "repro", "--dry", "--allow-missing")
     assert run(folder, "dvc", "repro", "--dry", "--allow-missing").returncode == 0
+
+
+def test_several_classes_and_several_labels_go_through_the_whole_graph(tmp_path):
+    settings = TOY | {"datasets": ["covid", "nih", "nih_top15"], "train__epochs": 1}
+    folder = toy_repository(tmp_path, model="cnn_strided", **settings)
+    run(folder, "dvc", "repro")
+    for name in settings["datasets"]:
+        assert 0 <= json.loads((folder / f"metrics/{name}.json").read_text())["train"]["none"]["auc"] <= 1
+    header = (folder / "data/predictions/nih/cnn_strided/train-none.test.csv").read_text().splitlines()[0]
+    assert header.endswith("p:Pleural_Thickening,p:Hernia")
+    confusion = pd.read_csv(folder / "metrics/plots/nih/confusion.csv")
+    assert set(confusion["predicted"]) == {"found", "missed"}
+    page = run(folder, "dvc", "plots", "show").stdout.strip().splitlines()[-1].removeprefix("file://")
+    assert "ROC, nih test" in Path(page).read_text()

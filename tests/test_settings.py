@@ -2,7 +2,7 @@
 
 import pydantic
 import pytest
-from conftest import ROOT, change_settings, run
+from conftest import ROOT, change_settings, refused, run, stage
 
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.backbones import BACKBONES
@@ -73,8 +73,6 @@ def test_a_rate_that_dvc_writes_as_3e_05_arrives_as_a_float(project):
 
 def test_a_stage_refuses_bad_settings_with_exit_code_1(project):
     change_settings(project / "params.yaml", train__epochs=0)
-    from conftest import refused, stage
-
     assert "'train.epochs'" in refused(stage(project, "download", "pneumonia", check=False))
     assert not (project / "data").exists()
 

@@ -28,9 +28,16 @@ def run(main: Callable[..., None]) -> None:
     try:
         main(*sys.argv[1:])
     except (ChestTransferError, OSError) as error:
-        full_disk = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if os.environ.get("CHEST_TRANSFER_TRACEBACK") or (isinstance(error, OSError) and not full_disk):
+        if os.environ.get("CHEST_TRANSFER_TRACEBACK"):
             raise
-        message = f"the disk is full ({error}); free some space and run the same command again" if full_disk else error
+        message = str(error)
+        if isinstance(error, OSError):
+            remedy = "CHEST_TRANSFER_TRACEBACK=1 shows where"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                message, remedy = f"the disk is full ({error})", "free some space and run the same command again"
+            message = f"{message}; {remedy}"
         print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last epoch or byte that was kept", file=sys.stderr)
+        sys.exit(130)

@@ -80,7 +80,7 @@ class Architecture(Section):
 
 class WeightsFile(Section):
     path: Annotated[str, Field(min_length=1)]
-    preprocessing: Literal["tf", "caffe", "torch", "unit"]
+    preprocessing: Literal["tf", "caffe", "torch", "unit", "standard"]
 
 
 class Settings(Section):

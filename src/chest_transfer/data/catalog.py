@@ -31,7 +31,6 @@ class Dataset:
     Args:
         classes: in the order of the labels; where there are two, the first is the healthy one.
         multi_label: whether an image may show several of them, or none.
-        has_patients: whether the archive tells whose an image is.
         same_patients_as: the dataset that shows the same people.
     """
 
@@ -40,7 +39,6 @@ class Dataset:
     layout: ClassFolders | NihTables
     classes: tuple[str, ...]
     multi_label: bool = False
-    has_patients: bool = True
     same_patients_as: str | None = None
 
 
@@ -70,7 +68,6 @@ _DATASETS = (
             patient_of=no_patient,
         ),
         ("Normal", "Tuberculosis"),
-        has_patients=False,
     ),
     Dataset(
         "covid",
@@ -87,7 +84,6 @@ _DATASETS = (
             images="images",
         ),
         ("Normal", "COVID", "Lung_Opacity", "Viral_Pneumonia"),
-        has_patients=False,
     ),
     # Version 2 of Mendeley Data rscbjbr9sj; needs no account. The children of `pneumonia`, without its val folder.
     Dataset(

@@ -23,13 +23,16 @@ class Radiograph:
     member: str
     name: str
     labels: tuple[str, ...]
-    patient: str
+    patient: str | None
     split: str | None = None
 
 
 @dataclass
 class Listing:
-    """What an archive holds: radiographs in order of name, and counts of what was left aside and why."""
+    """What an archive holds: radiographs in order of name, and counts of what was left aside and why.
+
+    A radiograph whose patient is unknown counts as a patient of its own.
+    """
 
     radiographs: list[Radiograph]
     left_aside: Counter = field(default_factory=Counter)
@@ -67,12 +70,11 @@ class ClassFolders:
             split, root = (folder.parent.name, folder.parent.parent) if self.splits else (None, folder.parent)
             if folder.name not in class_of or (self.splits and split not in ("train", "val", "test")):
                 continue
-            patient = self.patient_of(path.stem) or path.stem
             labels = (class_of[folder.name],)
             name = str(path.relative_to(root))
             # The official validation split of 16 images is too small to use: it joins the training pool.
             official = {"test": "test", "train": "train", "val": "train"}.get(split)
-            roots.setdefault(root, []).append(Radiograph(member, name, labels, patient, official))
+            roots.setdefault(root, []).append(Radiograph(member, name, labels, self.patient_of(path.stem), official))
         return self._shallowest(archive, roots)
 
     def _shallowest(self, archive: Archive, roots: dict[PurePosixPath, list[Radiograph]]) -> Listing:
@@ -213,7 +215,7 @@ def pneumonia_patient(stem: str) -> str | None:
 
 
 def no_patient(stem: str) -> None:
-    """For archives that name no patients: every image counts as a patient of its own."""
+    """For archives that name no patients."""
 
 
 def _glimpse(archive: Archive) -> str:

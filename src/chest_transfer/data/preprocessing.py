@@ -50,7 +50,7 @@ def preprocess(dataset: Dataset, archive_path: Path, target: Path, settings, ima
             kept, digests, skipped = _decode_all(archive, listing, pixels, settings, image_size, threads)
         labels = _labels(kept, dataset)
         split = split_by_patient(
-            np.array([radiograph.patient for radiograph in kept]),
+            np.array([_patient(radiograph) for radiograph in kept]),
             np.array(digests),
             rarest_label(labels) if dataset.multi_label else labels,
             np.array([radiograph.split or "" for radiograph in kept]),
@@ -114,6 +114,10 @@ def _chunks(items: list) -> Iterator[list]:
     return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
 
 
+def _patient(radiograph: Radiograph) -> str:
+    return radiograph.patient or radiograph.name
+
+
 def _labels(kept: list[Radiograph], dataset: Dataset) -> np.ndarray:
     """(N,) int64 class numbers, or (N, K) uint8 for multi-label."""
     number = {name: index for index, name in enumerate(dataset.classes)}
@@ -149,7 +153,7 @@ def _write_split(
         batches(),
         (len(rows), image_size, image_size),
         labels=labels[rows],
-        patients=np.array([kept[row].patient for row in rows], dtype=np.str_),
+        patients=np.array([_patient(kept[row]) for row in rows], dtype=np.str_),
         names=np.array([kept[row].name for row in rows], dtype=np.str_),
         classes=np.array(dataset.classes, dtype=np.str_),
     )
@@ -165,7 +169,7 @@ def _summary(dataset: Dataset, listing: Listing, skipped: dict[str, str], labels
             name: {label: int(count) for label, count in zip(dataset.classes, counts[name], strict=True)}
             for name in SPLITS
         },
-        "patient_ids": dataset.has_patients,
+        "without_patient_id": sum(radiograph.patient is None for radiograph in listing.radiographs),
         "official_test": any(radiograph.split == "test" for radiograph in listing.radiographs),
         "duplicates": split.duplicates,
         "leaked_into_official_test": split.leaked,

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 
 from chest_transfer.errors import ChestTransferError, unknown_name
 
-# Each mode: grey pixels 0-255 become scale * pixel + offset, a value for each channel that the backbone expects.
+# Each mode: grey pixels 0-255 become scale * pixel + offset, alike in all channels or a value for each of three.
 # Grey has no colour order, so `caffe` (BGR) is the same image with its means in BGR order.
 PREPROCESSING = {
-    "unit": ((1 / 255,), (0.0,)),
-    "tf": ((1 / 127.5,) * 3, (-1.0,) * 3),
+    "unit": (1 / 255, 0.0),
+    "standard": (1 / 64, -2.0),  # about mean 0 and deviation 1 for radiographs
+    "tf": (1 / 127.5, -1.0),
     "torch": (
         (1 / 255 / 0.229, 1 / 255 / 0.224, 1 / 255 / 0.225),
         (-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225),
     ),
-    "caffe": ((1.0,) * 3, (-103.939, -116.779, -123.68)),
+    "caffe": ((1.0, 1.0, 1.0), (-103.939, -116.779, -123.68)),
 }
 
 
@@ -46,6 +47,7 @@ class Backbone:
         build: from (input tensor, options) to a Keras model with those inputs and feature maps (h, w, c) as output.
         preprocessing: a key of `PREPROCESSING`.
         smallest: pixels a side that it needs at least.
+        channels: that it expects; the grey one is repeated.
         imagenet: None where no such weights exist.
         options: the settings that it takes besides the head and the learning rate.
     """
@@ -54,6 +56,7 @@ class Backbone:
     build: Callable
     preprocessing: str
     smallest: int = 32
+    channels: int = 3
     imagenet: ImageNetFile | None = None
     options: tuple[str, ...] = ()
 
@@ -98,28 +101,29 @@ def _source(tensor):
 
 
 _NO_TOP = "_weights_tf_dim_ordering_tf_kernels_notop.h5"
+_MOBILENET = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_{side}_no_top.h5"
 _ROWS = (
-    Backbone("cnn", _cnn, "unit"),
-    Backbone("cnn_strided", _cnn_strided, "unit"),
-    Backbone("vgg16", _keras_application("VGG16"), "caffe", 32,
-             ImageNetFile("vgg16", "vgg16" + _NO_TOP, "6d6bbae143d832006294945121d1f1fc")),
-    Backbone("vgg19", _keras_application("VGG19"), "caffe", 32,
-             ImageNetFile("vgg19", "vgg19" + _NO_TOP, "253f8cb515780f3b799900260a226db6")),
-    Backbone("resnet50", _keras_application("ResNet50"), "caffe", 32,
-             ImageNetFile("resnet", "resnet50" + _NO_TOP, "4d473c1dd8becc155b73f8504c6f6626")),
-    Backbone("resnet50v2", _keras_application("ResNet50V2"), "tf", 32,
-             ImageNetFile("resnet", "resnet50v2" + _NO_TOP, "fac2f116257151a9d068a22e544a4917")),
-    Backbone("resnet101", _keras_application("ResNet101"), "caffe", 32,
-             ImageNetFile("resnet", "resnet101" + _NO_TOP, "88cf7a10940856eca736dc7b7e228a21")),
+    # With pixels of 0-1, which no layer centres, these two were stuck at chance for one seed in two.
+    Backbone("cnn", _cnn, "standard", channels=1),
+    Backbone("cnn_strided", _cnn_strided, "standard", channels=1),
+    Backbone("vgg16", _keras_application("VGG16"), "caffe",
+             imagenet=ImageNetFile("vgg16", "vgg16" + _NO_TOP, "6d6bbae143d832006294945121d1f1fc")),
+    Backbone("vgg19", _keras_application("VGG19"), "caffe",
+             imagenet=ImageNetFile("vgg19", "vgg19" + _NO_TOP, "253f8cb515780f3b799900260a226db6")),
+    Backbone("resnet50", _keras_application("ResNet50"), "caffe",
+             imagenet=ImageNetFile("resnet", "resnet50" + _NO_TOP, "4d473c1dd8becc155b73f8504c6f6626")),
+    Backbone("resnet50v2", _keras_application("ResNet50V2"), "tf",
+             imagenet=ImageNetFile("resnet", "resnet50v2" + _NO_TOP, "fac2f116257151a9d068a22e544a4917")),
+    Backbone("resnet101", _keras_application("ResNet101"), "caffe",
+             imagenet=ImageNetFile("resnet", "resnet101" + _NO_TOP, "88cf7a10940856eca736dc7b7e228a21")),
     Backbone("inceptionv3", _keras_application("InceptionV3"), "tf", 75,
-             ImageNetFile("inception_v3", "inception_v3" + _NO_TOP, "bcbd6486424b2319ff4ef7d526e38f63")),
+             imagenet=ImageNetFile("inception_v3", "inception_v3" + _NO_TOP, "bcbd6486424b2319ff4ef7d526e38f63")),
     Backbone("xception", _keras_application("Xception"), "tf", 71,
-             ImageNetFile("xception", "xception" + _NO_TOP, "b0042744bf5b25fce3cb969f33bebb97")),
-    Backbone("densenet201", _keras_application("DenseNet201"), "torch", 32,
-             ImageNetFile("densenet", "densenet201" + _NO_TOP, "c13680b51ded0fb44dff2d8f86ac8bb1")),
-    Backbone("mobilenetv2", _keras_application("MobileNetV2"), "tf", 32,
-             ImageNetFile("mobilenet_v2", "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_{side}_no_top.h5",
-                          None), options=("alpha",)),
+             imagenet=ImageNetFile("xception", "xception" + _NO_TOP, "b0042744bf5b25fce3cb969f33bebb97")),
+    Backbone("densenet201", _keras_application("DenseNet201"), "torch",
+             imagenet=ImageNetFile("densenet", "densenet201" + _NO_TOP, "c13680b51ded0fb44dff2d8f86ac8bb1")),
+    Backbone("mobilenetv2", _keras_application("MobileNetV2"), "tf",
+             imagenet=ImageNetFile("mobilenet_v2", _MOBILENET, None), options=("alpha",)),
 )  # fmt: skip
 BACKBONES = {row.name: row for row in _ROWS}
 
@@ -152,10 +156,14 @@ def build_backbone(name: str, image_size: int, preprocessing: str | None = None,
         allowed = ", ".join(row.options) or "none"
         raise ChestTransferError(f"{name} takes no '{min(unknown)}' (allowed: {allowed}); mend architectures.{name}")
     scale, offset = PREPROCESSING[preprocessing or row.preprocessing]
+    if row.channels == 1 and not isinstance(scale, float):
+        raise ChestTransferError(
+            f"{name} has one channel, preprocessing '{preprocessing}' three (allowed: unit, standard, tf)"
+        )
     radiograph = pixels = keras.Input((image_size, image_size, 1), name="radiograph")
-    if len(scale) > 1:
-        pixels = keras.layers.Concatenate(name="grey_in_each_channel")([pixels] * len(scale))
-    pixels = keras.layers.Rescaling(list(scale), list(offset), name="preprocessing")(pixels)
+    if row.channels > 1:
+        pixels = keras.layers.Concatenate(name="grey_in_each_channel")([pixels] * row.channels)
+    pixels = keras.layers.Rescaling(scale, offset, name="preprocessing")(pixels)
     features = row.build(pixels, **options).output
     return keras.Model(radiograph, features, name=name)
 

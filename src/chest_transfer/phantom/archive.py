@@ -4,6 +4,7 @@ Everything after the download is then the same code for phantoms and for patient
 """
 
 import io
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def _class_folders(dataset: Dataset, settings) -> Iterator[tuple[str, bytes]]:
     layout = dataset.layout
     shares = np.array([CLASS_SHARES[name][0] for name in dataset.classes])
     for number in range(settings.patients):
-        random = np.random.default_rng([settings.seed, number])
+        random = _chance(dataset, settings.seed, number)
         patient = Patient.random(random)
         # Round robin over the cumulated shares: every class is there, however few the patients.
         position = (number * 0.6180339887498949) % 1.0
@@ -69,7 +70,7 @@ def _class_folders(dataset: Dataset, settings) -> Iterator[tuple[str, bytes]]:
         split = "test" if random.random() < 0.2 else "val" if number % 50 == 49 else "train"
         variants = CLASS_SHARES[label][1]
         findings = variants[number % len(variants)]
-        for exposure in range(int(random.integers(1, 4)) if dataset.has_patients else 1):
+        for exposure in range(int(random.integers(1, 4)) if layout.splits else 1):
             pixels = radiograph(patient, findings, random, settings.image_size)
             if label == "NORMAL" and layout.splits:
                 stem = f"IM-{number:04d}-{exposure + 1:04d}"
@@ -85,7 +86,7 @@ def _class_folders(dataset: Dataset, settings) -> Iterator[tuple[str, bytes]]:
 def _nih(dataset: Dataset, settings) -> Iterator[tuple[str, bytes]]:
     rows, lists = [NIH_HEADER], {"train_val_list.txt": [], "test_list.txt": []}
     for number in range(1, settings.patients + 1):
-        random = np.random.default_rng([settings.seed, number])
+        random = _chance(dataset, settings.seed, number)
         patient = Patient.random(random)
         age, sex = int(random.integers(18, 90)), "MF"[int(random.integers(2))]
         split = "test_list.txt" if random.random() < 0.23 else "train_val_list.txt"
@@ -101,6 +102,11 @@ def _nih(dataset: Dataset, settings) -> Iterator[tuple[str, bytes]]:
     yield "Data_Entry_2017.csv", "".join(rows).encode()
     for list_name, names in lists.items():
         yield list_name, "\n".join(names).encode()
+
+
+def _chance(dataset: Dataset, seed: int, number: int) -> np.random.Generator:
+    """What decides about one patient: other people in each dataset, but for those that show the same ones."""
+    return np.random.default_rng([seed, zlib.crc32((dataset.same_patients_as or dataset.name).encode()), number])
 
 
 def _encoded(pixels: np.ndarray, suffix: str) -> bytes:

@@ -1,0 +1,107 @@
+"""preprocess@D against a plain loop of cv2.imread and cv2.resize, on the same full-size JPEGs; and its memory.
+
+    python -m bench.preprocessing
+
+Prints radiographs a second of both, interleaved, and the ratio of their medians; then the peak memory of 2,000 and of
+20,000 radiographs, each in a process of its own. Takes about five minutes on two cores.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from chest_transfer.data.catalog import CATALOG
+from chest_transfer.data.preprocessing import preprocess
+from chest_transfer.phantom.thorax import Patient, radiograph
+from chest_transfer.settings import Preprocess
+
+SETTINGS = Preprocess(fit="squeeze", test_share=0.2, validation_share=0.15, split_seed=1, max_skipped=0)
+FULL_SIZE = (1400, 1000)  # about the median of the public pneumonia archive, width x height
+ROUNDS = 5
+
+
+def make_archive(folder: Path, images: int, size: tuple[int, int], different: int) -> Path:
+    """An archive in the pneumonia layout of `images` JPEGs, `different` of them different but for a comment."""
+    encoded = []
+    for number in range(different):
+        random = np.random.default_rng(number)
+        pixels = radiograph(Patient.random(random), (), random, 256)
+        path = folder / f"{number}.jpeg"
+        Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).save(path, quality=92)
+        encoded.append(path.read_bytes())
+    archive = folder / f"{images}.zip"
+    with zipfile.ZipFile(archive, "w") as members:
+        for number in range(images):
+            split, kind = ("test" if number % 5 == 0 else "train"), ("NORMAL", "PNEUMONIA")[number % 2]
+            stem = f"IM-{number:05d}-0001" if kind == "NORMAL" else f"person{number}_virus_{number}"
+            # Bytes after the end of a JPEG are ignored: no two files are exact copies.
+            content = encoded[number % different] + str(number).encode()
+            members.writestr(f"chest_xray/{split}/{kind}/{stem}.jpeg", content)
+    return archive
+
+
+def ours(archive: Path, target: Path, image_size: int, threads: int) -> float:
+    start = time.perf_counter()
+    preprocess(CATALOG["pneumonia"], archive, target, SETTINGS, image_size, threads)
+    return time.perf_counter() - start
+
+
+def plain_loop(files: list[Path], target: Path, image_size: int) -> float:
+    start = time.perf_counter()
+    images = []
+    for file in files:
+        image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+        images.append(cv2.resize(image, (image_size, image_size), interpolation=cv2.INTER_AREA))
+    np.savez(target, images=np.stack(images))
+    return time.perf_counter() - start
+
+
+def speed(folder: Path, images: int = 300, image_size: int = 224) -> None:
+    archive = make_archive(folder, images, FULL_SIZE, different=40)
+    with zipfile.ZipFile(archive) as members:
+        members.extractall(folder / "unpacked")
+    files = sorted((folder / "unpacked").rglob("*.jpeg"))
+    seconds: dict[str, list[float]] = {"plain loop": [], "1 thread": [], "2 threads": []}
+    for _ in range(ROUNDS):
+        seconds["plain loop"].append(plain_loop(files, folder / "plain.npz", image_size))
+        seconds["1 thread"].append(ours(archive, folder / "arrays", image_size, 1))
+        seconds["2 threads"].append(ours(archive, folder / "arrays", image_size, 2))
+    print(
+        f"{images} JPEGs of {FULL_SIZE[0]} x {FULL_SIZE[1]} to {image_size} x {image_size}, median of {ROUNDS} rounds"
+    )
+    plain = statistics.median(seconds["plain loop"])
+    for name, measured in seconds.items():
+        median = statistics.median(measured)
+        print(f"{name:12} {images / median:7.0f} radiographs/s   {plain / median:5.2f} x the plain loop")
+
+
+def memory(folder: Path) -> None:
+    peaks = {}
+    for images in (2_000, 20_000):
+        archive = make_archive(folder, images, (256, 256), different=40)
+        program = (
+            "import resource, sys; from pathlib import Path; from bench.preprocessing import ours; "
+            "ours(Path(sys.argv[1]), Path(sys.argv[2]), 224, 2); "
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        )
+        words = [sys.executable, "-c", program, archive, folder / "arrays"]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        peaks[images] = int(done.stdout.split()[-1])
+        print(f"{images:6} radiographs at 224: peak memory {peaks[images]} MB")
+    print(f"difference: {peaks[20_000] - peaks[2_000]} MB")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        speed(Path(name))
+        memory(Path(name))

@@ -1,0 +1,77 @@
+"""The README: its commands run as they stand, its tables say what the code says."""
+
+import re
+
+import pytest
+from conftest import ROOT, TOY, commit, run, toy_repository
+
+from chest_transfer.data.catalog import CATALOG
+from chest_transfer.data.layouts import no_patient
+from chest_transfer.networks.backbones import BACKBONES
+
+TEXT = (ROOT / "README.md").read_text()
+COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
+# InceptionV3 needs 75 pixels; one epoch on few patients is enough to see that a command works.
+SMALL = TOY | {"image_size": 75, "phantom__patients": 40, "train__epochs": 1}
+
+
+def test_the_two_commands_are_targets_that_set_up_the_environment():
+    assert COMMANDS[:2] == ["make repro", "make test"]
+    for command in COMMANDS[:2]:
+        dry = run(ROOT, *command.split(), "--dry-run", "--always-make").stdout
+        assert "-m venv .venv" in dry
+        assert "--require-hashes -r requirements.lock" in dry
+
+
+def test_every_other_command_runs_as_it_stands(tmp_path):
+    folder = toy_repository(tmp_path, **SMALL)
+    run(folder, "dvc", "repro")
+    commit(folder, "First run")
+    outputs = {}
+    for command in COMMANDS[2:]:
+        where = folder
+        if "--pull" in command:  # the README runs it in a fresh clone
+            run(tmp_path, "git", "clone", "-q", str(folder), "clone")
+            where = tmp_path / "clone"
+        command_here = command.replace("/tmp/chest-transfer-remote", str(tmp_path / "remote"))
+        outputs[command] = run(where, "bash", "-ec", command_here).stdout
+        if command == "dvc metrics diff":
+            commit(folder, "inceptionv3")
+    assert "train.none.auc" in outputs["dvc metrics diff"]
+    assert outputs["dvc queue status"].count("Queued") == 2
+    pulled = next(output for command, output in outputs.items() if "--pull" in command)
+    assert not re.search("Running stage '(train|pretrained|preprocess|download)@", pulled)
+    assert (tmp_path / "clone/models/pneumonia/cnn/train-none.keras").exists()
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_table_of_backbones_is_the_codes(name):
+    row = BACKBONES[name]
+    assert f"| `{name}` | {row.smallest} | {'yes' if row.imagenet else 'no'} |" in TEXT
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_the_table_of_datasets_is_the_codes(name):
+    row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{name}` |"))
+    unknown = getattr(CATALOG[name].layout, "patient_of", None) is no_patient
+    assert unknown == row.split("|")[5].strip().startswith("no")
+
+
+def test_the_saved_model_is_used_as_the_readme_says(tmp_path):
+    code = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL).group(1)
+    folder = toy_repository(tmp_path, **(TOY | {"image_size": 96, "train__epochs": 1}))
+    run(folder, "dvc", "repro", "train")
+    head = "import numpy as np\nimages = np.zeros((3, 96, 96, 1), np.uint8)\n"
+    done = run(folder, "python", "-c", head + code + "\nprint(probabilities.shape, facts['classes'])")
+    assert done.stdout.splitlines()[-1] == "(3, 2) ['NORMAL', 'PNEUMONIA']"
+
+
+def test_every_file_that_it_links_to_exists():
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", TEXT):
+        assert (ROOT / link).exists(), link
+
+
+def test_its_settings_exist():
+    settings = (ROOT / "params.yaml").read_text()
+    for key in re.findall(r"-S '?([\w.]+)=", TEXT):
+        assert re.search(rf"^\s*{key.split('.')[-1]}:", settings, re.MULTILINE), key
