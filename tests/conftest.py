@@ -71,8 +71,12 @@ TOY = {
 
 @pytest.fixture
 def project(tmp_path) -> Path:
+    return toy_project(tmp_path)
+
+
+def toy_project(parent: Path) -> Path:
     """A folder with the project's settings at toy size, to run single stages in."""
-    folder = tmp_path / "project"
+    folder = parent / "project"
     folder.mkdir()
     shutil.copy(ROOT / "params.yaml", folder)
     change_settings(folder / "params.yaml", **TOY)
