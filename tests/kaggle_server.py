@@ -30,6 +30,8 @@ class Handler(BaseHTTPRequestHandler):
         served += 1
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
         print("GET", self.path, self.headers.get("Range"), flush=True)
+        if BEHAVIOUR.isdigit():
+            return self.answer(int(BEHAVIOUR), b"no", {})
         body = b"<html>sign in</html>" if BEHAVIOUR == "html" else CONTENT[start:]
         self.send_response(206 if start else 200)
         self.send_header("ETag", '"v1"')
@@ -44,6 +46,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             self.wfile.write(body)
+        return None
 
     def answer(self, status: int, body: bytes, headers: dict):
         self.send_response(status)

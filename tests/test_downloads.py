@@ -8,10 +8,15 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import ENVIRONMENT, ROOT, change_settings, grey, make_zip, refused, run, stage
+
+from chest_transfer.data.catalog import CATALOG, Web
+from chest_transfer.data.downloads import fetch
+from chest_transfer.errors import ChestTransferError
 
 MEBIBYTE = 1 << 20  # the client writes in such pieces; a smaller one is lost by a cut
 CREDENTIALS = {"KAGGLE_USERNAME": "somebody", "KAGGLE_KEY": "secret"}
@@ -166,6 +171,26 @@ def test_an_archive_that_changed_since_its_first_download_is_refused(project, ar
         done = download(project, tmp_path, **CREDENTIALS)
     assert "it is damaged or another version" in refused_by_download(done)
     assert leftovers(project) == []
+
+
+@pytest.mark.parametrize("behaviour", ["ok", "cut", "404"])
+def test_mendeley_is_fetched_over_http_without_an_account(archive, tmp_path, monkeypatch, behaviour):
+    for name, value in environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    mendeley = replace(CATALOG["mendeley"], origin=Web("http://localhost:7777/ChestXRay2017.zip", "ChestXRay2017.zip"))
+    target, checksums = tmp_path / "raw/mendeley.zip", tmp_path / "checksums.txt"
+    with serving(archive, behaviour, tmp_path) as requests:
+        if behaviour == "404":
+            with pytest.raises(
+                ChestTransferError, match=r"ChestXRay2017.zip answered 404; fetch it with a browser and"
+            ):
+                fetch(mendeley, "kaggle", target, checksums)
+            assert not target.exists()
+            return
+        fetch(mendeley, "kaggle", target, checksums)
+    assert target.read_bytes() == archive.read_bytes()
+    assert checksums.read_text().endswith("  mendeley\n")
+    assert (" bytes=" in requests()[-1]) == (behaviour == "cut")
 
 
 @pytest.mark.parametrize("kind", ["zip", "folder", "folder of archives", "sources"])

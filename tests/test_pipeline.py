@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pandas as pd
 import pytest
@@ -82,6 +85,23 @@ def test_a_fresh_clone_pulls_either_model_and_trains_nothing(two_models, model):
     assert not [stage for stage in ran if stage.startswith(("train@", "pretrained@", "download@", "preprocess@"))]
     pulled = folder / f"models/pneumonia/{model}/train-none.keras"
     assert hashlib.md5(pulled.read_bytes()).hexdigest() in (two_models / "dvc.lock").read_text()
+
+
+def test_a_read_only_http_remote_serves_the_models_too(two_models):
+    folder = clone(two_models, "over-http")
+    handler = partial(QuietHandler, directory=str(two_models.parent / "remote"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        run(folder, "dvc", "remote", "modify", "--local", "storage", "url", f"http://127.0.0.1:{server.server_port}")
+        ran = stages_run(run(folder, "dvc", "exp", "run", "--pull", "-S", "model=cnn_strided").stdout)
+        server.shutdown()
+    assert not [stage for stage in ran if stage.startswith(("train@", "pretrained@", "download@", "preprocess@"))]
+    assert (folder / "models/pneumonia/cnn_strided/train-none.keras").exists()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
 
 
 def test_a_fresh_clone_without_the_remote_makes_the_same_bytes(two_models):

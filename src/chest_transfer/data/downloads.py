@@ -130,6 +130,7 @@ def _check_room(response, file: Path) -> None:
 def _told_in_one_line(origin: Kaggle | Web, file: Path):
     import requests
 
+    by_hand = "fetch it with a browser and give the archive under `sources` in params.yaml"
     remedies = {
         401: "the credentials are wrong or expired; make a new token at https://www.kaggle.com/settings",
         403: f"open {_told(origin)} in a browser, signed in, and accept the dataset's terms",
@@ -139,7 +140,7 @@ def _told_in_one_line(origin: Kaggle | Web, file: Path):
         yield
     except requests.HTTPError as error:
         status = error.response.status_code
-        remedy = remedies.get(status, "try again later")
+        remedy = by_hand if isinstance(origin, Web) else remedies.get(status, "try again later")
         raise ChestTransferError(f"{_told(origin)} answered {status}; {remedy}") from None
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise ChestTransferError(

@@ -118,7 +118,7 @@ class _Keeper(keras.callbacks.Callback):
         if not math.isfinite(row["loss"] + row["val_loss"]):
             raise ChestTransferError(
                 f"the loss is {row['loss']} after epoch {epoch + 1}; lower the rate: "
-                f"dvc exp run -S train.learning_rate={self._first_rate / 10:.0e}"
+                f"dvc exp run -S train.learning_rate={self._settings.learning_rate / 10:.0e}"
             )
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
         self._checkpoints.save(self.model, self._classifier, self.history)
