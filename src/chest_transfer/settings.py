@@ -64,7 +64,6 @@ class Train(Section):
     learning_rate: Annotated[Float, Field(ge=1e-7, le=1)]
     plateau: Plateau
     class_weights: bool
-    batch_norm_momentum: Annotated[Float, Field(ge=0, le=0.9999)]
     augmentation: Augmentation
 
 

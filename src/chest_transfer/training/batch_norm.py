@@ -1,50 +1,51 @@
-"""Batch norm: its moving averages re-estimated over the training set once the weights are final.
+"""Batch norm: its averages estimated anew from training images before each validation, and so in every saved model.
 
-Keras' backbones average slowly (MobileNetV2: momentum 0.999), so after a short training from random weights the
-averages still hold where they began, and the model predicts at chance. Source: precise batch norm, arXiv 2105.07576.
+Keras' backbones average slowly (MobileNetV2: momentum 0.999), and on small sets even a fast average lags behind weights
+that still change: the model then validates at chance while it trains well, and the wrong epoch counts as the best.
+Source: precise batch norm, arXiv 2105.07576.
 """
 
 import keras
 import numpy as np
 
+from chest_transfer.training.batches import Batches
 
-def set_momentum(model: keras.Model, momentum: float) -> None:
-    """Let every batch norm of the model average with this momentum; call it before the model is compiled."""
-    for layer in _batch_norms(model):
-        layer.momentum = momentum
+MOST_BATCHES = 100  # the estimate gains little from more, and its cost stays small beside an epoch of a large set
 
 
-def reestimate(model: keras.Model, batches: keras.utils.PyDataset) -> None:
-    """Set each batch norm's mean and variance to those of all the batches together.
+class BatchNormStatistics:
+    """Estimates the means and variances of a model's batch norms.
 
     Args:
-        model: whose weights are final; its batch norms are updated in place.
-        batches: of (images, targets), shuffled and without augmentation.
+        model: whose batch norms are updated in place.
+        batches: of (images, targets), shuffled and without augmentation; the first `MOST_BATCHES` are used.
     """
-    import tensorflow as tf
 
-    norms = _batch_norms(model)
-    if not norms:
-        return
-    momenta = [layer.momentum for layer in norms]
-    set_momentum(model, 0.0)  # the moving averages are then those of the last batch
+    def __init__(self, model: keras.Model, batches: Batches):
+        import tensorflow as tf
 
-    # A function of its own, traced now: the momentum is a constant of the graph.
-    forward = tf.function(lambda images: model(images, training=True), reduce_retracing=True)
-    count, means, squares = 0, [0.0] * len(norms), [0.0] * len(norms)
-    for index in range(len(batches)):
-        images, _ = batches[index]
-        forward(tf.cast(images, tf.float32))
-        count += len(images)
-        for number, layer in enumerate(norms):
-            mean = np.asarray(layer.moving_mean, dtype=np.float64)
-            means[number] += len(images) * mean
-            squares[number] += len(images) * (np.asarray(layer.moving_variance, dtype=np.float64) + mean**2)
-    for layer, momentum, mean, square in zip(norms, momenta, means, squares, strict=True):
-        layer.momentum = momentum
-        layer.moving_mean.assign(mean / count)
-        layer.moving_variance.assign(np.maximum(square / count - (mean / count) ** 2, 0))
+        self._norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        self._batches = batches
+        signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
+        self._forward = tf.function(lambda images: model(images, training=True), input_signature=signature)
 
-
-def _batch_norms(model: keras.Model) -> list[keras.layers.Layer]:
-    return [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    def estimate(self) -> None:
+        """Set each mean and variance to those of all the batches together."""
+        if not self._norms:
+            return
+        momenta = [layer.momentum for layer in self._norms]
+        for layer in self._norms:
+            layer.momentum = 0.0  # the moving averages are then those of the last batch
+        count, means, squares = 0, [0.0] * len(self._norms), [0.0] * len(self._norms)
+        for index in range(min(len(self._batches), MOST_BATCHES)):
+            images, _ = self._batches[index]
+            self._forward(images.astype(np.float32))
+            count += len(images)
+            for number, layer in enumerate(self._norms):
+                mean = np.asarray(layer.moving_mean, dtype=np.float64)
+                means[number] += len(images) * mean
+                squares[number] += len(images) * (np.asarray(layer.moving_variance, dtype=np.float64) + mean**2)
+        for layer, momentum, mean, square in zip(self._norms, momenta, means, squares, strict=True):
+            layer.momentum = momentum
+            layer.moving_mean.assign(mean / count)
+            layer.moving_variance.assign(np.maximum(square / count - (mean / count) ** 2, 0))

@@ -9,8 +9,8 @@ import pandas as pd
 
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.training import batch_norm
 from chest_transfer.training.augmentation import augmentation_layers
+from chest_transfer.training.batch_norm import BatchNormStatistics
 from chest_transfer.training.batches import Batches
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.losses import crossentropy
@@ -26,12 +26,12 @@ def fit(
     seed: int,
     checkpoints: Checkpoints,
 ) -> pd.DataFrame:
-    """Train a classifier in place; it ends with the weights of its best epoch and batch-norm statistics of `train`.
+    """Train a classifier in place; it ends with the weights of its best epoch, batch-norm statistics included.
 
     Args:
         classifier: from grey pixels (N, H, W, 1) 0-255 to probabilities (N, K).
         train, val: the splits to learn from, and to stop by.
-        settings: epochs, patience, batch_size, plateau, class_weights, batch_norm_momentum and augmentation.
+        settings: epochs, patience, batch_size, plateau, class_weights and augmentation.
         learning_rate: Adam's first.
         multi_label: whether the K probabilities are independent.
         seed: of batch order and augmentation.
@@ -43,7 +43,6 @@ def fit(
     Raises:
         ChestTransferError: the loss is no longer a number.
     """
-    batch_norm.set_momentum(classifier, settings.batch_norm_momentum)
     # Augmentation wraps the classifier only while it trains: the saved model has no trace of it.
     radiograph = augmented = keras.Input(classifier.input_shape[1:])
     for layer in augmentation_layers(settings.augmentation, seed):
@@ -58,7 +57,8 @@ def fit(
     history = checkpoints.restore(trainer)
     if len(history):
         print(f"resuming after epoch {len(history)}", flush=True)
-    keeper = _Keeper(classifier, history, checkpoints, settings, learning_rate, seed)
+    statistics = BatchNormStatistics(classifier, Batches(train, settings.batch_size, seed))
+    keeper = _Keeper(classifier, statistics, history, checkpoints, settings, learning_rate, seed)
     if not keeper.finished():
         trainer.fit(
             Batches(train, settings.batch_size, seed, epoch=len(history)),
@@ -70,7 +70,6 @@ def fit(
             verbose=1 if sys.stdout.isatty() else 2,
         )
     checkpoints.load_best(classifier)
-    batch_norm.reestimate(classifier, Batches(train, settings.batch_size, seed))
     return keeper.history
 
 
@@ -90,9 +89,9 @@ class _Keeper(keras.callbacks.Callback):
     All it does follows from the history, the seed and the epoch, so that a resumed training does the same.
     """
 
-    def __init__(self, classifier, history: pd.DataFrame, checkpoints: Checkpoints, settings, first_rate, seed: int):
+    def __init__(self, classifier, statistics, history, checkpoints: Checkpoints, settings, first_rate, seed: int):
         super().__init__()
-        self.history, self._seed = history, seed
+        self.history, self._statistics, self._seed = history, statistics, seed
         self._classifier, self._checkpoints, self._settings = classifier, checkpoints, settings
         self._first_rate = first_rate
 
@@ -110,6 +109,9 @@ class _Keeper(keras.callbacks.Callback):
         for variable in self.model.variables:
             if variable.path.endswith("seed_generator_state"):
                 variable.assign(chance.integers(2**32, size=variable.shape, dtype=np.uint32))
+
+    def on_test_begin(self, logs=None):
+        self._statistics.estimate()
 
     def on_epoch_end(self, epoch, logs=None):
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
