@@ -37,6 +37,8 @@ lock: setup
 
 bench: setup
 	python -m bench.preprocessing
+	python -m bench.phantoms
 
 picture: setup
 	python -m docs.first_run
+	python -m docs.phantoms

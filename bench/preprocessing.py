@@ -22,7 +22,8 @@ from PIL import Image
 
 from chest_transfer.data.catalog import CATALOG
 from chest_transfer.data.preprocessing import preprocess
-from chest_transfer.phantom.thorax import Patient, radiograph
+from chest_transfer.phantom.patients import Patient
+from chest_transfer.phantom.radiograph import radiograph
 from chest_transfer.settings import Preprocess
 
 SETTINGS = Preprocess(fit="squeeze", test_share=0.2, validation_share=0.15, split_seed=1, max_skipped=0)
@@ -35,7 +36,7 @@ def make_archive(folder: Path, images: int, size: tuple[int, int], different: in
     encoded = []
     for number in range(different):
         random = np.random.default_rng(number)
-        pixels = radiograph(Patient.random(random), (), random, 256)
+        pixels = radiograph(Patient.random(random), (), random, (256, 256)).pixels
         path = folder / f"{number}.jpeg"
         Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).save(path, quality=92)
         encoded.append(path.read_bytes())

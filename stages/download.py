@@ -16,7 +16,7 @@ def main(name: str) -> None:
     dataset, target = dataset_named(name), Path(f"data/raw/{name}.zip")
     source = settings.sources.get(name, settings.source)
     if source == "phantom":
-        write_archive(dataset, settings.phantom, target)
+        write_archive(dataset, settings.phantom, target, settings.threads)
     else:
         fetch(dataset, source, target, checksums=Path("data/checksums.txt"))
 

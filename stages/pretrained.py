@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from chest_transfer.errors import run
+from chest_transfer.networks.classifier import build_classifier
 from chest_transfer.networks.saving import save_model
 from chest_transfer.networks.weights import starting_point
+from chest_transfer.phantom.pretraining import fresh_patients
 from chest_transfer.settings import read_settings
 from chest_transfer.training.determinism import pin
 
@@ -12,10 +14,26 @@ from chest_transfer.training.determinism import pin
 def main(model: str, weights: str) -> None:
     settings = read_settings()
     pin(settings.seed, settings.threads)
-    backbone, facts = starting_point(
-        model, weights, settings.image_size, settings.architectures[model], settings.weights_files
-    )
+    architecture, files = settings.architectures[model], settings.weights_files
+    backbone, facts = starting_point(model, weights, settings.image_size, architecture, files)
+    if weights == "phantom":
+        pretrain(backbone, settings)
     save_model(backbone, Path(f"models/pretrained/{model}/{weights}.keras"), facts)
+
+
+def pretrain(backbone, settings) -> None:
+    """Teach a backbone the findings of fresh simulated patients, in place."""
+    from chest_transfer.training.checkpoints import Checkpoints
+    from chest_transfer.training.fitting import fit
+
+    asked, architecture = settings.pretrain, settings.architectures[backbone.name]
+    train, val = fresh_patients(asked.patients, settings.phantom.seed, settings.image_size, settings.threads)
+    classifier = build_classifier(backbone, architecture.head, len(train.classes), multi_label=True)
+    used = settings.model_dump(include={"seed", "threads", "image_size", "pretrain", "phantom", "architectures"})
+    checkpoints = Checkpoints(Path(f".training/pretrained-{backbone.name}"), used, [])
+    rate = asked.learning_rate * architecture.learning_rate_factor
+    fit(classifier, train, val, asked, rate, True, settings.seed, checkpoints)
+    checkpoints.remove()
 
 
 if __name__ == "__main__":

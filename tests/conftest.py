@@ -62,9 +62,12 @@ def change_settings(path: Path, **changes) -> None:
 
 TOY = {
     "datasets": ["pneumonia"],
+    "weights": ["none"],
     "image_size": 32,
     "phantom__patients": 60,
     "phantom__image_size": 48,
+    "pretrain__patients": 100,
+    "pretrain__epochs": 1,
     "train__epochs": 2,
 }
 

@@ -13,7 +13,7 @@ from chest_transfer.settings import Settings
 
 STAGES = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
 # Settings that a stage reads and whose change cannot change its result.
-WITHOUT_EFFECT = {"preprocess": {"threads"}}
+WITHOUT_EFFECT = {"download": {"threads"}, "preprocess": {"threads"}}
 
 
 def source_of(module: str) -> Path | None:
@@ -91,7 +91,7 @@ def test_stage_scripts_are_thin_and_nothing_imports_them():
         assert "stages" not in re.findall(r"^(?:from|import) (\w+)", module.read_text(), re.MULTILINE)
 
 
-ROOMS = ["errors", "settings", "data", "networks", "phantom", "training", "evaluation"]
+ROOMS = ["errors", "files", "settings", "data", "networks", "phantom", "training", "evaluation"]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "src").glob("**/*.py")), ids=lambda path: path.stem)

@@ -15,7 +15,8 @@ from conftest import TOY, commit, run, toy_repository
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
     """This checkout as a repository of its own, with toy settings and a remote, its first experiment run."""
-    folder = toy_repository(tmp_path_factory.mktemp("pipeline"), model="cnn_strided", **TOY)
+    settings = TOY | {"weights": ["none", "phantom"]}
+    folder = toy_repository(tmp_path_factory.mktemp("pipeline"), model="cnn_strided", **settings)
     run(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "remote"))
     commit(folder, "A remote")
     run(folder, "dvc", "repro")
@@ -46,6 +47,7 @@ def clone(repository: Path, name: str) -> Path:
 
 def test_the_whole_graph_runs_and_leaves_metrics_in_git(repository):
     metrics = json.loads((repository / "metrics/pneumonia.json").read_text())
+    assert set(metrics["train"]) == {"none", "phantom"}
     assert set(metrics["train"]["none"]) == {"auc", "accuracy", "sensitivity", "specificity", "f1", "loss"}
     tracked = run(repository, "git", "ls-files").stdout
     for name in (

@@ -39,7 +39,7 @@ def test_every_backbone_has_settings_and_a_head_that_exists():
         ({"datasets": "pneumonia"}, "'datasets' should be a list"),
         ({"datasets": []}, "'datasets' should"),
         ({"model": "resnet5"}, "unknown model 'resnet5'; did you mean 'resnet50'? (allowed: cnn,"),
-        ({"weights": ["imagnet"]}, "unknown weights 'imagnet'; did you mean 'imagenet'? (allowed: none, imagenet)"),
+        ({"weights": ["imagnet"]}, "unknown weights 'imagnet'; did you mean 'imagenet'? (allowed: none, phantom,"),
         ({"weights": ["none", "none"]}, "names one twice"),
     ],
 )  # fmt: skip

@@ -67,6 +67,10 @@ class Train(Section):
     augmentation: Augmentation
 
 
+class Pretrain(Train):
+    patients: Annotated[int, Field(ge=100, le=1_000_000)]
+
+
 class Predict(Section):
     batch_size: Annotated[int, Field(ge=1, le=4096)]
 
@@ -94,6 +98,7 @@ class Settings(Section):
     threads: Annotated[int, Field(ge=1, le=256)]
     phantom: Phantom
     preprocess: Preprocess
+    pretrain: Pretrain
     train: Train
     predict: Predict
     architectures: dict[Name, Architecture]
@@ -102,7 +107,7 @@ class Settings(Section):
     def _names_exist(self) -> "Settings":
         if self.model not in self.architectures:
             raise unknown_name("model", self.model, self.architectures)
-        known = ["none", "imagenet", *self.weights_files]
+        known = ["none", "phantom", "imagenet", *self.weights_files]
         for weights in self.weights:
             if weights not in known:
                 raise unknown_name("weights", weights, known, "other files go under `weights_files`")

@@ -11,6 +11,7 @@ from pathlib import Path
 from chest_transfer.data.archives import Archive, pack
 from chest_transfer.data.catalog import Dataset, Kaggle, Web
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.files import whole
 
 TAR_AND_ZIP = ("", ".zip", ".tar", ".tar.gz", ".tgz")
 
@@ -34,9 +35,7 @@ def fetch(dataset: Dataset, source: str, target: Path, checksums: Path) -> None:
     Raises:
         ChestTransferError: no credentials, refused, not found, no network, damaged, or not what it was before.
     """
-    aside = target.with_name(target.name + ".partial")
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with whole(target) as aside:
         if source == "kaggle":
             downloaded, digest = _download(dataset.origin)
             _compare(checksums, dataset.name, digest, downloaded)
@@ -46,9 +45,6 @@ def fetch(dataset: Dataset, source: str, target: Path, checksums: Path) -> None:
         with Archive(aside) as archive:
             if not archive.members:
                 raise ChestTransferError(f"'{source}' holds no files; check `source` and `sources` in params.yaml")
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _local(dataset: Dataset, source: str) -> Path:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from chest_transfer.data.layouts import Listing, Radiograph
 from chest_transfer.data.radiographs import UnreadableImage, decode
 from chest_transfer.data.splits import SPLITS, Split, rarest_label, split_by_patient
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.files import whole
 
 CHUNK = 256  # radiographs in memory at a time
 SUMMARY = "summary.json"
@@ -40,10 +40,8 @@ def preprocess(dataset: Dataset, archive_path: Path, target: Path, settings, ima
     Raises:
         ChestTransferError: not the archive's layout, or more than `settings.max_skipped` unreadable images.
     """
-    aside = target.with_name(target.name + ".partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
+    with whole(target) as aside:
+        aside.mkdir()
         with Archive(archive_path) as archive:
             listing = dataset.layout.read(archive)
             pixels = aside / "pixels"
@@ -63,10 +61,6 @@ def preprocess(dataset: Dataset, archive_path: Path, target: Path, settings, ima
         pixels.unlink()
         summary = _summary(dataset, listing, skipped, labels, split)
         (aside / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
-        shutil.rmtree(target, ignore_errors=True)
-        aside.rename(target)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return summary
 
 

@@ -1,12 +1,14 @@
 """Saving models so that equal models give equal bytes, and a model's facts travel in its own file."""
 
 import json
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from chest_transfer.data.archives import ArchiveWriter
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.files import whole
 
 FACTS = "facts.json"
 
@@ -24,9 +26,8 @@ def save_model(model, path: Path, facts: dict[str, Any]) -> None:
     """
     import keras
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    raw, aside = path.with_name(path.stem + ".raw.keras"), path.with_name(path.name + ".partial")
-    try:
+    with tempfile.TemporaryDirectory() as folder, whole(path) as aside:
+        raw = Path(folder) / "raw.keras"
         # A model of the same layers that was never compiled: no optimizer state, a third of the size.
         keras.Model(model.input, model.output, name=model.name).save(raw)
         with zipfile.ZipFile(raw) as source, ArchiveWriter(aside) as target:
@@ -36,10 +37,6 @@ def save_model(model, path: Path, facts: dict[str, Any]) -> None:
                     content = json.dumps(_normalised(json.loads(content), {}), sort_keys=True).encode()
                 target.write(member, content)
             target.write(FACTS, json.dumps(facts, indent=2, sort_keys=True).encode())
-        aside.replace(path)
-    finally:
-        raw.unlink(missing_ok=True)
-        aside.unlink(missing_ok=True)
 
 
 def load_model(path: Path):

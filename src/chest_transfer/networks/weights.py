@@ -16,7 +16,8 @@ def starting_point(name: str, weights: str, image_size: int, architecture, weigh
 
     Args:
         name: a key of `backbones.BACKBONES`.
-        weights: `none` (random, from the seed), `imagenet`, or a key of `weights_files`.
+        weights: `none` (random, from the seed), `phantom` (random as well: yet to be pretrained), `imagenet`, or a key
+            of `weights_files`.
         image_size: pixels a side.
         architecture: the backbone's own settings.
         weights_files: name -> settings with `path` and `preprocessing`.
@@ -31,7 +32,7 @@ def starting_point(name: str, weights: str, image_size: int, architecture, weigh
     preprocessing, path = row.preprocessing, None
     if weights == "imagenet":
         path = imagenet_file(row, image_size, architecture.alpha)
-    elif weights != "none":
+    elif weights not in ("none", "phantom"):
         preprocessing, path = weights_files[weights].preprocessing, Path(weights_files[weights].path).expanduser()
         if not path.is_file():
             raise ChestTransferError(f"no file at '{path}'; mend weights_files.{weights}.path in params.yaml")

@@ -1,11 +1,14 @@
-"""Simulated archives: each dataset's own layout, file names, formats and tables, filled with phantoms.
+"""Simulated archives: each dataset's own layout, file names, formats, tables and traps, filled with phantoms.
 
 Everything after the download is then the same code for phantoms and for patients.
 """
 
 import io
 import zlib
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,94 +17,136 @@ from PIL import Image
 from chest_transfer.data.archives import ArchiveWriter
 from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.layouts import ClassFolders
-from chest_transfer.phantom.thorax import Patient, radiograph
+from chest_transfer.files import whole
+from chest_transfer.phantom.cohorts import COHORTS, Cohort, class_of
+from chest_transfer.phantom.patients import Patient, Pose
+from chest_transfer.phantom.radiograph import Radiograph, radiograph
+from chest_transfer.phantom.tables import NihRow, metadata_sheet, nih_tables
+from chest_transfer.phantom.workers import in_order
 
-# The share of each class, and the findings that may stand for it, one of them an image.
-CLASS_SHARES = {
-    "NORMAL": (0.35, [()]),
-    "PNEUMONIA": (0.65, [("bacterial_pneumonia",), ("viral_pneumonia",)]),
-    "Tuberculosis": (0.3, [("tuberculosis",)]),
-    "Normal": (0.5, [()]),
-    "COVID": (0.2, [("covid",)]),
-    "Lung_Opacity": (0.3, [("lung_opacity",)]),
-    "Viral_Pneumonia": (0.1, [("viral_pneumonia",)]),
-}
-# How often NIH's images show each finding (of 112,120).
-NIH_RATES = {
-    "Infiltration": 0.177, "Effusion": 0.119, "Atelectasis": 0.103, "Nodule": 0.056, "Mass": 0.052,
-    "Pneumothorax": 0.047, "Consolidation": 0.042, "Pleural_Thickening": 0.030, "Cardiomegaly": 0.025,
-    "Emphysema": 0.022, "Edema": 0.021, "Fibrosis": 0.015, "Pneumonia": 0.013, "Hernia": 0.002,
-}  # fmt: skip
-NIH_HEADER = (
-    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
-    "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],\n"
-)
+Members = list[tuple[str, bytes]]
 
 
-def write_archive(dataset: Dataset, settings, target: Path) -> None:
-    """Write the simulated archive of a dataset; the same settings give the same bytes.
+@dataclass
+class Files:
+    """What one patient adds to an archive."""
+
+    members: Members = field(default_factory=list)
+    rows: list = field(default_factory=list)
+
+
+def write_archive(dataset: Dataset, settings, target: Path, processes: int = 1) -> None:
+    """Write the simulated archive of a dataset; the same settings give the same bytes, whatever the processes.
 
     Args:
         dataset: the catalog's entry.
         settings: the `phantom` section of the settings: seed, patients, image_size.
         target: the zip file to write.
+        processes: that draw patients at the same time.
     """
-    aside = target.with_name(target.name + ".partial")
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    members = _class_folders if isinstance(dataset.layout, ClassFolders) else _nih
-    try:
-        with ArchiveWriter(aside) as writer:
-            for member, content in members(dataset, settings):
+    folders = isinstance(dataset.layout, ClassFolders)
+    cases = list(_cases(dataset, settings)) if folders else range(1, settings.patients + 1)
+    draw = partial(_folder_files if folders else _nih_files, dataset, settings)
+    with whole(target) as aside, ArchiveWriter(aside) as writer:
+        rows = []
+        for files in in_order(draw, cases, processes):
+            for member, content in files.members:
                 writer.write(member, content)
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
+            rows += files.rows
+        for member, content in _folder_tables(dataset, rows) if folders else nih_tables(rows):
+            writer.write(member, content)
 
 
-def _class_folders(dataset: Dataset, settings) -> Iterator[tuple[str, bytes]]:
-    layout = dataset.layout
-    shares = np.array([CLASS_SHARES[name][0] for name in dataset.classes])
+@dataclass(frozen=True)
+class _Case:
+    """A patient of a dataset of class folders, and his number among those of his kind."""
+
+    number: int
+    label: str
+    finding: str | None
+    serial: int
+
+
+def _cases(dataset: Dataset, settings) -> Iterator[_Case]:
+    seen: Counter = Counter()
     for number in range(settings.patients):
-        random = _chance(dataset, settings.seed, number)
-        patient = Patient.random(random)
-        # Round robin over the cumulated shares: every class is there, however few the patients.
-        position = (number * 0.6180339887498949) % 1.0
-        label = dataset.classes[int(np.searchsorted(np.cumsum(shares / shares.sum()), position, side="right"))]
-        split = "test" if random.random() < 0.2 else "val" if number % 50 == 49 else "train"
-        variants = CLASS_SHARES[label][1]
-        findings = variants[number % len(variants)]
-        for exposure in range(int(random.integers(1, 4)) if layout.splits else 1):
-            pixels = radiograph(patient, findings, random, settings.image_size)
-            if label == "NORMAL" and layout.splits:
-                stem = f"IM-{number:04d}-{exposure + 1:04d}"
-            elif layout.splits:
-                subtype = "virus" if findings == ("viral_pneumonia",) else "bacteria"
-                stem = f"person{number}_{subtype}_{3 * number + exposure}"
-            else:
-                stem = f"{layout.folders[label]}-{number + 1}"
-            folder = filter(None, [layout.root, split if layout.splits else None, layout.folders[label], layout.images])
-            yield "/".join([*folder, stem + layout.suffix]), _encoded(pixels, layout.suffix)
+        label, finding = class_of(_cohort(dataset), number)
+        seen[label, finding] += 1
+        yield _Case(number, label, finding, seen[label, finding])
 
 
-def _nih(dataset: Dataset, settings) -> Iterator[tuple[str, bytes]]:
-    rows, lists = [NIH_HEADER], {"train_val_list.txt": [], "test_list.txt": []}
-    for number in range(1, settings.patients + 1):
-        random = _chance(dataset, settings.seed, number)
-        patient = Patient.random(random)
-        age, sex = int(random.integers(18, 90)), "MF"[int(random.integers(2))]
-        split = "test_list.txt" if random.random() < 0.23 else "train_val_list.txt"
-        for follow_up in range(int(random.integers(1, 4))):
-            findings = tuple(sorted(name for name, rate in NIH_RATES.items() if random.random() < rate))
-            name = f"{number:08d}_{follow_up:03d}.png"
-            labels = "|".join(findings) or "No Finding"
-            size = settings.image_size
-            rows.append(f"{name},{labels},{follow_up},{number},{age},{sex},PA,{size},{size},0.143,0.143,\n")
-            lists[split].append(name)
-            pixels = radiograph(patient, findings, random, size)
-            yield f"images_{1 + number % 12:03d}/images/{name}", _encoded(pixels, ".png")
-    yield "Data_Entry_2017.csv", "".join(rows).encode()
-    for list_name, names in lists.items():
-        yield list_name, "\n".join(names).encode()
+def _folder_files(dataset: Dataset, settings, case: _Case) -> Files:
+    cohort, layout = _cohort(dataset), dataset.layout
+    random = _chance(dataset, settings.seed, case.number)
+    patient = Patient.random(random, cohort.ages_of(random))
+    split = "test" if random.random() < 0.2 else "val" if case.number % 50 == 49 else "train"
+    # The first publisher of the children's set has no val folder.
+    split = "train" if split == "val" and dataset.same_patients_as else split
+    files = Files()
+    several = 1 + min(3, int(random.geometric(0.6 if case.finding else 0.9)) - 1) if layout.splits else 1
+    for exposure in range(several):
+        pose = Pose.random(random, patient)
+        # Of about `image_size` squared pixels; the children's set is not cut to squares.
+        side = settings.image_size
+        shape = (round(side * pose.aspect**0.5), round(side / pose.aspect**0.5)) if layout.splits else (side, side)
+        findings = (case.finding,) if case.finding else ()
+        shown = radiograph(patient, findings, random, shape, cohort.scanner_of(random), pose)
+        if not layout.splits:
+            stem = f"{layout.folders[case.label]}-{case.serial}"
+        elif case.finding:
+            subtype = "virus" if case.finding.startswith("viral") else "bacteria"
+            stem = f"person{case.serial}_{subtype}_{4 * case.serial + exposure}"
+        else:
+            stem = f"{'NORMAL2-' * (case.serial % 2)}IM-{(case.serial + 1) // 2:04d}-{exposure + 1:04d}"
+        # As in the public archives, the colour mode leaks the class: a few of one class are RGB.
+        coloured = case.finding and (split == "train" if layout.splits else case.label == "Viral_Pneumonia")
+        image = Image.fromarray(shown.pixels).convert("RGB" if coloured and case.number % 14 == 0 else "L")
+        parts = [layout.root, split if layout.splits else None, layout.folders[case.label], layout.images]
+        member = "/".join([*filter(None, parts), stem + layout.suffix])
+        content = _encoded(image, layout.suffix)
+        files.members.append((member, content))
+        files.rows.append((case.label, stem, side))
+        if layout.images:
+            files.members.append((member.replace(f"/{layout.images}/", "/masks/"), _mask(shown, side)))
+        if layout.splits and case.number % 25 == 0:
+            nested = member.replace(layout.root, f"{layout.root}/{layout.root}", 1)
+            files.members += [(nested, content), (f"__MACOSX/{'/._'.join(member.rsplit('/', 1))}", _RESOURCE_FORK)]
+    return files
+
+
+def _folder_tables(dataset: Dataset, rows: list[tuple[str, str, int]]) -> Members:
+    layout = dataset.layout
+    if layout.splits:
+        return [(f"{layout.root}/train/{folder}/.DS_Store", b"\0\0\0\1Bud1") for folder in layout.folders.values()]
+    return [
+        (f"{layout.root}/{folder}.metadata.xlsx", metadata_sheet([row for row in rows if row[0] == label]))
+        for label, folder in layout.folders.items()
+    ]
+
+
+def _nih_files(dataset: Dataset, settings, number: int) -> Files:
+    cohort = _cohort(dataset)
+    random = _chance(dataset, settings.seed, number)
+    patient = Patient.random(random, cohort.ages_of(random))
+    test = random.random() < 0.23
+    files, findings, size = Files(), (), settings.image_size
+    # 3.6 images a patient, half of them with one only.
+    for follow_up in range(min(30, int(random.geometric(0.5) * random.choice([1, 1, 4])))):
+        if follow_up == 0 or random.random() < 0.5:
+            findings = cohort.findings(random)
+        pose = Pose.random(random, patient)
+        shown = radiograph(patient, findings, random, (size, size), cohort.scanner_of(random), pose)
+        image = Image.fromarray(shown.pixels).convert("RGBA" if random.random() < 0.005 else "L")
+        name = f"{number:08d}_{follow_up:03d}.png"
+        files.members.append((f"images_{1 + number % 12:03d}/images/{name}", _encoded(image, ".png")))
+        files.rows.append(
+            NihRow(name, findings, follow_up, number, patient.age, patient.sex, pose.view, size, test, shown.boxes)
+        )
+    return files
+
+
+def _cohort(dataset: Dataset) -> Cohort:
+    return COHORTS[dataset.same_patients_as or dataset.name]
 
 
 def _chance(dataset: Dataset, seed: int, number: int) -> np.random.Generator:
@@ -109,7 +154,16 @@ def _chance(dataset: Dataset, seed: int, number: int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32((dataset.same_patients_as or dataset.name).encode()), number])
 
 
-def _encoded(pixels: np.ndarray, suffix: str) -> bytes:
+def _encoded(image: Image.Image, suffix: str) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, {".png": "PNG", ".jpeg": "JPEG"}[suffix], quality=90)
+    image.save(buffer, {".png": "PNG", ".jpeg": "JPEG"}[suffix], quality=90)
     return buffer.getvalue()
+
+
+def _mask(shown: Radiograph, side: int) -> bytes:
+    """The lungs in white; the public archive's masks have 256 pixels a side where its images have 299."""
+    size = round(side * 256 / 299)
+    return _encoded(Image.fromarray(shown.lungs).resize((size, size)).convert("L"), ".png")
+
+
+_RESOURCE_FORK = b"\0\5\26\7\0\2\0\0Mac OS X        "

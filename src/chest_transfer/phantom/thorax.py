@@ -1,163 +1,222 @@
-"""Simulated chest radiographs: a thorax of simple shapes, and findings drawn where they are read.
-
-This is a sketch that teaches a network something, not yet a likeness: grey ellipses and bands with noise.
-"""
+"""The soft thorax: body, lungs, heart, great vessels, airways and diaphragm as path lengths of the beam."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.interpolate import PchipInterpolator
+
+from chest_transfer.phantom.patients import Anatomy
+from chest_transfer.phantom.shapes import Plane, capsule, ellipse, ellipsoid, half_chord, ramp
+
+# Where the mediastinum's borders are given, from the apex (0) to the domes (1) and below.
+LEVELS = (0.0, 0.09, 0.19, 0.27, 0.33, 0.40, 0.47, 0.58, 0.70, 0.83, 0.95, 1.07, 1.2)
+APEX = 0.42  # where the top of a lung lies, as a share of the cage's half width
 
 
 @dataclass(frozen=True)
-class Sign:
-    """How a finding shows in a lung: `count` blobs of `radius` around (`x`, `y`), in shares of the lung's half axes."""
-
-    y: float
-    radius: float
-    count: int
-    both_lungs: bool = False
-    texture: float = 1.0  # pixels of blur of what fills the blob, at 128 pixels a side
-    spread: float = 0.35
-    x: float = 0.0
-
-
-# The interface for findings: a name, drawn at a severity of 0 to 1.
-SIGNS = {
-    "bacterial_pneumonia": Sign(y=0.35, radius=0.55, count=1, texture=2.0),
-    "viral_pneumonia": Sign(y=0.1, radius=0.75, count=2, both_lungs=True, texture=1.0),
-    "tuberculosis": Sign(y=-0.5, radius=0.3, count=3, texture=1.0, spread=0.25),
-    "covid": Sign(y=0.45, radius=0.4, count=2, both_lungs=True, texture=2.5, x=0.45),
-    "lung_opacity": Sign(y=0.2, radius=0.6, count=1, both_lungs=True, texture=3.0),
-    "Atelectasis": Sign(y=0.6, radius=0.35, count=1, texture=4.0),
-    "Cardiomegaly": Sign(y=0.0, radius=0.0, count=0),
-    "Effusion": Sign(y=0.95, radius=0.5, count=1, texture=6.0, spread=0.05),
-    "Infiltration": Sign(y=0.2, radius=0.5, count=2, texture=1.0),
-    "Mass": Sign(y=0.0, radius=0.28, count=1, texture=8.0, spread=0.5),
-    "Nodule": Sign(y=0.0, radius=0.12, count=1, texture=8.0, spread=0.6),
-    "Pneumonia": Sign(y=0.35, radius=0.55, count=1, texture=2.0),
-    "Pneumothorax": Sign(y=-0.6, radius=0.0, count=0),
-    "Consolidation": Sign(y=0.3, radius=0.45, count=1, texture=5.0),
-    "Edema": Sign(y=0.0, radius=0.7, count=2, both_lungs=True, texture=2.0),
-    "Emphysema": Sign(y=0.0, radius=0.0, count=0),
-    "Fibrosis": Sign(y=0.5, radius=0.5, count=2, both_lungs=True, texture=0.7),
-    "Pleural_Thickening": Sign(y=-0.1, radius=0.25, count=2, texture=6.0, x=0.9, spread=0.1),
-    "Hernia": Sign(y=0.9, radius=0.3, count=1, texture=8.0, x=-0.9, spread=0.05),
-}
-
-
-@dataclass(frozen=True)
-class Patient:
-    """What stays the same from one radiograph of a person to the next: shares of the image's side, and a seed."""
-
-    width: float
-    height: float
-    heart: float
-    rib_spacing: float
-    seed: int
-
-    @classmethod
-    def random(cls, random: np.random.Generator) -> "Patient":
-        return cls(
-            width=random.uniform(0.15, 0.19),
-            height=random.uniform(0.29, 0.37),
-            heart=random.uniform(0.10, 0.14),
-            rib_spacing=random.uniform(0.065, 0.085),
-            seed=int(random.integers(2**32)),
-        )
-
-
-def radiograph(patient: Patient, findings: tuple[str, ...], random: np.random.Generator, size: int) -> np.ndarray:
-    """One frontal radiograph.
+class Lung:
+    """One lung in projection.
 
     Args:
-        patient: whose thorax.
-        findings: names in `SIGNS`; drawn at a random severity.
-        random: decides position, severity and noise.
-        size: pixels a side.
-
-    Returns:
-        (size, size) uint8, bright where little gets through.
+        side: -1 for the patient's right lung, on the left of the image; 1 for his left.
+        path: (h, w) cm of lung that the beam crosses; 0 outside.
+        lateral: (h, w) 0 at the spine, 1 at the chest wall.
+        height: (h, w) 0 at the apex, 1 at the dome.
+        dome: (h, w) z of the diaphragm in this column.
     """
-    y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
-    y = y - random.normal(0, 0.012)
-    x = x - random.normal(0, 0.012)
-    lean = random.normal(0, 0.03)
-    x = x + lean * (y - 0.5)
-    inspiration = random.uniform(0.94, 1.06) * (1.12 if "Emphysema" in findings else 1.0)
 
-    lungs = [_lung(patient, inspiration, x, y, side) for side in (-1, 1)]
-    air = np.maximum(*(lung.air for lung in lungs))
-    body = 1 - ((x - 0.5) / 0.54) ** 4 - ((y - 0.95) / 0.95) ** 4
-    image = 0.62 * np.clip(body * 4, 0, 1) - 0.42 * air
-    image += _bones(patient, x, y) * np.clip(body * 4, 0, 1)
-    heart_width = patient.heart * (1.6 if "Cardiomegaly" in findings else 1.0)
-    image += 0.3 * np.clip(3 * _ellipse(x, y, 0.54, 0.62, heart_width, 0.15), 0, 1) * air
-    vessels = gaussian_filter(np.random.default_rng(patient.seed).normal(size=(size, size)), size / 90)
-    image += 0.25 * vessels.astype(np.float32) * air
-    for finding in findings:
-        image += _drawn(SIGNS[finding], lungs, random, x, y, size)
-    if "Pneumothorax" in findings:
-        lung = lungs[random.integers(2)]
-        beyond = np.clip((lung.top + 0.35 * (lung.bottom - lung.top) - y) * 60, 0, 1) * lung.air
-        image -= (0.12 + 0.25 * vessels.astype(np.float32)) * beyond
-
-    image = gaussian_filter(image, 0.006 * size)
-    exposure, contrast = random.normal(0.08, 0.04), random.normal(1.0, 0.08)
-    image = np.clip(contrast * image + exposure, 0, 1)
-    image = image + random.normal(size=image.shape) * 0.02
-    return np.clip(np.rint(255 * image), 0, 255).astype(np.uint8)
+    side: int
+    path: np.ndarray
+    lateral: np.ndarray
+    height: np.ndarray
+    dome: np.ndarray
 
 
 @dataclass(frozen=True)
-class _Lung:
+class Thorax:
+    """A thorax in projection; paths in cm, (h, w) float32.
+
+    Args:
+        edge: (h, 1) x of the chest wall's inside.
+        tissue: path through soft tissue, airless.
+        air: path through air outside the lungs' tissue.
+        heart, mediastinum: path through the heart, and through all that stands between the lungs.
+    """
+
+    plane: Plane
+    anatomy: Anatomy
+    lungs: tuple[Lung, Lung]
+    edge: np.ndarray
+    tissue: np.ndarray
     air: np.ndarray
-    centre: tuple[float, float]
-    half_width: float
-    top: float
-    bottom: float
-    side: int
+    heart: np.ndarray
+    mediastinum: np.ndarray
 
 
-def _lung(patient: Patient, inspiration: float, x: np.ndarray, y: np.ndarray, side: int) -> _Lung:
-    half_height = patient.height * inspiration
-    centre = (0.5 + side * (patient.width + 0.05), 0.48)
-    bottom = centre[1] + 0.8 * half_height
-    dome = bottom - 0.04 + 4.0 * (x - centre[0]) ** 2
-    air = np.clip(6 * _ellipse(x, y, *centre, patient.width, half_height), 0, 1) * np.clip((dome - y) * 50, 0, 1)
-    return _Lung(air, centre, patient.width, centre[1] - half_height, bottom, side)
+def thorax_of(anatomy: Anatomy, plane: Plane) -> Thorax:
+    """Project the soft thorax of an anatomy onto a plane."""
+    wide = np.float32(anatomy.patient.half_width)
+    top = np.clip(plane.z / np.float32((0.72 + 0.2 * anatomy.patient.child) * anatomy.patient.lung_height), 0, 1)
+    edge = wide * (APEX + (1 - APEX) * np.sqrt(1 - (1 - top) ** 2.4))
+    heart, mediastinum = _mediastinum(anatomy, plane)
+    away = np.abs(plane.x)
+    cage = _cage(anatomy, plane, edge, away)
+    lungs = tuple(_lung(anatomy, plane, side, cage, edge, away, mediastinum) for side in (-1, 1))
+    return Thorax(plane, anatomy, lungs, edge, _body(anatomy, plane), _airways(anatomy, plane), heart, mediastinum)
 
 
-def _ellipse(x: np.ndarray, y: np.ndarray, cx: float, cy: float, rx: float, ry: float) -> np.ndarray:
-    """1 at the centre, 0 on the outline, negative outside."""
-    return (1 - ((x - cx) / rx) ** 2 - ((y - cy) / ry) ** 2).astype(np.float32)
+def _cage(anatomy: Anatomy, plane: Plane, edge: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """Front to back inside the rib cage."""
+    patient = anatomy.patient
+    wide, height = np.float32(patient.half_width), np.float32(patient.lung_height)
+    apex = APEX * wide
+    outer = np.clip((away - apex) / np.maximum(edge - apex, 1e-3), 0, 1)
+    inner_edge = apex * (1 - np.sqrt(1 - (1 - np.clip(plane.z / (0.17 * height), 0, 1)) ** 2))
+    inner = np.clip((apex - away) / np.maximum(apex - inner_edge, 1e-3), 0, 1)
+    deep = 2 * np.float32(patient.depth) * np.sqrt(1 - (1 - np.clip(plane.z / (0.5 * height), 0, 1)) ** 2)
+    return deep * np.sqrt((1 - outer**3) * (1 - np.square(inner) * inner))
 
 
-def _bones(patient: Patient, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    spine = np.exp(-(((x - 0.5) / 0.035) ** 2)) * (0.22 + 0.03 * np.cos(2 * np.pi * y / 0.055))
-    outwards = np.abs(x - 0.5)
-    back = np.cos(2 * np.pi * (y + 0.5 * outwards - 2.2 * outwards**2) / patient.rib_spacing)
-    front = np.cos(2 * np.pi * (y - 0.9 * outwards) / (1.3 * patient.rib_spacing))
-    within = np.clip((0.37 - outwards) * 20, 0, 1) * np.clip((0.9 - y) * 8, 0, 1) * np.clip(y * 8, 0, 1)
-    ribs = 0.10 * np.clip(3 * back - 1.2, 0, 1) + 0.06 * np.clip(3 * front - 1.6, 0, 1)
-    clavicles = 0.1 * np.exp(-(((y - 0.17 + 0.25 * (outwards - 0.2)) / 0.014) ** 2)) * (outwards < 0.36)
-    return (spine + ribs * within + clavicles).astype(np.float32)
+def _lung(
+    anatomy: Anatomy,
+    plane: Plane,
+    side: int,
+    cage: np.ndarray,
+    edge: np.ndarray,
+    away: np.ndarray,
+    mediastinum: np.ndarray,
+) -> Lung:
+    wide = np.float32(anatomy.patient.half_width)
+    index = (side + 1) // 2
+    middle = APEX * wide
+    dome = np.maximum(away - middle, 0) / (wide - middle)
+    dome = np.square(dome) + 0.3 * np.square(np.maximum(middle - away, 0) / middle)
+    dome = np.float32(anatomy.domes[index]) + np.float32(anatomy.dome_curve[index]) * dome
+    # The dome is round from front to back as well: behind and before its top, lung reaches deeper.
+    below = np.clip((plane.z - dome) / (0.16 * wide), 0, 1)
+    share = 1 - np.sqrt(below * (2 - below))
+    path = np.maximum(cage * share - mediastinum, 0) * (side * plane.x > 0)
+    height = np.clip(plane.z / dome, 0, 1)
+    return Lung(side, path, away / edge, height, dome)
 
 
-def _drawn(
-    sign: Sign, lungs: list[_Lung], random: np.random.Generator, x: np.ndarray, y: np.ndarray, size: int
-) -> np.ndarray:
-    severity = random.uniform(0.35, 1.0)
-    opacity = np.zeros_like(x)
-    chosen = lungs if sign.both_lungs else [lungs[random.integers(2)]]
-    for lung in chosen:
-        half_height = (lung.bottom - lung.top) / 2
-        for _ in range(sign.count):
-            cx = lung.centre[0] + lung.half_width * (lung.side * sign.x + sign.spread * random.uniform(-1, 1))
-            cy = (lung.top + lung.bottom) / 2 + half_height * (sign.y + sign.spread * random.uniform(-1, 1))
-            radius = sign.radius * random.uniform(0.8, 1.25)
-            blob = np.clip(2 * _ellipse(x, y, cx, cy, radius * lung.half_width, radius * half_height), 0, 1)
-            opacity = np.maximum(opacity, blob * np.maximum(lung.air, 0.15))
-    texture = gaussian_filter(random.normal(size=x.shape), sign.texture * size / 128)
-    texture = 0.75 + 0.35 * texture / (np.abs(texture).mean() + 1e-6)
-    return (0.3 * severity * opacity * np.clip(texture, 0, 2)).astype(np.float32)
+def _mediastinum(anatomy: Anatomy, plane: Plane) -> tuple[np.ndarray, np.ndarray]:
+    """Paths through the heart, and through all that stands between the lungs: vessels, thymus, heart, spine.
+
+    In each row it is one oval between a right and a left border, drawn through what shapes them from above: the
+    neck's vessels, the aortic arch, the pulmonary trunk and the left ventricle; the upper vena cava and right atrium.
+    """
+    patient, pose = anatomy.patient, anatomy.pose
+    wide = np.float32(patient.half_width)
+    down = plane.z[:, 0] / (0.5 * sum(anatomy.domes))
+    size = anatomy.heart / 0.44
+    arch = np.clip((patient.age - 25) / 60, -0.4, 1) * 0.06
+    left = [
+        0.36,
+        0.23,
+        0.20,
+        0.23 + arch,
+        0.225 + arch,
+        0.20,
+        0.235,
+        0.31 * size,
+        0.45 * size,
+        0.56 * size,
+        0.59 * size,
+        0.48 * size,
+        0.2,
+    ]
+    right = [
+        0.36,
+        0.25,
+        0.20 + 0.5 * arch,
+        0.19 + 0.5 * arch,
+        0.17,
+        0.17,
+        0.18,
+        0.21 * size,
+        0.26 * size,
+        0.28 * size,
+        0.24 * size,
+        0.2,
+        0.15,
+    ]
+    thymus = 0.11 * patient.thymus * np.array([0, 0.5, 1, 1.1, 1, 0.8, 0.5, *[0] * 6])
+    left, right = (PchipInterpolator(LEVELS, np.array(side) + thymus)(np.clip(down, 0, 1.2)) for side in (left, right))
+    middle = anatomy.pull * (0.5 + 0.5 * down) - 0.6 * pose.rotation * np.clip(down, 0, 1) + wide * (left - right) / 2
+    half = wide * (left + right) / 2
+    across = np.square((plane.x - middle[:, np.newaxis].astype(np.float32)) / half[:, np.newaxis].astype(np.float32))
+    deep = 2 * np.float32(patient.depth)
+    all_of_it = deep * np.float32(0.85) * half_chord(across)
+    heart = all_of_it * ramp((down[:, np.newaxis] - 0.5) / 0.1).astype(np.float32)
+    behind = np.square((plane.x + np.float32(0.35 * pose.rotation)) / (np.float32(0.17) * wide))
+    return heart, np.maximum(all_of_it, deep * half_chord(behind * behind))
+
+
+def _airways(anatomy: Anatomy, plane: Plane) -> np.ndarray:
+    """Path through air: trachea, main bronchi, and the stomach above its fluid level."""
+    patient = anatomy.patient
+    wide, height = patient.half_width, patient.lung_height
+    x = anatomy.pull - 0.2 * anatomy.pose.rotation
+    carina = (x + 0.01 * wide, 0.36 * height)
+    radius = 0.058 * wide
+    air = np.maximum(
+        capsule(plane, (0.5 * x, -wide), carina, radius),
+        capsule(plane, carina, (x - 0.17 * wide, 0.46 * height), 0.8 * radius),
+    )
+    air = np.maximum(air, capsule(plane, carina, (x + 0.2 * wide, 0.48 * height), 0.7 * radius))
+    if anatomy.bubble > 0.02 * wide:
+        below = anatomy.domes[1] + 0.05 * wide + 0.55 * anatomy.bubble
+        bubble = ellipsoid(
+            plane, 0.42 * wide, below, 1.35 * anatomy.bubble, 0.6 * anatomy.bubble, 1.6 * anatomy.bubble, -12
+        )
+        if anatomy.pose.view == "PA":  # standing: fluid settles
+            bubble = bubble * ramp((below + 0.3 * anatomy.bubble - plane.z) / (2 * plane.pitch) + 0.5)
+        air = np.maximum(air, bubble)
+    return air
+
+
+def _body(anatomy: Anatomy, plane: Plane) -> np.ndarray:
+    """Path through the body as if it were solid: neck, shoulders, trunk, arms, breasts, head."""
+    patient, pose = anatomy.patient, anatomy.pose
+    wide, fat = np.float32(patient.half_width), np.float32(patient.fat)
+    z = plane.z / wide
+    shoulder = ramp((z + 0.5) / 0.62)
+    trunk = ramp((z - 0.12) / 0.6)
+    half = (
+        wide
+        * (0.40 + 0.05 * np.float32(patient.child) + (1.05 - 0.12 * np.float32(patient.child)) * shoulder)
+        * (1 - trunk)
+        + (1.14 * wide + 1.2 * fat) * trunk
+    )
+    deep = wide * 0.42 * (1 - shoulder) + (np.float32(patient.depth) + 0.12 * wide + 0.9 * fat) * shoulder
+    deep = deep * (0.8 + 0.2 * trunk) * (1 + 0.08 * ramp((z - 1.2) / 0.8))
+    across = np.square(plane.x / half)
+    tissue = 2 * deep * half_chord(across * (0.7 + 0.3 * across))
+    tissue = np.maximum(tissue, _arms(anatomy, plane))
+    if patient.breast:
+        for side in (-1, 1):
+            x, below = side * 0.58 * wide, 1.05 * wide + 0.3 * patient.breast
+            squares = ellipse(plane, x, below, patient.breast, patient.breast)
+            hanging = ramp((plane.z - np.float32(below)) / np.float32(1.6 * patient.breast) + 0.6)
+            tissue = tissue + 0.75 * np.float32(patient.breast) * half_chord(squares) * hanging
+    if patient.child > 0.4:  # the chin reaches into a small child's field
+        tissue = tissue + ellipsoid(plane, 0.3 * pose.rotation, -1.0 * wide, 0.66 * wide, 0.42 * wide, 1.3 * wide)
+    return tissue
+
+
+def _arms(anatomy: Anatomy, plane: Plane) -> np.ndarray:
+    arms = np.zeros(plane.shape, np.float32)
+    for side in (-1, 1):
+        shoulder, elbow, radius = arm(anatomy, side)
+        arms = np.maximum(arms, capsule(plane, shoulder, elbow, radius))
+    return arms
+
+
+def arm(anatomy: Anatomy, side: int) -> tuple[tuple[float, float], tuple[float, float], float]:
+    """Shoulder, elbow (x, z) and radius of an upper arm, cm."""
+    wide, raised = anatomy.patient.half_width, anatomy.pose.arms
+    angle = np.radians(105 - 150 * raised if raised else 76)
+    shoulder = (side * 1.22 * wide, (0.13 - 0.12 * raised) * wide)
+    elbow = (shoulder[0] + side * 1.5 * wide * np.cos(angle), shoulder[1] + 1.5 * wide * np.sin(angle))
+    return shoulder, elbow, 0.27 * wide + 0.5 * anatomy.patient.fat

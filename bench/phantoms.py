@@ -1,0 +1,71 @@
+"""How fast phantoms are drawn, and that memory does not grow with an archive.
+
+    python -m bench.phantoms
+
+Prints radiographs a second on one core at 256 pixels a side, each against decoding and shrinking one full-size JPEG in
+the same run (what a real radiograph costs instead); then the peak memory of archives of 500 and of 5,000 images.
+"""
+
+import io
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+import numpy as np
+from PIL import Image
+
+from chest_transfer.data.radiographs import decode
+from chest_transfer.phantom.cohorts import FRESH
+from chest_transfer.phantom.patients import Patient
+from chest_transfer.phantom.radiograph import radiograph
+
+ROUNDS, IMAGES, SIDE = 5, 60, 256
+
+
+def draw(number: int) -> np.ndarray:
+    random = np.random.default_rng(number)
+    patient = Patient.random(random, FRESH.ages_of(random))
+    return radiograph(patient, FRESH.findings(random), random, (SIDE, SIDE), FRESH.scanner_of(random)).pixels
+
+
+def speed() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(draw(0)).resize((1400, 1000)).save(buffer, "JPEG", quality=92)
+    drawn, decoded = [], []
+    for number in range(ROUNDS):
+        start = time.perf_counter()
+        for image in range(IMAGES):
+            draw(IMAGES * number + image)
+        drawn.append(IMAGES / (time.perf_counter() - start))
+        start = time.perf_counter()
+        for _ in range(IMAGES):
+            decode(buffer.getvalue(), SIDE)
+        decoded.append(IMAGES / (time.perf_counter() - start))
+    print(f"{SIDE} x {SIDE}, one core, median of {ROUNDS} rounds of {IMAGES}")
+    rate, other = statistics.median(drawn), statistics.median(decoded)
+    print(f"drawn {rate:.0f}/s; decoded from a JPEG of 1400 x 1000 {other:.0f}/s: {rate / other:.2f} x")
+
+
+def memory() -> None:
+    program = (
+        "import resource, sys; from pathlib import Path; from chest_transfer.data.catalog import CATALOG; "
+        "from chest_transfer.phantom.archive import write_archive; from chest_transfer.settings import Phantom; "
+        "write_archive(CATALOG['tuberculosis'], Phantom(seed=1, patients=int(sys.argv[1]), image_size=128), "
+        "Path(sys.argv[2])); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    source = str(Path(__file__).resolve().parents[1] / "src")
+    with tempfile.TemporaryDirectory() as folder:
+        for images in (500, 5000):
+            words = [sys.executable, "-c", program, str(images), f"{folder}/a.zip"]
+            done = subprocess.run(words, env={"PYTHONPATH": source}, capture_output=True, text=True, check=True)
+            print(f"archive of {images:5} images: peak memory {done.stdout.strip()} MB")
+
+
+if __name__ == "__main__":
+    speed()
+    memory()

@@ -1,0 +1,109 @@
+"""Findings as they are read on a radiograph: one row each, of how it changes the anatomy and what shadows it casts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from chest_transfer.phantom.infections import (
+    consolidation,
+    covid,
+    infiltration,
+    pneumonia,
+    tuberculosis,
+    viral_pneumonia,
+)
+from chest_transfer.phantom.patients import Anatomy
+from chest_transfer.phantom.shadows import Shadows
+from chest_transfer.phantom.signs import (
+    atelectasis,
+    bullae,
+    edema,
+    effusion,
+    fibrosis,
+    hernia,
+    lung_opacity,
+    mass,
+    nodule,
+    pleural_thickening,
+    pneumothorax,
+)
+
+Random = np.random.Generator
+
+
+def wide_heart(anatomy: Anatomy, severity: float, random: Random) -> Anatomy:
+    """A heart of more than half the chest's width."""
+    return anatomy.changed(heart=max(anatomy.heart * (1.1 + 0.3 * severity), 0.52 + 0.12 * severity))
+
+
+def blown_up(anatomy: Anatomy, severity: float, random: Random) -> Anatomy:
+    """Long dark lungs, flat low domes, a narrow heart, few vessels."""
+    low = 1.02 + 0.06 * severity
+    return anatomy.changed(
+        domes=(anatomy.domes[0] * low, anatomy.domes[1] * low),
+        dome_curve=tuple(curve * (0.65 - 0.4 * severity) for curve in anatomy.dome_curve),
+        lung=tuple(density * (0.8 - 0.25 * severity) for density in anatomy.lung),
+        heart=anatomy.heart * (0.92 - 0.1 * severity),
+        vessels=anatomy.vessels * 0.7,
+    )
+
+
+def overexpanded(anatomy: Anatomy, severity: float, random: Random) -> Anatomy:
+    """A child's lungs with swollen small airways trap air."""
+    if random.random() < 0.5:
+        return anatomy
+    low = 1 + 0.04 * severity
+    return anatomy.changed(domes=(anatomy.domes[0] * low, anatomy.domes[1] * low),
+                           dome_curve=tuple(0.75 * curve for curve in anatomy.dome_curve))  # fmt: skip
+
+
+def shrunken(anatomy: Anatomy, severity: float, random: Random) -> Anatomy:
+    """Both domes high."""
+    high = 1 - 0.08 * severity
+    return anatomy.changed(domes=(anatomy.domes[0] * high, anatomy.domes[1] * high))
+
+
+def pulled(anatomy: Anatomy, severity: float, random: Random) -> Anatomy:
+    """Heart and trachea drawn to one side, that side's dome up."""
+    side = int(random.integers(2))
+    domes = list(anatomy.domes)
+    domes[side] *= 1 - 0.09 * severity
+    shift = (0.07 if side else -0.07) * severity * anatomy.patient.half_width
+    return anatomy.changed(domes=tuple(domes), pull=anatomy.pull + shift)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding.
+
+    Args:
+        change: of the anatomy, before the thorax is drawn.
+        draw: into the lungs, after.
+    """
+
+    change: Callable[[Anatomy, float, Random], Anatomy] | None = None
+    draw: Callable[[Shadows, float], None] | None = None
+
+
+FINDINGS = {
+    "bacterial_pneumonia": Finding(draw=pneumonia),
+    "viral_pneumonia": Finding(overexpanded, viral_pneumonia),
+    "tuberculosis": Finding(pulled, tuberculosis),
+    "covid": Finding(draw=covid),
+    "lung_opacity": Finding(draw=lung_opacity),
+    "Atelectasis": Finding(pulled, atelectasis),
+    "Cardiomegaly": Finding(wide_heart),
+    "Effusion": Finding(draw=effusion),
+    "Infiltration": Finding(draw=infiltration),
+    "Mass": Finding(draw=mass),
+    "Nodule": Finding(draw=nodule),
+    "Pneumonia": Finding(draw=pneumonia),
+    "Pneumothorax": Finding(draw=pneumothorax),
+    "Consolidation": Finding(draw=consolidation),
+    "Edema": Finding(wide_heart, edema),
+    "Emphysema": Finding(blown_up, bullae),
+    "Fibrosis": Finding(shrunken, fibrosis),
+    "Pleural_Thickening": Finding(draw=pleural_thickening),
+    "Hernia": Finding(draw=hernia),
+}

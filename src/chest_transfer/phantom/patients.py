@@ -1,0 +1,157 @@
+"""Patients, and how they stood before the detector: what varies from one thorax and one exposure to the next."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What stays the same from one radiograph of a person to the next. Lengths in cm.
+
+    Args:
+        half_width, lung_height, depth: the inside of the rib cage: widest half, apex to dome, half of front to back.
+        fat: soft tissue over the ribs.
+        breast: radius of a breast's shadow; 0 for none.
+        heart: the heart's width as a share of the cage's (the cardiothoracic ratio).
+        rib_drop: how far a rib falls from the spine to the side, as a share of `half_width`.
+        bone: density of bone, 1 for a young adult.
+        scoliosis: how far the spine bends sideways.
+        seed: of what is his alone, such as the branching of his vessels.
+    """
+
+    age: int
+    sex: str
+    half_width: float
+    lung_height: float
+    depth: float
+    fat: float
+    breast: float
+    heart: float
+    rib_drop: float
+    bone: float
+    scoliosis: float
+    thymus: float
+    seed: int
+
+    @property
+    def child(self) -> float:
+        """1 for an infant, 0 for an adult: how far the proportions are a child's."""
+        return float(np.clip((16 - self.age) / 14, 0, 1))
+
+    @classmethod
+    def random(cls, random: np.random.Generator, ages: tuple[int, int] = (18, 89)) -> "Patient":
+        """Somebody of an age (years) between `ages`, both included."""
+        youngest, oldest = ages
+        middle = (youngest + oldest) / 2
+        age = int(np.clip(random.normal(middle, (oldest - youngest) / 4), youngest, oldest))
+        sex = "M" if random.random() < 0.55 else "F"
+        child = float(np.clip((16 - age) / 14, 0, 1))
+        grown = 13.4 if sex == "M" else 12.1
+        half_width = (grown * (1 - child) + 7.6 * child) * random.normal(1, 0.06)
+        habitus = random.normal()  # slim to stout
+        return cls(
+            age=age,
+            sex=sex,
+            half_width=half_width,
+            lung_height=half_width * ((1.78 - 0.48 * child) * random.normal(1, 0.05 + 0.03 * child) - 0.05 * habitus),
+            depth=half_width * random.normal(0.66 + 0.12 * child, 0.04),
+            fat=half_width * float(np.clip(0.17 + 0.07 * habitus, 0.06, 0.5)),
+            breast=half_width * random.uniform(0.25, 0.62) * (sex == "F" and age > 13),
+            heart=float(
+                np.clip(random.normal(0.44 + 0.08 * child, 0.025 + 0.015 * child) + 0.01 * habitus, 0.36, 0.62)
+            ),
+            rib_drop=random.normal(0.42 - 0.1 * child, 0.05) - 0.03 * habitus,
+            bone=(1 - 0.1 * child) * max(0.5, random.normal(1, 0.2)) * (1 - 0.25 * max(0, age - 60) / 30),
+            scoliosis=random.normal(0, 0.025) * half_width,
+            thymus=max(0.0, random.normal(0.7, 0.6)) * child,
+            seed=int(random.integers(2**32)),
+        )
+
+
+@dataclass(frozen=True)
+class Pose:
+    """One exposure: how the patient stood or lay, breathed and turned.
+
+    Args:
+        view: "PA" (standing, chest to the detector) or "AP" (lying or sitting, back to it).
+        inspiration: 1 for a full breath; the lungs' height scales with it.
+        rotation: cm by which what lies in front moves against what lies behind.
+        lean: slope of the body's axis.
+        shift: (x, z) of the image's centre, as shares of the cage's half width.
+        width: of the field, as a multiple of the cage's half width.
+        aspect: the field's height over its width.
+        arms: 0 hanging, 1 raised beside the head; above 0.5 they cross the upper corners.
+    """
+
+    view: str
+    inspiration: float
+    rotation: float
+    lean: float
+    shift: tuple[float, float]
+    width: float
+    aspect: float
+    arms: float
+
+    @classmethod
+    def random(cls, random: np.random.Generator, patient: Patient, frontal_share: float = 0.6) -> "Pose":
+        """A pose for a patient; `frontal_share` is the share of PA views among adults (NIH: 0.60)."""
+        child = patient.child
+        view = "PA" if random.random() < frontal_share * (1 - child) else "AP"
+        supine = view == "AP"
+        return cls(
+            view=view,
+            inspiration=float(np.clip(random.normal(0.93 if supine else 1.0, 0.055), 0.76, 1.08)),
+            rotation=random.normal(0, 0.09 if supine else 0.035) * patient.half_width,
+            lean=random.normal(0, 0.05 if supine else 0.015),
+            shift=(random.normal(0, 0.05), random.normal(0, 0.11)),
+            width=float(np.clip(random.normal(2.42 + 0.2 * child, 0.2 + 0.06 * child), 2.1, 3.3)),
+            aspect=float(np.clip(random.normal(0.98 - 0.2 * child, 0.07), 0.62, 1.25)),
+            arms=random.uniform(0.1, 1.0) * child if child > 0.3 else 0.0,
+        )
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A patient in a pose: the measures that the thorax is drawn from, and that a finding may change. Lengths in cm.
+
+    Of pairs, the first is the patient's right side, on the left of the image.
+
+    Args:
+        domes: z of each dome of the diaphragm.
+        dome_curve: how far each dome falls towards the side.
+        lung: density of each lung as a share of water's.
+        vessels: calibre of the vessels, 1 for normal.
+        pull: x by which heart and trachea are drawn to the left.
+        bubble: radius of air in the stomach.
+    """
+
+    patient: Patient
+    pose: Pose
+    domes: tuple[float, float]
+    dome_curve: tuple[float, float]
+    lung: tuple[float, float]
+    heart: float
+    vessels: float
+    pull: float
+    bubble: float
+
+    @classmethod
+    def of(cls, patient: Patient, pose: Pose, random: np.random.Generator) -> "Anatomy":
+        wide, supine = patient.half_width, pose.view == "AP"
+        right = patient.lung_height * pose.inspiration
+        density = float(np.clip(random.normal(0.27, 0.035), 0.17, 0.42)) + 0.1 * (1 - pose.inspiration)
+        return cls(
+            patient=patient,
+            pose=pose,
+            domes=(right, right + wide * random.normal(0.09, 0.04)),
+            dome_curve=tuple(wide * max(0.12, random.normal(0.34, 0.06)) for _ in range(2)),
+            lung=(density, density * random.normal(1, 0.02)),
+            heart=patient.heart * (1.1 if supine else 1.0) * random.normal(1, 0.02) * (1.25 - 0.25 * pose.inspiration),
+            vessels=float(np.exp(random.normal(0, 0.35))),
+            pull=0.0,
+            bubble=wide * max(0.0, random.normal(0.16, 0.12)),
+        )
+
+    def changed(self, **changes) -> "Anatomy":
+        return replace(self, **changes)

@@ -1,0 +1,46 @@
+"""Fresh simulated patients to pretrain on: children and adults, every scanner, every finding equally often."""
+
+from functools import partial
+
+import numpy as np
+from PIL import Image
+
+from chest_transfer.data.arrays import Arrays
+from chest_transfer.data.layouts import FINDINGS
+from chest_transfer.phantom.cohorts import FRESH
+from chest_transfer.phantom.patients import Patient
+from chest_transfer.phantom.radiograph import radiograph
+from chest_transfer.phantom.workers import in_order
+
+STREAM = 0x50726574  # keeps these patients apart from those of every simulated dataset
+
+
+def fresh_patients(patients: int, seed: int, image_size: int, processes: int) -> tuple[Arrays, Arrays]:
+    """Simulate one radiograph of each of so many patients, with any of NIH's 14 findings.
+
+    Args:
+        patients: how many; every tenth is for validation.
+        seed: another one, other patients.
+        image_size: pixels a side.
+        processes: that draw at the same time; the result does not depend on their number.
+
+    Returns:
+        (train, val), in memory; labels (N, 14) uint8 in the order of `FINDINGS`.
+    """
+    drawn = list(in_order(partial(_one, seed, image_size), range(patients), processes))
+    images, labels = (np.stack(column) for column in zip(*drawn, strict=True))
+    names = np.array([f"phantom-{number}" for number in range(patients)])
+    val = np.arange(patients) % 10 == 9
+    classes = np.array(FINDINGS)
+    return tuple(Arrays(images[rows], labels[rows], names[rows], names[rows], classes) for rows in (~val, val))
+
+
+def _one(seed: int, image_size: int, number: int) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng([seed, STREAM, number])
+    patient = Patient.random(random, FRESH.ages_of(random))
+    findings = FRESH.findings(random)
+    # Drawn larger and shrunk, as real radiographs are: their edges are then as sharp.
+    shape = (round(1.5 * image_size),) * 2
+    pixels = radiograph(patient, findings, random, shape, FRESH.scanner_of(random)).pixels
+    image = Image.fromarray(pixels).resize((image_size, image_size), Image.Resampling.BOX)
+    return np.asarray(image), np.array([name in findings for name in FINDINGS], dtype=np.uint8)

@@ -1,0 +1,119 @@
+"""One simulated radiograph: a patient in a pose, with findings, seen by a scanner."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chest_transfer.phantom.clutter import burnt_in, devices
+from chest_transfer.phantom.detector import SCANNERS, attenuation, developed, exposed
+from chest_transfer.phantom.findings import FINDINGS
+from chest_transfer.phantom.patients import Anatomy, Patient, Pose
+from chest_transfer.phantom.shadows import Shadows
+from chest_transfer.phantom.shapes import Plane, noise
+from chest_transfer.phantom.skeleton import skeleton
+from chest_transfer.phantom.thorax import Thorax, thorax_of
+from chest_transfer.phantom.vessels import vessels
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """A simulated radiograph and what is known of it.
+
+    Args:
+        pixels: (h, w) uint8, bright where little gets through.
+        boxes: finding -> (x, y, width, height) in pixels, of those that show at one place.
+        lungs: (h, w) bool.
+    """
+
+    pixels: np.ndarray
+    boxes: dict[str, tuple[int, int, int, int]]
+    lungs: np.ndarray
+
+
+def radiograph(
+    patient: Patient,
+    findings: tuple[str, ...],
+    random: np.random.Generator,
+    shape: tuple[int, int],
+    scanner: str = "nih",
+    pose: Pose | None = None,
+    severity: float | None = None,
+) -> Radiograph:
+    """One frontal radiograph.
+
+    Args:
+        patient: whose thorax.
+        findings: keys of `FINDINGS`.
+        random: decides pose, severity, place and noise.
+        shape: rows and columns.
+        scanner: a key of `SCANNERS`.
+        pose: None draws one.
+        severity: of each finding, 0 (hardly seen) to 1; None draws one for each.
+    """
+    # Streams of their own: the same seed gives the same exposure whatever the findings.
+    standing, disease, clutter, exposure = random.spawn(4)
+    pose = pose or Pose.random(standing, patient)
+    anatomy = Anatomy.of(patient, pose, standing)
+    grades = {name: disease.beta(1.7, 1.3) if severity is None else severity for name in findings}
+    for name in findings:
+        if FINDINGS[name].change:
+            anatomy = FINDINGS[name].change(anatomy, grades[name], disease)
+    plane = plane_of(anatomy, shape)
+    thorax = thorax_of(anatomy, plane)
+    blood, airways = vessels(thorax)
+    drawn = Shadows(thorax, airways, disease)
+    boxes = {}
+    for name in findings:
+        before = drawn.filled + 0.2 * drawn.tissue
+        if FINDINGS[name].draw:
+            FINDINGS[name].draw(drawn, grades[name])
+        if box := _box(np.abs(drawn.filled + 0.2 * drawn.tissue - before), thorax, FINDINGS[name].draw is None):
+            boxes[name] = box
+    tissue, bone = _paths(thorax, blood, drawn, standing)
+    weakening = attenuation(tissue, bone) + devices(thorax, clutter)
+    density = exposed(weakening, plane, exposure, SCANNERS[scanner])
+    grey = burnt_in(developed(density, plane, exposure, SCANNERS[scanner]), clutter)
+    lungs = (sum(lung.path for lung in thorax.lungs) > 0.1 * patient.half_width) & (thorax.mediastinum == 0)
+    return Radiograph(np.clip(np.rint(grey), 0, 255).astype(np.uint8), boxes, lungs)
+
+
+def plane_of(anatomy: Anatomy, shape: tuple[int, int]) -> Plane:
+    """The plane of pixels that a pose shows of a patient: the field follows the lungs, however long they are."""
+    height, width = shape
+    patient, pose, wide = anatomy.patient, anatomy.pose, anatomy.patient.half_width
+    deep = sum(anatomy.domes) / 2
+    pitch = pose.width * wide / width * (deep / (patient.lung_height * pose.inspiration)) ** 0.5
+    z = (np.arange(height, dtype=np.float32)[:, np.newaxis] - (height - 1) / 2) * pitch
+    z = z + 0.5 * deep + pose.shift[1] * wide
+    x = (np.arange(width, dtype=np.float32)[np.newaxis] - (width - 1) / 2) * pitch + pose.shift[0] * wide
+    return Plane((x + pose.lean * z).astype(np.float32), z.astype(np.float32), float(pitch))
+
+
+def _paths(
+    thorax: Thorax, blood: np.ndarray, drawn: Shadows, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """cm of soft tissue and of bone along the beam."""
+    anatomy, plane = thorax.anatomy, thorax.plane
+    wide = anatomy.patient.half_width
+    filled = np.clip(drawn.filled, -1, 0.97)
+    tissue = thorax.tissue - thorax.air + drawn.tissue
+    path = np.zeros_like(tissue)
+    for lung in thorax.lungs:
+        density = np.float32(anatomy.lung[lung.side > 0])
+        full = np.where(filled > 0, density + (1 - density) * filled, density * (1 + filled))
+        tissue -= (1 - full) * lung.path
+        path += lung.path
+    tissue += 2.4 * blood * (1 - drawn.emptied) * (1 + drawn.vessels) * (1 - np.clip(filled, 0, 1))
+    texture = noise(random, plane, 0.08 * wide) + noise(random, plane, 0.2 * wide)
+    tissue += np.float32(random.uniform(0.001, 0.012)) * texture * path * (1 - drawn.emptied)
+    return np.maximum(tissue, 0), skeleton(thorax) + drawn.bone
+
+
+def _box(added: np.ndarray, thorax: Thorax, heart: bool) -> tuple[int, int, int, int] | None:
+    """Where a finding shows: around the strongest quarter of what it adds, or around the heart."""
+    strength = thorax.heart if heart else added
+    shown = strength > 0.25 * strength.max() if strength.max() > 0 else np.zeros_like(strength, bool)
+    rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+    if not rows.size:
+        return None
+    return int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1

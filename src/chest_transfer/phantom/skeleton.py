@@ -1,0 +1,146 @@
+"""The bones in projection: ribs from spine to cartilage, vertebrae, clavicles, scapulae, upper arms."""
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from chest_transfer.phantom.shapes import Plane, capsule, half_chord, ramp
+from chest_transfer.phantom.thorax import Thorax, arm
+
+RIBS = 12
+
+
+def skeleton(thorax: Thorax) -> np.ndarray:
+    """Path through bone, in cm of solid bone: (h, w) float32."""
+    return (ribs(thorax) + spine(thorax) + clavicles(thorax) + scapulae(thorax) + humeri(thorax)) * np.float32(
+        thorax.anatomy.patient.bone
+    )
+
+
+def ribs(thorax: Thorax) -> np.ndarray:
+    """Twelve pairs, each from the spine round the side to its cartilage, the front half crossing the back half.
+
+    A rib runs on the cage's wall. At the angle theta from the spine it lies at x = edge * sin(theta), and has fallen by
+    a drop that depends on cos(theta), so that which rib covers a pixel has a closed form for the back and the front.
+    """
+    plane, patient = thorax.plane, thorax.anatomy.patient
+    wide = np.float32(patient.half_width)
+    spacing = np.float32(patient.lung_height / 9.3)
+    wall = thorax.edge + 0.03 * wide
+    sine = np.clip(np.abs(plane.x - np.float32(0.15 * thorax.anatomy.pose.rotation)) / wall, 0, 1)
+    cosine = np.sqrt(1 - sine * sine)
+    # Seen edge on at the side, a rib has more bone along the beam.
+    along = np.minimum(1 / np.maximum(cosine, 0.05), 2.6)
+    slope = sine / np.maximum(cosine, 0.08) / wall
+    first = np.float32(-0.25) * spacing
+    side = np.sign(plane.x) * np.float32(0.04)
+    drop = np.float32(patient.rib_drop) * wide
+    fall = np.float32(0.95) * drop
+    bone = np.zeros(plane.shape, np.float32)
+    halves = ((drop * (1 - cosine), drop, 1.0, 0.0), (drop + fall * cosine, fall, 0.5, 1.0))
+    for reach, steepness, strength, front in halves:
+        number = (plane.z - first - 0.8 * reach) / (spacing + np.float32(0.035) * reach) + side
+        nearest = np.rint(number)
+        away = (number - nearest) * (spacing + np.float32(0.035) * reach)
+        away = away / np.sqrt(1 + np.square(slope * steepness * 0.8))
+        radius = spacing * np.float32(0.215 if not front else 0.24)
+        profile = _shell(away / radius)
+        shown = (nearest >= 0) & (nearest < (RIBS if not front else 10))
+        if front:
+            # The cartilage between a rib and the breastbone does not show; lower ribs end further out.
+            shown = shown * ramp((0.80 - 0.055 * np.maximum(nearest - 5, 0) - cosine) / 0.06)
+        else:
+            shown = shown * ramp((sine - 0.07) / 0.05)
+        bone += profile * along * shown * (np.float32(strength * (0.075 + 0.06 * patient.child)) * wide)
+    return bone * (sine < 1)
+
+
+def spine(thorax: Thorax) -> np.ndarray:
+    """Vertebral bodies with discs between, pedicles, spinous and transverse processes."""
+    plane, patient = thorax.plane, thorax.anatomy.patient
+    wide = np.float32(patient.half_width)
+    spacing = np.float32(patient.lung_height / 9.3)
+    columns = _columns(plane, 0.36 * wide)
+    x = plane.x[:, columns] / wide + np.float32(0.35 * thorax.anatomy.pose.rotation) / wide
+    phase = plane.z / spacing
+    within = phase - np.floor(phase) - np.float32(0.5)
+    broad = np.float32(0.105) + 0.012 * np.clip(phase / 9, 0, 1.5) + np.float32(0.06) * np.square(within)
+    body = half_chord(np.square(x / broad))
+    disc = ramp((0.5 - np.abs(within)) / 0.12)
+    end_plate = np.exp(-np.square((np.abs(within) - 0.40) / 0.05))
+    column = body * (0.55 + 0.45 * disc + 0.25 * end_plate)
+    pedicles = np.exp(-np.square((np.square((np.abs(x) - 0.075) / 0.030) + np.square((within + 0.15) / 0.2)) - 0.8))
+    process = np.exp(-np.square(x / 0.022) - np.square((within - 0.25) / 0.2))
+    transverse = np.exp(-np.square((within + 0.2) / 0.13)) * ramp((0.22 - np.abs(x)) / 0.06)
+    bone = np.zeros(plane.shape, np.float32)
+    bone[:, columns] = (0.13 * column + 0.05 * pedicles + 0.06 * process + 0.04 * transverse) * wide
+    return bone
+
+
+def clavicles(thorax: Thorax) -> np.ndarray:
+    """From the breastbone to the shoulder, bent like an S; higher and flatter in a view from the front."""
+    plane, anatomy = thorax.plane, thorax.anatomy
+    wide, height = np.float32(anatomy.patient.half_width), np.float32(anatomy.patient.lung_height)
+    supine = anatomy.pose.view == "AP"
+    x = (plane.x + np.float32(0.7 * anatomy.pose.rotation)) / wide
+    along = (np.abs(x) - 0.1) / 1.05
+    rise = np.float32(0.22 if supine else 0.3) + np.float32(0.25 * anatomy.pose.arms)
+    start = height * np.float32(0.10 if supine else 0.135)
+    course = start - wide * (rise * along + np.float32(0.055) * np.sin(np.float32(2 * np.pi) * along))
+    radius = wide * (0.042 + 0.022 * np.square(2 * along - 1))
+    shown = ramp((along + 0.02) / 0.03) * ramp((1.02 - along) / 0.04)
+    return _shell((plane.z - course) / (1.08 * radius)) * shown * (0.15 * wide)
+
+
+def scapulae(thorax: Thorax) -> np.ndarray:
+    """Thin blades with thick borders, over the lungs' edges in AP and beside them in PA; and the shoulders' sockets."""
+    plane, anatomy = thorax.plane, thorax.anatomy
+    wide = anatomy.patient.half_width
+    out = 0.0 if anatomy.pose.view == "AP" else 0.16
+    up = 0.22 * anatomy.pose.arms
+    corners = np.array(
+        [(1.16, 0.08), (0.80 + out, 0.04), (0.74 + out, 0.22), (0.93 + out, 0.82), (1.04 + out, 0.76), (1.2, 0.32)]
+    )
+    corners[:, 0] += 0.25 * up * (corners[:, 1] > 0.5)
+    corners[:, 1] -= up
+    layer = Image.new("F", plane.shape[::-1])
+    draw = ImageDraw.Draw(layer)
+    for side in (-1, 1):
+        points = [
+            (plane.column(side * x * wide, row), row)
+            for x, row in ((x, plane.row(z * wide)) for x, z in corners.tolist())
+        ]
+        draw.polygon(points, fill=0.035 * wide)
+        border = max(1, round(0.03 * wide / plane.pitch))
+        draw.line([*points[2:], points[0]], fill=0.11 * wide, width=border)
+        spine_row = plane.row((0.16 - up) * wide)
+        ends = [
+            (plane.column(side * x * wide, spine_row), row)
+            for x, row in ((0.78 + out, spine_row), (1.22, spine_row - 0.13 * wide / plane.pitch))
+        ]
+        draw.line(ends, fill=0.09 * wide, width=2 * border)
+    from chest_transfer.phantom.shapes import smooth
+
+    return smooth(np.asarray(layer), 0.014 * wide / plane.pitch)
+
+
+def humeri(thorax: Thorax) -> np.ndarray:
+    plane, wide = thorax.plane, thorax.anatomy.patient.half_width
+    bone = np.zeros(plane.shape, np.float32)
+    for side in (-1, 1):
+        shoulder, elbow, _ = arm(thorax.anatomy, side)
+        shaft = capsule(plane, shoulder, elbow, 0.075 * wide) - 0.75 * capsule(plane, shoulder, elbow, 0.05 * wide)
+        head = capsule(plane, shoulder, (shoulder[0] + 0.01, shoulder[1] + 0.02), 0.14 * wide)
+        bone = np.maximum(bone, np.maximum(1.3 * shaft, 0.55 * head))
+    return bone
+
+
+def _shell(away: np.ndarray) -> np.ndarray:
+    """Bone along the beam through a rod with a dense rim, 1 at most; `away` is the distance from its axis in radii."""
+    squares = np.square(away)
+    return half_chord(squares) - np.float32(0.6) * half_chord(squares * np.float32(1.75))
+
+
+def _columns(plane: Plane, reach: float) -> slice:
+    """The columns in which any row lies within `reach` cm of the spine."""
+    near = np.flatnonzero((np.abs(plane.x) < reach).any(axis=0))
+    return slice(int(near[0]), int(near[-1]) + 1) if near.size else slice(0, 0)
