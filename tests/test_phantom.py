@@ -200,7 +200,7 @@ def test_every_finding_changes_the_lungs_of_the_same_exposure(finding):
     for seed in range(3):
         plain, ill = shown(seed), shown(seed, finding)
         change = np.abs(plain.pixels.astype(int) - ill.pixels)
-        assert np.percentile(change, 99.5) > 5, seed
+        assert change.max() > 12, seed
     assert shown(0, finding).pixels.tobytes() == shown(0, finding).pixels.tobytes()
 
 
