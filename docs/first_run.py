@@ -23,6 +23,7 @@ from chest_transfer.settings import read_settings
 
 COLOURS = ("#1f6f8b", "#d1495b", "#e0a458", "#5b8e7d")
 INK = "#222222"
+STYLES = {"none": "--", "phantom": "-"}
 
 
 def radiographs_of(axes, dataset: str, title: str) -> None:
@@ -49,22 +50,24 @@ def main() -> None:
     for number, dataset in enumerate(datasets):
         radiographs_of(grid[number], dataset, dataset.capitalize())
         history = pd.read_csv(f"metrics/plots/{dataset}/history.csv")
-        for (name, line), style in zip(history.groupby("model"), ("--", "-"), strict=False):
-            part = name.split()[-1]
-            curves.plot(line["epoch"], line["loss"], style, color=COLOURS[number], label=f"{dataset}, {part}")
+        for weights in settings.weights:
+            line = history[history["model"] == f"train-{weights} validation"]
+            label = f"{dataset}, {weights}"
+            curves.plot(line["epoch"], line["loss"], STYLES[weights], color=COLOURS[number], label=label)
         points = pd.read_csv(f"metrics/plots/{dataset}/roc.csv")
         scores = json.loads(Path(f"metrics/{dataset}.json").read_text())["train"]
         for name, line in points.groupby("model"):
             weights = name.split("-", 1)[1]
-            label = f"{dataset}, AUC {scores[weights]['auc']:.3f}"
-            roc.plot(line["false_positive_rate"], line["true_positive_rate"], color=COLOURS[number], label=label)
+            label = f"{dataset}, {weights}: {scores[weights]['auc']:.3f}"
+            rates = line["false_positive_rate"], line["true_positive_rate"]
+            roc.plot(*rates, STYLES[weights], color=COLOURS[number], label=label)
             kept = [f"{scores[weights][key]:.3f}" for key in ("auc", "accuracy", "sensitivity", "specificity")]
             cells.append([f"{dataset}\ntrain.{weights}", *kept])
-    curves.set(xlabel="epoch", ylabel="loss", title="Training")
+    curves.set(xlabel="epoch", ylabel="loss", title="Validation loss, by starting point")
     curves.xaxis.get_major_locator().set_params(integer=True)
     curves.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncol=2)
     roc.plot([0, 1], [0, 1], ":", color="#999999", linewidth=1)
-    roc.set(xlabel="1 - specificity", ylabel="sensitivity", title="Test patients", aspect="equal")
+    roc.set(xlabel="1 - specificity", ylabel="sensitivity", title="Test patients: AUC", aspect="equal")
     roc.legend(frameon=False, fontsize=8, loc="lower right")
     table.set_axis_off()
     table.set_title("metrics/*.json")

@@ -37,7 +37,7 @@ def test_every_other_command_runs_as_it_stands(tmp_path):
         outputs[command] = run(where, "bash", "-ec", command_here).stdout
         if command == "dvc metrics diff":
             commit(folder, "inceptionv3")
-    assert "train.none.auc" in outputs["dvc metrics diff"]
+    assert "train.none." in outputs["dvc metrics diff"]
     assert outputs["dvc queue status"].count("Queued") == 2
     pulled = next(output for command, output in outputs.items() if "--pull" in command)
     assert not re.search("Running stage '(train|pretrained|preprocess|download)@", pulled)
