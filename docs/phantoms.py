@@ -6,6 +6,7 @@ The same code gives the same bytes.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
@@ -18,34 +19,58 @@ import numpy as np
 
 from chest_transfer.phantom.findings import FINDINGS
 from chest_transfer.phantom.patients import Patient, Pose
-from chest_transfer.phantom.radiograph import radiograph
+from chest_transfer.phantom.radiograph import Radiograph, radiograph
 
+SMALL = ("Atelectasis", "Mass", "Nodule", "Pleural_Thickening", "Hernia")  # shown with their box
+OTHERS = {
+    "bacterial_pneumonia": 34,
+    "Nodule": 22,
+    "Emphysema": 42,
+    "Mass": 50,
+}  # whose first patient shows little of it
 CHILDREN = ("bacterial_pneumonia", "viral_pneumonia")
 SIZE, PAIRS = 320, 4
 
 
-def pair(number: int, finding: str) -> tuple[np.ndarray, np.ndarray]:
+def pair(number: int, finding: str) -> tuple[Radiograph, Radiograph]:
     """One patient in one pose, without and with a finding."""
-    seed = [number, 4]
+    seed = [OTHERS.get(finding, number), 3]
     random = np.random.default_rng(seed)
     patient = Patient.random(random, (2, 5) if finding in CHILDREN else (25, 80))
-    pose = Pose.random(random, patient)
+    pose = replace(Pose.random(random, patient), width=2.6, shift=(0.0, 0.0))
     scanner = "pneumonia" if finding in CHILDREN else "tuberculosis"
     return tuple(
-        radiograph(patient, shown, np.random.default_rng([*seed, 1]), (SIZE, SIZE), scanner, pose, 0.75).pixels
+        radiograph(patient, shown, np.random.default_rng([*seed, 1]), (SIZE, SIZE), scanner, pose, 0.85)
         for shown in ((), (finding,))
     )
 
 
+def corners(axis, box: tuple[int, int, int, int]) -> None:
+    """The corners of a finding's box, on the right one of two radiographs."""
+    x, y, width, height = box
+    x, y, width, height = x + SIZE - 6, y - 6, width + 12, height + 12
+    reach = 0.25 * min(width, height)
+    for left, top, right, down in (
+        (x, y, 1, 1),
+        (x + width, y, -1, 1),
+        (x, y + height, 1, -1),
+        (x + width, y + height, -1, -1),
+    ):
+        axis.plot([left + right * reach, left, left], [top, top, top + down * reach], color="#ffd166", linewidth=1.1)
+
+
 def main() -> None:
     rows = -(-len(FINDINGS) // PAIRS)
-    figure, axes = plt.subplots(
-        rows, PAIRS, figsize=(PAIRS * 4.1, rows * 2.25), layout="constrained", facecolor="#111111"
-    )
+    size = (PAIRS * 4.1, rows * 2.25)
+    figure, axes = plt.subplots(rows, PAIRS, figsize=size, layout="constrained", facecolor="#111111")
     for axis in axes.flat:
         axis.set_axis_off()
     for number, (finding, axis) in enumerate(zip(FINDINGS, axes.flat, strict=False)):
-        axis.imshow(np.hstack(pair(number, finding)), cmap="gray", vmin=0, vmax=255)
+        plain, ill = pair(number, finding)
+        axis.imshow(np.hstack([plain.pixels, ill.pixels]), cmap="gray", vmin=0, vmax=255)
+        if finding in SMALL:
+            corners(axis, ill.boxes[finding])
+        axis.set(xlim=(0, 2 * SIZE), ylim=(SIZE, 0))
         name = finding.replace("_", " ").capitalize().replace("Covid", "COVID")
         axis.set_title(f"normal   |   {name}", fontsize=10, color="#eeeeee", pad=3)
     figure.savefig("docs/phantoms.png", dpi=100, metadata={"Software": None})

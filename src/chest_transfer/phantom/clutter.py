@@ -70,10 +70,10 @@ def burnt_in(grey: np.ndarray, random: np.random.Generator) -> np.ndarray:
         left = random.random() < 0.3  # the patient's left is on the right of the picture
         x = (random.uniform(0.86, 0.96) if left else random.uniform(0.02, 0.1)) * width
         y = random.uniform(0.02, 0.3) * height
-        _letters(draw, "L" if left else "R", x, y, size, random.uniform(190, 255))
+        _letters(image, "L" if left else "R", x, y, size, random.uniform(190, 255))
     if random.random() < 0.12:
         text = random.choice(["PORTABLE", "AP", "PA", "SUPINE", "ERECT", "A-P"])
-        _letters(draw, str(text), random.uniform(0.02, 0.7) * width, random.uniform(0.01, 0.06) * height,
+        _letters(image, str(text), random.uniform(0.02, 0.7) * width, random.uniform(0.01, 0.06) * height,
                  int(max(8, 0.04 * height)), random.uniform(180, 255))  # fmt: skip
     if random.random() < 0.06:  # a name blanked out
         x, y = random.uniform(0, 0.6) * width, random.choice([0.0, 0.93]) * height
@@ -83,8 +83,8 @@ def burnt_in(grey: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return np.asarray(image)
 
 
-def _letters(draw: ImageDraw.ImageDraw, text: str, x: float, y: float, size: int, level: float) -> None:
+def _letters(image: Image.Image, text: str, x: float, y: float, size: int, level: float) -> None:
     font = ImageFont.load_default(size)
     mask = font.getmask(text, mode="L")
     glyphs = Image.frombytes("L", mask.size, bytes(mask))
-    draw._image.paste(level, (round(x), round(y)), glyphs)
+    image.paste(level, (round(x), round(y)), glyphs)

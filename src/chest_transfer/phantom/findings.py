@@ -42,9 +42,9 @@ def blown_up(anatomy: Anatomy, severity: float, random: Random) -> Anatomy:
     low = 1.02 + 0.06 * severity
     return anatomy.changed(
         domes=(anatomy.domes[0] * low, anatomy.domes[1] * low),
-        dome_curve=tuple(curve * (0.65 - 0.4 * severity) for curve in anatomy.dome_curve),
-        lung=tuple(density * (0.8 - 0.25 * severity) for density in anatomy.lung),
-        heart=anatomy.heart * (0.92 - 0.1 * severity),
+        dome_curve=tuple(curve * (0.6 - 0.5 * severity) for curve in anatomy.dome_curve),
+        lung=tuple(density * (0.72 - 0.3 * severity) for density in anatomy.lung),
+        heart=anatomy.heart * (0.9 - 0.15 * severity),
         vessels=anatomy.vessels * 0.7,
     )
 

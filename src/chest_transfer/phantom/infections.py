@@ -32,12 +32,12 @@ def bronchopneumonia(shadows: Shadows, severity: float) -> None:
         for _ in range(shadows.random.integers(1, 5)):
             airspace(
                 shadows,
-                (0.25 + 0.5 * severity) * shadows.between(0.6, 1.0),
-                shadows.between(0.25, 0.75),
-                shadows.between(0.4, 1.0),
-                shadows.between(0.18, 0.5),
-                side,
-                0.3,
+                severity=(0.25 + 0.5 * severity) * shadows.between(0.6, 1.0),
+                lateral=shadows.between(0.25, 0.75),
+                height=shadows.between(0.4, 1.0),
+                size=shadows.between(0.18, 0.5),
+                side=side,
+                bronchogram=0.3,
             )
     haze(shadows, (0.1 + 0.4 * severity) * shadows.between(0, 1))
 
@@ -57,12 +57,12 @@ def viral_pneumonia(shadows: Shadows, severity: float) -> None:
     if shadows.between(0, 1) < 0.3:
         airspace(
             shadows,
-            0.25 + 0.3 * severity,
-            shadows.between(0.3, 0.6),
-            shadows.between(0.5, 0.9),
-            0.22,
-            shadows.side(),
-            0.3,
+            severity=0.25 + 0.3 * severity,
+            lateral=shadows.between(0.3, 0.6),
+            height=shadows.between(0.5, 0.9),
+            size=0.22,
+            side=shadows.side(),
+            bronchogram=0.3,
         )
 
 
@@ -75,12 +75,12 @@ def tuberculosis(shadows: Shadows, severity: float) -> None:
         for _ in range(shadows.random.integers(1, 4)):
             airspace(
                 shadows,
-                (0.22 + 0.45 * severity) * shadows.between(0.6, 1),
-                shadows.between(0.3, 0.8),
-                shadows.between(0.1, 0.42),
-                shadows.between(0.12, 0.26),
-                side,
-                0.2,
+                severity=(0.22 + 0.45 * severity) * shadows.between(0.6, 1),
+                lateral=shadows.between(0.3, 0.8),
+                height=shadows.between(0.1, 0.42),
+                size=shadows.between(0.12, 0.26),
+                side=side,
+                bronchogram=0.2,
             )
         if kinds[0] < 0.45:
             cavity(shadows, lung, severity)
@@ -93,7 +93,7 @@ def tuberculosis(shadows: Shadows, severity: float) -> None:
                 shadows.bone += shadows.ball(x, z, shadows.wide * 0.018)
         if kinds[3] < 0.2:
             meniscus(shadows, lung, 0.1 + 0.3 * severity)
-    if kinds[4] < 0.12:
+    if kinds[4] < 0.06:
         miliary(shadows)
 
 
@@ -136,12 +136,12 @@ def covid(shadows: Shadows, severity: float) -> None:
         for _ in range(shadows.random.integers(1, 4)):
             airspace(
                 shadows,
-                (0.12 + 0.33 * severity) * shadows.between(0.6, 1),
-                shadows.between(0.6, 0.92),
-                shadows.between(0.45, 0.95),
-                shadows.between(0.15, 0.3),
-                side,
-                0.15,
+                severity=(0.12 + 0.33 * severity) * shadows.between(0.6, 1),
+                lateral=shadows.between(0.6, 0.92),
+                height=shadows.between(0.45, 0.95),
+                size=shadows.between(0.15, 0.3),
+                side=side,
+                bronchogram=0.15,
             )
 
 
@@ -167,10 +167,10 @@ def consolidation(shadows: Shadows, severity: float) -> None:
     """One dense patch in which vessels vanish and airways stay dark."""
     airspace(
         shadows,
-        0.6 + 0.35 * severity,
-        shadows.between(0.3, 0.75),
-        shadows.between(0.25, 0.95),
-        shadows.between(0.22, 0.42),
-        shadows.side(),
-        0.5,
+        severity=0.6 + 0.35 * severity,
+        lateral=shadows.between(0.3, 0.75),
+        height=shadows.between(0.25, 0.95),
+        size=shadows.between(0.22, 0.42),
+        side=shadows.side(),
+        bronchogram=0.5,
     )

@@ -148,7 +148,7 @@ class Anatomy:
             dome_curve=tuple(wide * max(0.12, random.normal(0.34, 0.06)) for _ in range(2)),
             lung=(density, density * random.normal(1, 0.02)),
             heart=patient.heart * (1.1 if supine else 1.0) * random.normal(1, 0.02) * (1.25 - 0.25 * pose.inspiration),
-            vessels=float(np.exp(random.normal(0, 0.35))),
+            vessels=float(np.clip(np.exp(random.normal(0, 0.3)), 0.5, 1.7)),
             pull=0.0,
             bubble=wide * max(0.0, random.normal(0.16, 0.12)),
         )

@@ -41,6 +41,8 @@ def _one(seed: int, image_size: int, number: int) -> tuple[np.ndarray, np.ndarra
     findings = FRESH.findings(random)
     # Drawn larger and shrunk, as real radiographs are: their edges are then as sharp.
     shape = (round(1.5 * image_size),) * 2
-    pixels = radiograph(patient, findings, random, shape, FRESH.scanner_of(random)).pixels
+    # More severe than those to be judged: subtle ones hardly teach a network that knows nothing yet.
+    severity = random.beta(3, 1)
+    pixels = radiograph(patient, findings, random, shape, FRESH.scanner_of(random), severity=severity).pixels
     image = Image.fromarray(pixels).resize((image_size, image_size), Image.Resampling.BOX)
     return np.asarray(image), np.array([name in findings for name in FINDINGS], dtype=np.uint8)

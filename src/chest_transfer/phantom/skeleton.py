@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from chest_transfer.phantom.shapes import Plane, capsule, half_chord, ramp
+from chest_transfer.phantom.shapes import Plane, capsule, half_chord, ramp, smooth
 from chest_transfer.phantom.thorax import Thorax, arm
 
 RIBS = 12
@@ -60,7 +60,8 @@ def spine(thorax: Thorax) -> np.ndarray:
     wide = np.float32(patient.half_width)
     spacing = np.float32(patient.lung_height / 9.3)
     columns = _columns(plane, 0.36 * wide)
-    x = plane.x[:, columns] / wide + np.float32(0.35 * thorax.anatomy.pose.rotation) / wide
+    bend = patient.scoliosis * np.sin(np.pi * plane.z / patient.lung_height)
+    x = (plane.x[:, columns] + (0.35 * thorax.anatomy.pose.rotation + bend).astype(np.float32)) / wide
     phase = plane.z / spacing
     within = phase - np.floor(phase) - np.float32(0.5)
     broad = np.float32(0.105) + 0.012 * np.clip(phase / 9, 0, 1.5) + np.float32(0.06) * np.square(within)
@@ -118,8 +119,6 @@ def scapulae(thorax: Thorax) -> np.ndarray:
             for x, row in ((0.78 + out, spine_row), (1.22, spine_row - 0.13 * wide / plane.pitch))
         ]
         draw.line(ends, fill=0.09 * wide, width=2 * border)
-    from chest_transfer.phantom.shapes import smooth
-
     return smooth(np.asarray(layer), 0.014 * wide / plane.pitch)
 
 

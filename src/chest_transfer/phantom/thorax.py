@@ -8,8 +8,24 @@ from scipy.interpolate import PchipInterpolator
 from chest_transfer.phantom.patients import Anatomy
 from chest_transfer.phantom.shapes import Plane, capsule, ellipse, ellipsoid, half_chord, ramp
 
-# Where the mediastinum's borders are given, from the apex (0) to the domes (1) and below.
-LEVELS = (0.0, 0.09, 0.19, 0.27, 0.33, 0.40, 0.47, 0.58, 0.70, 0.83, 0.95, 1.07, 1.2)
+# The mediastinum's borders in an adult, as shares of the cage's half width, from the apex (0) past the domes (1); and
+# how far each level grows with the aortic arch of an older patient, with the heart, and with a child's thymus.
+OUTLINE = (
+    # level, left, right, arch, heart, thymus
+    (0.00, 0.36, 0.36, 0, 0, 0.0),
+    (0.09, 0.23, 0.25, 0, 0, 0.5),
+    (0.19, 0.20, 0.20, 0, 0, 1.0),
+    (0.27, 0.23, 0.19, 1, 0, 1.1),
+    (0.33, 0.225, 0.17, 1, 0, 1.0),
+    (0.40, 0.20, 0.17, 0, 0, 0.8),
+    (0.47, 0.235, 0.18, 0, 0, 0.5),
+    (0.58, 0.31, 0.21, 0, 1, 0.0),
+    (0.70, 0.45, 0.26, 0, 1, 0.0),
+    (0.83, 0.56, 0.28, 0, 1, 0.0),
+    (0.95, 0.59, 0.24, 0, 1, 0.0),
+    (1.07, 0.48, 0.20, 0, 1, 0.0),
+    (1.20, 0.20, 0.15, 0, 0, 0.0),
+)
 APEX = 0.42  # where the top of a lung lies, as a share of the cage's half width
 
 
@@ -22,14 +38,12 @@ class Lung:
         path: (h, w) cm of lung that the beam crosses; 0 outside.
         lateral: (h, w) 0 at the spine, 1 at the chest wall.
         height: (h, w) 0 at the apex, 1 at the dome.
-        dome: (h, w) z of the diaphragm in this column.
     """
 
     side: int
     path: np.ndarray
     lateral: np.ndarray
     height: np.ndarray
-    dome: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,7 @@ def _lung(
     share = 1 - np.sqrt(below * (2 - below))
     path = np.maximum(cage * share - mediastinum, 0) * (side * plane.x > 0)
     height = np.clip(plane.z / dome, 0, 1)
-    return Lung(side, path, away / edge, height, dome)
+    return Lung(side, path, away / edge, height)
 
 
 def _mediastinum(anatomy: Anatomy, plane: Plane) -> tuple[np.ndarray, np.ndarray]:
@@ -109,40 +123,13 @@ def _mediastinum(anatomy: Anatomy, plane: Plane) -> tuple[np.ndarray, np.ndarray
     patient, pose = anatomy.patient, anatomy.pose
     wide = np.float32(patient.half_width)
     down = plane.z[:, 0] / (0.5 * sum(anatomy.domes))
-    size = anatomy.heart / 0.44
-    arch = np.clip((patient.age - 25) / 60, -0.4, 1) * 0.06
-    left = [
-        0.36,
-        0.23,
-        0.20,
-        0.23 + arch,
-        0.225 + arch,
-        0.20,
-        0.235,
-        0.31 * size,
-        0.45 * size,
-        0.56 * size,
-        0.59 * size,
-        0.48 * size,
-        0.2,
-    ]
-    right = [
-        0.36,
-        0.25,
-        0.20 + 0.5 * arch,
-        0.19 + 0.5 * arch,
-        0.17,
-        0.17,
-        0.18,
-        0.21 * size,
-        0.26 * size,
-        0.28 * size,
-        0.24 * size,
-        0.2,
-        0.15,
-    ]
-    thymus = 0.11 * patient.thymus * np.array([0, 0.5, 1, 1.1, 1, 0.8, 0.5, *[0] * 6])
-    left, right = (PchipInterpolator(LEVELS, np.array(side) + thymus)(np.clip(down, 0, 1.2)) for side in (left, right))
+    levels, left, right, arch, heart, thymus = np.array(OUTLINE).T
+    aged = 0.06 * np.clip((patient.age - 25) / 60, -0.4, 1)
+    larger = 1 + heart * (anatomy.heart / 0.44 - 1)
+    grown = 0.11 * patient.thymus * thymus
+    left = larger * left + aged * arch + grown
+    right = larger * right + 0.5 * aged * arch + grown
+    left, right = (PchipInterpolator(levels, border)(np.clip(down, 0, 1.2)) for border in (left, right))
     middle = anatomy.pull * (0.5 + 0.5 * down) - 0.6 * pose.rotation * np.clip(down, 0, 1) + wide * (left - right) / 2
     half = wide * (left + right) / 2
     across = np.square((plane.x - middle[:, np.newaxis].astype(np.float32)) / half[:, np.newaxis].astype(np.float32))
@@ -183,12 +170,9 @@ def _body(anatomy: Anatomy, plane: Plane) -> np.ndarray:
     z = plane.z / wide
     shoulder = ramp((z + 0.5) / 0.62)
     trunk = ramp((z - 0.12) / 0.6)
-    half = (
-        wide
-        * (0.40 + 0.05 * np.float32(patient.child) + (1.05 - 0.12 * np.float32(patient.child)) * shoulder)
-        * (1 - trunk)
-        + (1.14 * wide + 1.2 * fat) * trunk
-    )
+    child = np.float32(patient.child)
+    upper = wide * (0.40 + 0.05 * child + (1.05 - 0.12 * child) * shoulder)
+    half = upper * (1 - trunk) + (1.14 * wide + 1.2 * fat) * trunk
     deep = wide * 0.42 * (1 - shoulder) + (np.float32(patient.depth) + 0.12 * wide + 0.9 * fat) * shoulder
     deep = deep * (0.8 + 0.2 * trunk) * (1 + 0.08 * ramp((z - 1.2) / 0.8))
     across = np.square(plane.x / half)
