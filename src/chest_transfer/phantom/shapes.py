@@ -32,6 +32,11 @@ class Plane:
         line = self.x[int(np.clip(row, 0, self.shape[0] - 1))]
         return float((x - line[0]) / self.pitch)
 
+    def rows(self, top: float, bottom: float) -> slice:
+        """The rows from `top` to `bottom`, in z; one more on either side."""
+        first, last = self.row(top) - 1, self.row(bottom) + 2
+        return slice(*np.clip([np.floor(first), np.ceil(last)], 0, self.shape[0]).astype(int))
+
     def row(self, z: float) -> float:
         return float((z - self.z[0, 0]) / self.pitch)
 
@@ -64,11 +69,14 @@ def ellipsoid(plane: Plane, x: float, z: float, rx: float, rz: float, depth: flo
 def capsule(plane: Plane, start: tuple[float, float], end: tuple[float, float], radius: float) -> np.ndarray:
     """Path (cm) through a round rod between two points."""
     (x0, z0), (x1, z1) = start, end
+    path = np.zeros(plane.shape, np.float32)
+    rows = plane.rows(min(z0, z1) - radius, max(z0, z1) + radius)
     dx, dz = np.float32(x1 - x0), np.float32(z1 - z0)
-    px, pz = plane.x - np.float32(x0), plane.z - np.float32(z0)
+    px, pz = plane.x[rows] - np.float32(x0), plane.z[rows] - np.float32(z0)
     along = np.clip((px * dx + pz * dz) / np.float32(dx * dx + dz * dz + 1e-6), 0, 1)
     squares = np.square(px - along * dx) + np.square(pz - along * dz)
-    return 2 * np.sqrt(np.maximum(np.float32(radius * radius) - squares, 0))
+    path[rows] = 2 * np.sqrt(np.maximum(np.float32(radius * radius) - squares, 0))
+    return path
 
 
 def noise(random: np.random.Generator, plane: Plane, wavelength: float) -> np.ndarray:
