@@ -22,12 +22,8 @@ from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import Radiograph, radiograph
 
 SMALL = ("Atelectasis", "Mass", "Nodule", "Pleural_Thickening", "Hernia")  # shown with their box
-OTHERS = {
-    "bacterial_pneumonia": 34,
-    "Nodule": 22,
-    "Emphysema": 42,
-    "Mass": 50,
-}  # whose first patient shows little of it
+# Patients to show in place of those whose first one shows little of it.
+OTHERS = {"bacterial_pneumonia": 34, "Nodule": 22, "Emphysema": 42, "Mass": 50}
 CHILDREN = ("bacterial_pneumonia", "viral_pneumonia")
 SIZE, PAIRS = 320, 4
 

@@ -25,6 +25,7 @@ from chest_transfer.data.radiographs import decode
 from chest_transfer.phantom.archive import write_archive
 from chest_transfer.settings import Phantom
 
+# Pixels a side at which both are compared: none larger than the real samples had.
 SIZES = {"pneumonia": 224, "tuberculosis": 224, "covid": 224, "nih": 64}
 COLOURS = {"real": "#d1495b", "simulated": "#1f6f8b"}
 IMAGES = 160
@@ -75,7 +76,6 @@ def main(archives: str) -> None:
                 band(axes[1, column], np.arange(1, power.shape[1]), power[:, 1:], label)
             axes[0, column].set(title=name, xlabel="grey level", ylim=(0, None), yticks=[])
             axes[1, column].set(xscale="log", yscale="log", xlabel="cycles an image side")
-            # Real files of NIH's sample have 64 pixels a side here, the others 224.
     axes[0, 0].set_ylabel("share of pixels")
     axes[1, 0].set_ylabel("power")
     axes[0, 0].legend(frameon=False)
