@@ -23,7 +23,8 @@ from chest_transfer.phantom.radiograph import Radiograph, radiograph
 
 SMALL = ("Atelectasis", "Mass", "Nodule", "Pleural_Thickening", "Hernia")  # shown with their box
 # Patients to show in place of those whose first one shows little of it.
-OTHERS = {"bacterial_pneumonia": 34, "Nodule": 22, "Emphysema": 42, "Mass": 50}
+OTHERS = {"bacterial_pneumonia": 37, "lung_opacity": 37, "Mass": 36, "Nodule": 22, "Consolidation": 31,
+          "Emphysema": 31, "Fibrosis": 39}  # fmt: skip
 CHILDREN = ("bacterial_pneumonia", "viral_pneumonia")
 SIZE, PAIRS = 320, 4
 

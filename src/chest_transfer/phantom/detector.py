@@ -68,8 +68,10 @@ def developed(density: np.ndarray, plane: Plane, random: np.random.Generator, sc
     histogram-based rescaling of digital detectors does. No finding can then be read off the histogram alone.
     """
     lift = np.float32(max(0.0, random.normal(*scanner.detail)))
+    # Between edge enhancement and the levelling of wide shades.
+    reach = np.exp(random.uniform(np.log(0.3), np.log(3.0)))
     if lift:
-        density = density + lift * (density - smooth(density, 2.2 / plane.pitch))
+        density = density + lift * (density - smooth(density, reach / plane.pitch))
     return np.interp(density, np.quantile(density[::2, ::2], SHARES), _levels(random, scanner)).astype(np.float32)
 
 
@@ -85,7 +87,7 @@ def _levels(random: np.random.Generator, scanner: Scanner) -> np.ndarray:
 
 # Grey levels and their spread: averages over public samples of each dataset; the rest by eye beside them.
 SCANNERS = {
-    "pneumonia": Scanner((0.5, 0.25), (0.02, 0.012), (0.05, 0.03), (1.1, 0.6),
+    "pneumonia": Scanner((0.6, 0.3), (0.014, 0.010), (0.04, 0.03), (1.9, 1.0),
                          (1, 9, 16, 33, 72, 97, 116, 132, 148, 162, 175, 187, 194, 200, 231), 21),
     "tuberculosis": Scanner((0.35, 0.15), (0.015, 0.01), (0.05, 0.03), (0.7, 0.5),
                             (2, 12, 25, 45, 74, 95, 115, 135, 153, 169, 185, 203, 214, 223, 244), 28),

@@ -14,6 +14,8 @@ class Patient:
         fat: soft tissue over the ribs.
         breast: radius of a breast's shadow; 0 for none.
         heart: the heart's width as a share of the cage's (the cardiothoracic ratio).
+        heart_depth: how far heart and great vessels reach from front to back, as a share of the cage's depth.
+        rib_spacing: cm from one rib to the next at the spine.
         rib_drop: how far a rib falls from the spine to the side, as a share of `half_width`.
         bone: density of bone, 1 for a young adult.
         scoliosis: how far the spine bends sideways.
@@ -28,6 +30,8 @@ class Patient:
     fat: float
     breast: float
     heart: float
+    heart_depth: float
+    rib_spacing: float
     rib_drop: float
     bone: float
     scoliosis: float
@@ -50,21 +54,24 @@ class Patient:
         grown = 13.4 if sex == "M" else 12.1
         half_width = (grown * (1 - child) + 7.6 * child) * random.normal(1, 0.06)
         habitus = random.normal()  # slim to stout
+        lung_height = half_width * ((1.78 - 0.48 * child) * random.normal(1, 0.05 + 0.03 * child) - 0.05 * habitus)
         return cls(
             age=age,
             sex=sex,
             half_width=half_width,
-            lung_height=half_width * ((1.78 - 0.48 * child) * random.normal(1, 0.05 + 0.03 * child) - 0.05 * habitus),
+            lung_height=lung_height,
             depth=half_width * random.normal(0.66 + 0.12 * child, 0.04),
             fat=half_width * float(np.clip(0.17 + 0.07 * habitus, 0.06, 0.5)),
             breast=half_width * random.uniform(0.25, 0.62) * (sex == "F" and age > 13),
             heart=float(
-                np.clip(random.normal(0.44 + 0.08 * child, 0.025 + 0.015 * child) + 0.01 * habitus, 0.36, 0.62)
+                np.clip(random.normal(0.44 + 0.07 * child, 0.025 + 0.035 * child) + 0.01 * habitus, 0.36, 0.62)
             ),
+            heart_depth=float(np.clip(random.normal(0.85 - 0.2 * child, 0.08), 0.45, 0.95)),
+            rib_spacing=lung_height / random.normal(9.3 - 0.4 * child, 0.5),
             rib_drop=random.normal(0.42 - 0.1 * child, 0.05) - 0.03 * habitus,
-            bone=(1 - 0.1 * child) * max(0.5, random.normal(1, 0.2)) * (1 - 0.25 * max(0, age - 60) / 30),
+            bone=float(np.clip(np.exp(random.normal(0, 0.2 + 0.15 * child)), 0.5, 2)) * (1 - 0.25 * max(0, age - 60) / 30),
             scoliosis=random.normal(0, 0.025) * half_width,
-            thymus=max(0.0, random.normal(0.7, 0.6)) * child,
+            thymus=max(0.0, random.normal(0.7, 0.9)) * child,
             seed=int(random.integers(2**32)),
         )
 
@@ -104,10 +111,10 @@ class Pose:
             inspiration=float(np.clip(random.normal(0.93 if supine else 1.0, 0.055), 0.76, 1.08)),
             rotation=random.normal(0, 0.09 if supine else 0.035) * patient.half_width,
             lean=random.normal(0, 0.05 if supine else 0.015),
-            shift=(random.normal(0, 0.05), random.normal(0, 0.11)),
-            width=float(np.clip(random.normal(2.42 + 0.2 * child, 0.2 + 0.06 * child), 2.1, 3.3)),
+            shift=(random.normal(0, 0.05), random.normal(0.09 * child, 0.11)),
+            width=float(np.clip(random.normal(2.42 + 0.3 * child, 0.2 + 0.06 * child), 2.1, 3.3)),
             aspect=float(np.clip(random.normal(0.98 - 0.2 * child, 0.07), 0.62, 1.25)),
-            arms=random.uniform(0.1, 1.0) * child if child > 0.3 else 0.0,
+            arms=random.uniform(0.3, 1.0) * child if child > 0.3 else 0.0,
         )
 
 
@@ -147,7 +154,7 @@ class Anatomy:
             domes=(right, right + wide * random.normal(0.09, 0.04)),
             dome_curve=tuple(wide * max(0.12, random.normal(0.34, 0.06)) for _ in range(2)),
             lung=(density, density * random.normal(1, 0.02)),
-            heart=patient.heart * (1.1 if supine else 1.0) * random.normal(1, 0.02) * (1.25 - 0.25 * pose.inspiration),
+            heart=patient.heart * (1 + 0.1 * (1 - patient.child) * supine) * random.normal(1, 0.02) * (1.25 - 0.25 * pose.inspiration),
             vessels=float(np.clip(np.exp(random.normal(0, 0.3)), 0.5, 1.7)),
             pull=0.0,
             bubble=wide * max(0.0, random.normal(0.16, 0.12)),

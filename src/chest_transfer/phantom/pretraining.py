@@ -8,7 +8,7 @@ from PIL import Image
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.layouts import FINDINGS
 from chest_transfer.phantom.cohorts import FRESH
-from chest_transfer.phantom.patients import Patient
+from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import radiograph
 from chest_transfer.phantom.workers import in_order
 
@@ -39,10 +39,12 @@ def _one(seed: int, image_size: int, number: int) -> tuple[np.ndarray, np.ndarra
     random = np.random.default_rng([seed, STREAM, number])
     patient = Patient.random(random, FRESH.ages_of(random))
     findings = FRESH.findings(random)
-    # Drawn larger and shrunk, as real radiographs are: their edges are then as sharp.
-    shape = (round(1.5 * image_size),) * 2
+    pose = Pose.random(random, patient)
+    # Drawn larger and shrunk, as real radiographs are: their edges are then as sharp. And squeezed to a square, as most.
+    side, aspect = 1.5 * image_size, pose.aspect**0.5
+    shape = (round(side * aspect), round(side / aspect))
     # More severe than those to be judged: subtle ones hardly teach a network that knows nothing yet.
     severity = random.beta(3, 1)
-    pixels = radiograph(patient, findings, random, shape, FRESH.scanner_of(random), severity=severity).pixels
+    pixels = radiograph(patient, findings, random, shape, FRESH.scanner_of(random), pose, severity).pixels
     image = Image.fromarray(pixels).resize((image_size, image_size), Image.Resampling.BOX)
     return np.asarray(image), np.array([name in findings for name in FINDINGS], dtype=np.uint8)

@@ -12,7 +12,7 @@ from chest_transfer.phantom.shadows import Shadows
 from chest_transfer.phantom.shapes import Plane, noise
 from chest_transfer.phantom.skeleton import skeleton
 from chest_transfer.phantom.thorax import Thorax, thorax_of
-from chest_transfer.phantom.vessels import vessels
+from chest_transfer.phantom.vessels import blood, vessels_of
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def radiograph(
             anatomy = FINDINGS[name].change(anatomy, grades[name], disease)
     plane = plane_of(anatomy, shape)
     thorax = thorax_of(anatomy, plane)
-    blood, airways = vessels(thorax)
-    drawn = Shadows(thorax, airways, disease)
+    vessels = vessels_of(thorax)
+    drawn = Shadows(thorax, vessels, disease)
     boxes = {}
     for name in findings:
         before = drawn.filled + 0.2 * drawn.tissue
@@ -69,11 +69,11 @@ def radiograph(
             FINDINGS[name].draw(drawn, grades[name])
         if box := _box(np.abs(drawn.filled + 0.2 * drawn.tissue - before), thorax, FINDINGS[name].draw is None):
             boxes[name] = box
-    tissue, bone = _paths(thorax, blood, drawn, standing)
+    tissue, bone = _paths(thorax, blood(thorax, vessels), drawn, standing)
     weakening = attenuation(tissue, bone) + devices(thorax, clutter)
     density = exposed(weakening, plane, exposure, SCANNERS[scanner])
     grey = burnt_in(developed(density, plane, exposure, SCANNERS[scanner]), clutter)
-    lungs = (sum(lung.path for lung in thorax.lungs) > 0.1 * patient.half_width) & (thorax.mediastinum == 0)
+    lungs = (thorax.lung_path > 0.1 * patient.half_width) & (thorax.mediastinum == 0)
     return Radiograph(np.clip(np.rint(grey), 0, 255).astype(np.uint8), boxes, lungs)
 
 
@@ -97,15 +97,13 @@ def _paths(
     wide = anatomy.patient.half_width
     filled = np.clip(drawn.filled, -1, 0.97)
     tissue = thorax.tissue - thorax.air + drawn.tissue
-    path = np.zeros_like(tissue)
     for lung in thorax.lungs:
         density = np.float32(anatomy.lung[lung.side > 0])
         full = np.where(filled > 0, density + (1 - density) * filled, density * (1 + filled))
         tissue -= (1 - full) * lung.path
-        path += lung.path
     tissue += 2.4 * blood * (1 - drawn.emptied) * (1 + drawn.vessels) * (1 - np.clip(filled, 0, 1))
     texture = noise(random, plane, 0.08 * wide) + noise(random, plane, 0.2 * wide)
-    tissue += np.float32(random.uniform(0.001, 0.012)) * texture * path * (1 - drawn.emptied)
+    tissue += np.float32(random.uniform(0.001, 0.012)) * texture * thorax.lung_path * (1 - drawn.emptied)
     return np.maximum(tissue, 0), skeleton(thorax) + drawn.bone
 
 

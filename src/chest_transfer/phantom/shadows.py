@@ -3,10 +3,13 @@
 Everything is placed in a lung's own coordinates: `lateral` (0 spine, 1 chest wall) and `height` (0 apex, 1 dome).
 """
 
+from functools import cached_property
+
 import numpy as np
 
 from chest_transfer.phantom.shapes import ellipse, half_chord, noise, ramp
 from chest_transfer.phantom.thorax import Lung, Thorax
+from chest_transfer.phantom.vessels import Vessels, airways
 
 Random = np.random.Generator
 
@@ -22,17 +25,33 @@ class Shadows:
         vessels: (h, w) gain of the vessels' marks.
     """
 
-    def __init__(self, thorax: Thorax, airways: np.ndarray, random: Random):
-        self.thorax, self.plane, self.random, self.airways = thorax, thorax.plane, random, airways
+    def __init__(self, thorax: Thorax, vessels: Vessels, random: Random):
+        self.thorax, self.plane, self.random, self._vessels = thorax, thorax.plane, random, vessels
         self.wide = thorax.anatomy.patient.half_width
         self.tall = thorax.anatomy.patient.lung_height
         shape = self.plane.shape
         self.filled, self.tissue, self.bone, self.emptied, self.vessels = (
             np.zeros(shape, np.float32) for _ in range(5)
         )
-        self.coarse = noise(random, self.plane, 0.34 * self.wide)
-        self.medium = noise(random, self.plane, 0.15 * self.wide)
-        self.fine = noise(random, self.plane, 0.035 * self.wide)
+        self._noises = random.spawn(3)
+
+    # Drawn when first asked for: many findings need none of them.
+
+    @cached_property
+    def coarse(self) -> np.ndarray:
+        return noise(self._noises[0], self.plane, 0.34 * self.wide)
+
+    @cached_property
+    def medium(self) -> np.ndarray:
+        return noise(self._noises[1], self.plane, 0.15 * self.wide)
+
+    @cached_property
+    def fine(self) -> np.ndarray:
+        return noise(self._noises[2], self.plane, 0.035 * self.wide)
+
+    @cached_property
+    def airways(self) -> np.ndarray:
+        return airways(self.thorax, self._vessels)
 
     def between(self, low: float, high: float) -> float:
         """Any number between, each as likely."""

@@ -37,6 +37,12 @@ class Plane:
         first, last = self.row(top) - 1, self.row(bottom) + 2
         return slice(*np.clip([np.floor(first), np.ceil(last)], 0, self.shape[0]).astype(int))
 
+    def columns(self, left: float, right: float) -> slice:
+        """The columns in which any row shows an x from `left` to `right`; one more on either side."""
+        leftmost, rightmost = np.minimum(self.x[0, 0], self.x[-1, 0]), np.maximum(self.x[0, 0], self.x[-1, 0])
+        first, last = (left - rightmost) / self.pitch - 1, (right - leftmost) / self.pitch + 2
+        return slice(*np.clip([np.floor(first), np.ceil(last)], 0, self.shape[1]).astype(int))
+
     def row(self, z: float) -> float:
         return float((z - self.z[0, 0]) / self.pitch)
 
@@ -71,11 +77,12 @@ def capsule(plane: Plane, start: tuple[float, float], end: tuple[float, float], 
     (x0, z0), (x1, z1) = start, end
     path = np.zeros(plane.shape, np.float32)
     rows = plane.rows(min(z0, z1) - radius, max(z0, z1) + radius)
+    near = rows, plane.columns(min(x0, x1) - radius, max(x0, x1) + radius)
     dx, dz = np.float32(x1 - x0), np.float32(z1 - z0)
-    px, pz = plane.x[rows] - np.float32(x0), plane.z[rows] - np.float32(z0)
+    px, pz = plane.x[near] - np.float32(x0), plane.z[rows] - np.float32(z0)
     along = np.clip((px * dx + pz * dz) / np.float32(dx * dx + dz * dz + 1e-6), 0, 1)
     squares = np.square(px - along * dx) + np.square(pz - along * dz)
-    path[rows] = 2 * np.sqrt(np.maximum(np.float32(radius * radius) - squares, 0))
+    path[near] = 2 * np.sqrt(np.maximum(np.float32(radius * radius) - squares, 0))
     return path
 
 
@@ -118,7 +125,7 @@ def smooth(image: np.ndarray, pixels: float) -> np.ndarray:
     """Gaussian blur; wide ones are worked out on a smaller image."""
     from scipy.ndimage import gaussian_filter
 
-    step = int(pixels // 3)
+    step = int(pixels // 2)
     if step < 2:
         return gaussian_filter(image, pixels, truncate=2.5)
     height, width = image.shape

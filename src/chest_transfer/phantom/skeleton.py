@@ -24,18 +24,22 @@ def ribs(thorax: Thorax) -> np.ndarray:
     """
     plane, patient = thorax.plane, thorax.anatomy.patient
     wide = np.float32(patient.half_width)
-    spacing = np.float32(patient.lung_height / 9.3)
+    spacing = np.float32(patient.rib_spacing)
     wall = thorax.edge + 0.03 * wide
-    sine = np.clip(np.abs(plane.x - np.float32(0.15 * thorax.anatomy.pose.rotation)) / wall, 0, 1)
+    middle, reach = np.float32(0.15 * thorax.anatomy.pose.rotation), float(wall.max())
+    columns = plane.columns(middle - reach, middle + reach)
+    x = plane.x[:, columns]
+    sine = np.clip(np.abs(x - middle) / wall, 0, 1)
     cosine = np.sqrt(1 - sine * sine)
     # Seen edge on at the side, a rib has more bone along the beam.
-    along = np.minimum(1 / np.maximum(cosine, 0.05), 2.6)
+    along = np.minimum(1 / np.maximum(cosine, 0.05), 4.0)
     slope = sine / np.maximum(cosine, 0.08) / wall
     first = np.float32(-0.25) * spacing
-    side = np.sign(plane.x) * np.float32(0.04)
+    side = np.sign(x) * np.float32(0.04)
     drop = np.float32(patient.rib_drop) * wide
     fall = np.float32(0.95) * drop
     bone = np.zeros(plane.shape, np.float32)
+    shells = bone[:, columns]
     halves = ((drop * (1 - cosine), drop, 1.0, 0.0), (drop + fall * cosine, fall, 0.5, 1.0))
     for reach, steepness, strength, front in halves:
         number = (plane.z - first - 0.8 * reach) / (spacing + np.float32(0.035) * reach) + side
@@ -50,16 +54,17 @@ def ribs(thorax: Thorax) -> np.ndarray:
             shown = shown * ramp((0.80 - 0.055 * np.maximum(nearest - 5, 0) - cosine) / 0.06)
         else:
             shown = shown * ramp((sine - 0.07) / 0.05)
-        bone += profile * along * shown * (np.float32(strength * (0.075 + 0.06 * patient.child)) * wide)
-    return bone * (sine < 1)
+        shells += profile * along * shown * (np.float32(strength * (0.075 + 0.11 * patient.child)) * wide)
+    shells *= sine < 1
+    return bone
 
 
 def spine(thorax: Thorax) -> np.ndarray:
     """Vertebral bodies with discs between, pedicles, spinous and transverse processes."""
     plane, patient = thorax.plane, thorax.anatomy.patient
     wide = np.float32(patient.half_width)
-    spacing = np.float32(patient.lung_height / 9.3)
-    columns = _columns(plane, 0.36 * wide)
+    spacing = np.float32(patient.rib_spacing)
+    columns = plane.columns(-0.36 * wide, 0.36 * wide)
     bend = patient.scoliosis * np.sin(np.pi * plane.z / patient.lung_height)
     x = (plane.x[:, columns] + (0.35 * thorax.anatomy.pose.rotation + bend).astype(np.float32)) / wide
     phase = plane.z / spacing
@@ -84,7 +89,7 @@ def clavicles(thorax: Thorax) -> np.ndarray:
     supine = anatomy.pose.view == "AP"
     x = (plane.x + np.float32(0.7 * anatomy.pose.rotation)) / wide
     along = (np.abs(x) - 0.1) / 1.05
-    rise = np.float32(0.22 if supine else 0.3) + np.float32(0.25 * anatomy.pose.arms)
+    rise = np.float32(0.22 if supine else 0.3) + np.float32(0.35 * anatomy.pose.arms)
     start = height * np.float32(0.10 if supine else 0.135)
     course = start - wide * (rise * along + np.float32(0.055) * np.sin(np.float32(2 * np.pi) * along))
     radius = wide * (0.042 + 0.022 * np.square(2 * along - 1))
@@ -136,10 +141,4 @@ def humeri(thorax: Thorax) -> np.ndarray:
 def _shell(away: np.ndarray) -> np.ndarray:
     """Bone along the beam through a rod with a dense rim, 1 at most; `away` is the distance from its axis in radii."""
     squares = np.square(away)
-    return half_chord(squares) - np.float32(0.6) * half_chord(squares * np.float32(1.75))
-
-
-def _columns(plane: Plane, reach: float) -> slice:
-    """The columns in which any row lies within `reach` cm of the spine."""
-    near = np.flatnonzero((np.abs(plane.x) < reach).any(axis=0))
-    return slice(int(near[0]), int(near[-1]) + 1) if near.size else slice(0, 0)
+    return half_chord(squares) - np.float32(0.4) * half_chord(squares * np.float32(1.75))

@@ -1,6 +1,7 @@
 """The soft thorax: body, lungs, heart, great vessels, airways and diaphragm as path lengths of the beam."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -26,7 +27,6 @@ OUTLINE = (
     (1.07, 0.48, 0.20, 0, 1, 0.0),
     (1.20, 0.20, 0.15, 0, 0, 0.0),
 )
-APEX = 0.42  # where the top of a lung lies, as a share of the cage's half width
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,20 @@ class Thorax:
     heart: np.ndarray
     mediastinum: np.ndarray
 
+    @cached_property
+    def lung_path(self) -> np.ndarray:
+        """(h, w) cm of lung that the beam crosses, of both lungs."""
+        return self.lungs[0].path + self.lungs[1].path
+
 
 def thorax_of(anatomy: Anatomy, plane: Plane) -> Thorax:
     """Project the soft thorax of an anatomy onto a plane."""
     wide = np.float32(anatomy.patient.half_width)
-    top = np.clip(plane.z / np.float32((0.72 + 0.2 * anatomy.patient.child) * anatomy.patient.lung_height), 0, 1)
-    edge = wide * (APEX + (1 - APEX) * np.sqrt(1 - (1 - top) ** 2.4))
+    top = np.clip(plane.z / np.float32((0.72 + 0.24 * anatomy.patient.child) * anatomy.patient.lung_height), 0, 1)
+    child, apex = np.float32(anatomy.patient.child), apex_of(anatomy)
+    # An adult's cage is a barrel; a small child's widens evenly down to its base, like a bell.
+    barrel, bell = np.sqrt(1 - (1 - top) ** 2.4), 1 - (1 - top) ** 1.4
+    edge = apex + (wide - apex) * (barrel + 0.4 * child * (bell - barrel))
     heart, mediastinum = _mediastinum(anatomy, plane)
     away = np.abs(plane.x)
     cage = _cage(anatomy, plane, edge, away)
@@ -79,11 +87,16 @@ def thorax_of(anatomy: Anatomy, plane: Plane) -> Thorax:
     return Thorax(plane, anatomy, lungs, edge, _body(anatomy, plane), _airways(anatomy, plane), heart, mediastinum)
 
 
+def apex_of(anatomy: Anatomy) -> np.float32:
+    """How far (cm) the top of a lung lies from the middle."""
+    return np.float32((0.42 - 0.10 * anatomy.patient.child) * anatomy.patient.half_width)
+
+
 def _cage(anatomy: Anatomy, plane: Plane, edge: np.ndarray, away: np.ndarray) -> np.ndarray:
     """Front to back inside the rib cage."""
     patient = anatomy.patient
     wide, height = np.float32(patient.half_width), np.float32(patient.lung_height)
-    apex = APEX * wide
+    apex = apex_of(anatomy)
     outer = np.clip((away - apex) / np.maximum(edge - apex, 1e-3), 0, 1)
     inner_edge = apex * (1 - np.sqrt(1 - (1 - np.clip(plane.z / (0.17 * height), 0, 1)) ** 2))
     inner = np.clip((apex - away) / np.maximum(apex - inner_edge, 1e-3), 0, 1)
@@ -102,7 +115,7 @@ def _lung(
 ) -> Lung:
     wide = np.float32(anatomy.patient.half_width)
     index = (side + 1) // 2
-    middle = APEX * wide
+    middle = np.float32(0.42) * wide
     dome = np.maximum(away - middle, 0) / (wide - middle)
     dome = np.square(dome) + 0.3 * np.square(np.maximum(middle - away, 0) / middle)
     dome = np.float32(anatomy.domes[index]) + np.float32(anatomy.dome_curve[index]) * dome
@@ -127,6 +140,9 @@ def _mediastinum(anatomy: Anatomy, plane: Plane) -> tuple[np.ndarray, np.ndarray
     aged = 0.06 * np.clip((patient.age - 25) / 60, -0.4, 1)
     larger = 1 + heart * (anatomy.heart / 0.44 - 1)
     grown = 0.11 * patient.thymus * thymus
+    # The neck's vessels stand closer in a child, as do the tops of his lungs.
+    narrow = 1 - 0.4 * patient.child * np.clip(1 - levels / 0.2, 0, 1)
+    left, right = narrow * left, narrow * right
     left = larger * left + aged * arch + grown
     right = larger * right + 0.5 * aged * arch + grown
     left, right = (PchipInterpolator(levels, border)(np.clip(down, 0, 1.2)) for border in (left, right))
@@ -134,7 +150,7 @@ def _mediastinum(anatomy: Anatomy, plane: Plane) -> tuple[np.ndarray, np.ndarray
     half = wide * (left + right) / 2
     across = np.square((plane.x - middle[:, np.newaxis].astype(np.float32)) / half[:, np.newaxis].astype(np.float32))
     deep = 2 * np.float32(patient.depth)
-    all_of_it = deep * np.float32(0.85) * half_chord(across)
+    all_of_it = deep * np.float32(patient.heart_depth) * half_chord(across)
     heart = all_of_it * ramp((down[:, np.newaxis] - 0.5) / 0.1).astype(np.float32)
     behind = np.square((plane.x + np.float32(0.35 * pose.rotation)) / (np.float32(0.17) * wide))
     return heart, np.maximum(all_of_it, deep * half_chord(behind * behind))
@@ -168,15 +184,15 @@ def _body(anatomy: Anatomy, plane: Plane) -> np.ndarray:
     patient, pose = anatomy.patient, anatomy.pose
     wide, fat = np.float32(patient.half_width), np.float32(patient.fat)
     z = plane.z / wide
-    shoulder = ramp((z + 0.5) / 0.62)
+    shoulder = ramp((z + 0.5 + 0.2 * np.float32(pose.arms)) / 0.62)  # raised arms lift them
     trunk = ramp((z - 0.12) / 0.6)
     child = np.float32(patient.child)
-    upper = wide * (0.40 + 0.05 * child + (1.05 - 0.12 * child) * shoulder)
-    half = upper * (1 - trunk) + (1.14 * wide + 1.2 * fat) * trunk
-    deep = wide * 0.42 * (1 - shoulder) + (np.float32(patient.depth) + 0.12 * wide + 0.9 * fat) * shoulder
-    deep = deep * (0.8 + 0.2 * trunk) * (1 + 0.08 * ramp((z - 1.2) / 0.8))
+    upper = wide * (0.40 + 0.05 * child + (1.05 - 0.43 * child) * shoulder)
+    half = upper * (1 - trunk) + ((1.14 - 0.10 * child) * wide + (1.2 - 0.8 * child) * fat) * trunk
+    deep = wide * (0.42 - 0.1 * child) * (1 - shoulder) + (np.float32(patient.depth) + 0.12 * wide + 0.9 * fat) * shoulder
+    deep = deep * (1 - (0.2 + 0.05 * child) * (1 - trunk)) * (1 + 0.08 * ramp((z - 1.2) / 0.8))
     across = np.square(plane.x / half)
-    tissue = 2 * deep * half_chord(across * (0.7 + 0.3 * across))
+    tissue = 2 * deep * half_chord(across * (0.7 + 0.3 * (across + child * (1 - across))))
     tissue = np.maximum(tissue, _arms(anatomy, plane))
     if patient.breast:
         for side in (-1, 1):
@@ -185,7 +201,7 @@ def _body(anatomy: Anatomy, plane: Plane) -> np.ndarray:
             hanging = ramp((plane.z - np.float32(below)) / np.float32(1.6 * patient.breast) + 0.6)
             tissue = tissue + 0.75 * np.float32(patient.breast) * half_chord(squares) * hanging
     if patient.child > 0.4:  # the chin reaches into a small child's field
-        tissue = tissue + ellipsoid(plane, 0.3 * pose.rotation, -1.0 * wide, 0.66 * wide, 0.42 * wide, 1.3 * wide)
+        tissue = tissue + ellipsoid(plane, 0.3 * pose.rotation, (0.4 * pose.arms - 1.1) * wide, 0.66 * wide, 0.42 * wide, 1.3 * wide)
     return tissue
 
 
@@ -201,6 +217,6 @@ def arm(anatomy: Anatomy, side: int) -> tuple[tuple[float, float], tuple[float, 
     """Shoulder, elbow (x, z) and radius of an upper arm, cm."""
     wide, raised = anatomy.patient.half_width, anatomy.pose.arms
     angle = np.radians(105 - 150 * raised if raised else 76)
-    shoulder = (side * 1.22 * wide, (0.13 - 0.12 * raised) * wide)
+    shoulder = (side * (1.22 - 0.15 * anatomy.patient.child) * wide, (0.13 - 0.12 * raised) * wide)
     elbow = (shoulder[0] + side * 1.5 * wide * np.cos(angle), shoulder[1] + 1.5 * wide * np.sin(angle))
-    return shoulder, elbow, 0.27 * wide + 0.5 * anatomy.patient.fat
+    return shoulder, elbow, (0.27 - 0.08 * anatomy.patient.child) * wide + 0.5 * anatomy.patient.fat

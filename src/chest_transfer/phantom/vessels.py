@@ -1,5 +1,7 @@
 """The branching vessels of the lungs, from the hilum to the pleura."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from chest_transfer.phantom.shapes import drawn_lines, smooth
@@ -8,14 +10,24 @@ from chest_transfer.phantom.thorax import Lung, Thorax
 GENERATIONS = 5
 
 
-def vessels(thorax: Thorax) -> tuple[np.ndarray, np.ndarray]:
-    """Path through vessels and where the large airways run beside them.
+@dataclass(frozen=True)
+class Vessels:
+    """The branches of both lungs, thinnest first: n straight pieces.
 
-    Returns:
-        (h, w) cm of blood along the beam, (h, w) 0-1 near the first branches; both float32.
+    Args:
+        lines: (n, 4): x0, z0, x1, z1 in cm.
+        widths: (n,) cm.
+        generation: (n,) 0 at the hilum.
     """
-    anatomy, plane = thorax.anatomy, thorax.plane
-    random = np.random.default_rng(anatomy.patient.seed)
+
+    lines: np.ndarray
+    widths: np.ndarray
+    generation: np.ndarray
+
+
+def vessels_of(thorax: Thorax) -> Vessels:
+    """A patient's vessels: his own, from one exposure to the next."""
+    random = np.random.default_rng(thorax.anatomy.patient.seed)
     lines, widths, generation = [], [], []
     for lung in (*thorax.lungs, *thorax.lungs):  # arteries and veins
         for number, (line, width) in enumerate(_tree(thorax, lung, random)):
@@ -24,13 +36,21 @@ def vessels(thorax: Thorax) -> tuple[np.ndarray, np.ndarray]:
             generation.append(np.full(len(line), number))
     lines, widths, generation = np.concatenate(lines), np.concatenate(widths), np.concatenate(generation)
     order = np.argsort(widths, kind="stable")
-    lines, widths, generation = lines[order], widths[order] * anatomy.vessels, generation[order]
-    blood = drawn_lines(plane, lines, widths, widths)
-    large = (generation > 0) & (generation < 3)
-    airways = drawn_lines(plane, lines[large], np.ones(large.sum()), 0.7 * widths[large])
-    airways = smooth(airways, 0.012 * anatomy.patient.half_width / plane.pitch)
-    within = np.minimum(sum(lung.path for lung in thorax.lungs) / (0.25 * anatomy.patient.half_width), 1)
-    return smooth(blood, 0.006 * anatomy.patient.half_width / plane.pitch + 0.3) * within, airways
+    return Vessels(lines[order], widths[order] * thorax.anatomy.vessels, generation[order])
+
+
+def blood(thorax: Thorax, vessels: Vessels) -> np.ndarray:
+    """(h, w) float32: cm of blood along the beam."""
+    wide = thorax.anatomy.patient.half_width
+    drawn = drawn_lines(thorax.plane, vessels.lines, vessels.widths, vessels.widths)
+    return smooth(drawn, 0.006 * wide / thorax.plane.pitch + 0.3) * np.minimum(thorax.lung_path / (0.25 * wide), 1)
+
+
+def airways(thorax: Thorax, vessels: Vessels) -> np.ndarray:
+    """(h, w) float32: 1 on the large airways, which run beside the first branches; 0 away from them."""
+    large = (vessels.generation > 0) & (vessels.generation < 3)
+    drawn = drawn_lines(thorax.plane, vessels.lines[large], np.ones(large.sum()), 0.7 * vessels.widths[large])
+    return smooth(drawn, 0.012 * thorax.anatomy.patient.half_width / thorax.plane.pitch)
 
 
 def _tree(thorax: Thorax, lung: Lung, random: np.random.Generator):
