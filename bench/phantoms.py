@@ -51,19 +51,24 @@ def speed() -> None:
     print(f"drawn {rate:.0f}/s; decoded from a JPEG of 1400 x 1000 {other:.0f}/s: {rate / other:.2f} x")
 
 
-def memory() -> None:
+def peak_memory(images: int, image_size: int) -> float:
+    """MB that writing a simulated archive takes at its peak, in a process of its own."""
     program = (
         "import resource, sys; from pathlib import Path; from chest_transfer.data.catalog import CATALOG; "
         "from chest_transfer.phantom.archive import write_archive; from chest_transfer.settings import Phantom; "
-        "write_archive(CATALOG['tuberculosis'], Phantom(seed=1, patients=int(sys.argv[1]), image_size=128), "
-        "Path(sys.argv[2])); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "write_archive(CATALOG['tuberculosis'], Phantom(seed=1, patients=int(sys.argv[1]), "
+        "image_size=int(sys.argv[2])), Path(sys.argv[3])); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     source = str(Path(__file__).resolve().parents[1] / "src")
     with tempfile.TemporaryDirectory() as folder:
-        for images in (500, 5000):
-            words = [sys.executable, "-c", program, str(images), f"{folder}/a.zip"]
-            done = subprocess.run(words, env={"PYTHONPATH": source}, capture_output=True, text=True, check=True)
-            print(f"archive of {images:5} images: peak memory {done.stdout.strip()} MB")
+        words = [sys.executable, "-c", program, str(images), str(image_size), f"{folder}/a.zip"]
+        done = subprocess.run(words, env={"PYTHONPATH": source}, capture_output=True, text=True, check=True)
+    return int(done.stdout) / 1024
+
+
+def memory() -> None:
+    for images in (500, 5000):
+        print(f"archive of {images:5} images: peak memory {peak_memory(images, 128):.0f} MB")
 
 
 if __name__ == "__main__":

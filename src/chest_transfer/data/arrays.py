@@ -7,6 +7,7 @@ Members, none pickled: `images` (N, H, W) uint8 grey 0-255; `labels` (N,) int64,
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ class Arrays:
     names: np.ndarray
     classes: np.ndarray
 
-    @property
+    @cached_property
     def targets(self) -> np.ndarray:
         """(N, K) float32, 0 or 1: one-hot for single labels, the labels themselves for multi-label."""
         if self.labels.ndim == 2:

@@ -79,10 +79,8 @@ def rarest_label(labels: np.ndarray) -> np.ndarray:
     Returns:
         (N,) int, 0 to K.
     """
-    rarity = np.argsort(np.argsort(-labels.sum(axis=0), kind="stable"), kind="stable") + 1
-    rarest_first = np.argsort(-labels.sum(axis=0), kind="stable")
-    ranks = (labels * rarity).max(axis=1)
-    return np.where(ranks > 0, rarest_first[np.maximum(ranks, 1) - 1] + 1, 0)
+    rarest_first = np.argsort(-labels.sum(axis=0), kind="stable")[::-1]
+    return np.where(labels.any(axis=1), rarest_first[labels[:, rarest_first].argmax(axis=1)] + 1, 0)
 
 
 def _merged_groups(patients: np.ndarray, digests: np.ndarray) -> np.ndarray:

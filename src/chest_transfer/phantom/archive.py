@@ -44,16 +44,17 @@ def write_archive(dataset: Dataset, settings, target: Path, processes: int = 1) 
         target: the zip file to write.
         processes: that draw patients at the same time.
     """
-    folders = isinstance(dataset.layout, ClassFolders)
-    cases = list(_cases(dataset, settings)) if folders else range(1, settings.patients + 1)
-    draw = partial(_folder_files if folders else _nih_files, dataset, settings)
+    if isinstance(dataset.layout, ClassFolders):
+        cases, files_of, tables_of = list(_cases(dataset, settings)), _folder_files, partial(_folder_tables, dataset)
+    else:
+        cases, files_of, tables_of = range(1, settings.patients + 1), _nih_files, nih_tables
     with whole(target) as aside, ArchiveWriter(aside) as writer:
         rows = []
-        for files in in_order(draw, cases, processes):
+        for files in in_order(partial(files_of, dataset, settings), cases, processes):
             for member, content in files.members:
                 writer.write(member, content)
             rows += files.rows
-        for member, content in _folder_tables(dataset, rows) if folders else nih_tables(rows):
+        for member, content in tables_of(rows):
             writer.write(member, content)
 
 

@@ -27,6 +27,11 @@ NIH_FINDINGS = {
     "Fibrosis": 1686, "Pneumonia": 1431, "Hernia": 227,
 }  # fmt: skip
 
+_BEYOND = {
+    name: count - sum(images for combination, images in NIH_COMBINATIONS.items() if name in combination.split("|"))
+    for name, count in NIH_FINDINGS.items()
+}
+
 
 @dataclass(frozen=True)
 class Cohort:
@@ -59,13 +64,9 @@ def nih_findings(random: np.random.Generator) -> tuple[str, ...]:
         combination = list(NIH_COMBINATIONS)[int(np.searchsorted(np.cumsum(counts), drawn, side="right"))]
         return () if combination == "No Finding" else tuple(combination.split("|"))
     # A rarer combination: one to four findings, each as likely as it is beyond the common ones.
-    rest = {
-        name: count - sum(n for combination, n in NIH_COMBINATIONS.items() if name in combination.split("|"))
-        for name, count in NIH_FINDINGS.items()
-    }
-    likely = np.array(list(rest.values()), dtype=float)
+    likely = np.array(list(_BEYOND.values()), dtype=float)
     several = int(random.choice([1, 2, 3, 4], p=[0.1, 0.4, 0.35, 0.15]))
-    return tuple(sorted(random.choice(list(rest), several, replace=False, p=likely / likely.sum()).tolist()))
+    return tuple(sorted(random.choice(list(_BEYOND), several, replace=False, p=likely / likely.sum()).tolist()))
 
 
 def any_findings(random: np.random.Generator) -> tuple[str, ...]:

@@ -33,9 +33,9 @@ def bronchopneumonia(shadows: Shadows, severity: float) -> None:
             airspace(
                 shadows,
                 severity=(0.3 + 0.6 * severity) * shadows.between(0.6, 1.0),
-                lateral=shadows.between(0.25, 0.75),
-                height=shadows.between(0.4, 1.0),
-                size=shadows.between(0.18, 0.6),
+                lateral=(0.25, 0.75),
+                height=(0.4, 1.0),
+                size=(0.18, 0.6),
                 side=side,
                 bronchogram=0.3,
             )
@@ -58,9 +58,9 @@ def viral_pneumonia(shadows: Shadows, severity: float) -> None:
         airspace(
             shadows,
             severity=0.25 + 0.3 * severity,
-            lateral=shadows.between(0.3, 0.6),
-            height=shadows.between(0.5, 0.9),
-            size=0.22,
+            lateral=(0.3, 0.6),
+            height=(0.5, 0.9),
+            size=(0.22, 0.22),
             side=shadows.side(),
             bronchogram=0.3,
         )
@@ -76,9 +76,9 @@ def tuberculosis(shadows: Shadows, severity: float) -> None:
             airspace(
                 shadows,
                 severity=(0.22 + 0.45 * severity) * shadows.between(0.6, 1),
-                lateral=shadows.between(0.3, 0.8),
-                height=shadows.between(0.1, 0.42),
-                size=shadows.between(0.12, 0.26),
+                lateral=(0.3, 0.8),
+                height=(0.1, 0.42),
+                size=(0.12, 0.26),
                 side=side,
                 bronchogram=0.2,
             )
@@ -137,9 +137,9 @@ def covid(shadows: Shadows, severity: float) -> None:
             airspace(
                 shadows,
                 severity=(0.12 + 0.33 * severity) * shadows.between(0.6, 1),
-                lateral=shadows.between(0.6, 0.92),
-                height=shadows.between(0.45, 0.95),
-                size=shadows.between(0.15, 0.3),
+                lateral=(0.6, 0.92),
+                height=(0.45, 0.95),
+                size=(0.15, 0.3),
                 side=side,
                 bronchogram=0.15,
             )
@@ -168,9 +168,9 @@ def consolidation(shadows: Shadows, severity: float) -> None:
     airspace(
         shadows,
         severity=0.6 + 0.35 * severity,
-        lateral=shadows.between(0.3, 0.75),
-        height=shadows.between(0.25, 0.95),
-        size=shadows.between(0.22, 0.42),
+        lateral=(0.3, 0.75),
+        height=(0.25, 0.95),
+        size=(0.22, 0.42),
         side=shadows.side(),
         bronchogram=0.5,
     )

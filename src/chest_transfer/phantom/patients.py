@@ -5,6 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 
+def childhood(age: int) -> float:
+    """1 for an infant, 0 for an adult: how far the proportions are a child's."""
+    return float(np.clip((16 - age) / 14, 0, 1))
+
+
 @dataclass(frozen=True)
 class Patient:
     """What stays the same from one radiograph of a person to the next. Lengths in cm.
@@ -40,8 +45,7 @@ class Patient:
 
     @property
     def child(self) -> float:
-        """1 for an infant, 0 for an adult: how far the proportions are a child's."""
-        return float(np.clip((16 - self.age) / 14, 0, 1))
+        return childhood(self.age)
 
     @classmethod
     def random(cls, random: np.random.Generator, ages: tuple[int, int] = (18, 89)) -> "Patient":
@@ -50,7 +54,7 @@ class Patient:
         middle = (youngest + oldest) / 2
         age = int(np.clip(random.normal(middle, (oldest - youngest) / 4), youngest, oldest))
         sex = "M" if random.random() < 0.55 else "F"
-        child = float(np.clip((16 - age) / 14, 0, 1))
+        child = childhood(age)
         grown = 13.4 if sex == "M" else 12.1
         half_width = (grown * (1 - child) + 7.6 * child) * random.normal(1, 0.06)
         habitus = random.normal()  # slim to stout
@@ -69,7 +73,8 @@ class Patient:
             heart_depth=float(np.clip(random.normal(0.85 - 0.2 * child, 0.08), 0.45, 0.95)),
             rib_spacing=lung_height / random.normal(9.3 - 0.4 * child, 0.5),
             rib_drop=random.normal(0.42 - 0.1 * child, 0.05) - 0.03 * habitus,
-            bone=float(np.clip(np.exp(random.normal(0, 0.2 + 0.15 * child)), 0.5, 2)) * (1 - 0.25 * max(0, age - 60) / 30),
+            bone=float(np.clip(np.exp(random.normal(0, 0.2 + 0.15 * child)), 0.5, 2))
+            * (1 - 0.25 * max(0, age - 60) / 30),
             scoliosis=random.normal(0, 0.025) * half_width,
             thymus=max(0.0, random.normal(0.7, 0.9)) * child,
             seed=int(random.integers(2**32)),
@@ -154,7 +159,10 @@ class Anatomy:
             domes=(right, right + wide * random.normal(0.09, 0.04)),
             dome_curve=tuple(wide * max(0.12, random.normal(0.34, 0.06)) for _ in range(2)),
             lung=(density, density * random.normal(1, 0.02)),
-            heart=patient.heart * (1 + 0.1 * (1 - patient.child) * supine) * random.normal(1, 0.02) * (1.25 - 0.25 * pose.inspiration),
+            heart=patient.heart
+            * (1 + 0.1 * (1 - patient.child) * supine)
+            * random.normal(1, 0.02)
+            * (1.25 - 0.25 * pose.inspiration),
             vessels=float(np.clip(np.exp(random.normal(0, 0.3)), 0.5, 1.7)),
             pull=0.0,
             bubble=wide * max(0.0, random.normal(0.16, 0.12)),

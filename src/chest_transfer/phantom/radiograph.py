@@ -98,7 +98,7 @@ def _paths(
     filled = np.clip(drawn.filled, -1, 0.97)
     tissue = thorax.tissue - thorax.air + drawn.tissue
     for lung in thorax.lungs:
-        density = np.float32(anatomy.lung[lung.side > 0])
+        density = np.float32(anatomy.lung[lung.number])
         full = np.where(filled > 0, density + (1 - density) * filled, density * (1 + filled))
         tissue -= (1 - full) * lung.path
     tissue += 2.4 * blood * (1 - drawn.emptied) * (1 + drawn.vessels) * (1 - np.clip(filled, 0, 1))

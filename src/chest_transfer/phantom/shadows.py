@@ -66,7 +66,7 @@ class Shadows:
 
     def place(self, lung: Lung, lateral: float, height: float) -> tuple[float, float]:
         """The point (x, z) at a lung's own coordinates."""
-        dome = self.thorax.anatomy.domes[lung.side > 0]
+        dome = self.thorax.anatomy.domes[lung.number]
         z = height * dome
         row = int(np.clip(self.plane.row(z), 0, self.plane.shape[0] - 1))
         return lung.side * lateral * float(self.thorax.edge[row, 0]), z
@@ -104,13 +104,16 @@ class Shadows:
         return 2 * np.float32(radius) * half_chord(squares * (1 + ragged * self.medium))
 
 
+Range = tuple[float, float]
+
+
 def airspace(
-    shadows: Shadows, severity: float, lateral: float, height: float, size: float, side: int, bronchogram: float
+    shadows: Shadows, severity: float, lateral: Range, height: Range, size: Range, side: int, bronchogram: float
 ) -> None:
-    """One patch of filled air spaces."""
+    """One patch of filled air spaces: anywhere within ranges of `lateral`, `height` and `size` (of the half width)."""
     lung = shadows.lung(side)
-    x, z = shadows.place(lung, lateral, height)
-    radius = size * shadows.wide
+    x, z = shadows.place(lung, shadows.between(*lateral), shadows.between(*height))
+    radius = shadows.between(*size) * shadows.wide
     share = shadows.cloud(x, z, radius, radius * shadows.between(0.8, 1.4))
     shadows.fill(lung, shadows.patchy(share, 0.08, 0.04) * np.float32(severity), bronchogram)
 
@@ -123,8 +126,8 @@ def haze(shadows: Shadows, share: float) -> None:
 
 
 def meniscus(shadows: Shadows, lung: Lung, level: float) -> None:
-    dome = np.float32(shadows.thorax.anatomy.domes[lung.side > 0])
-    curve = np.float32(shadows.thorax.anatomy.dome_curve[lung.side > 0])
+    dome = np.float32(shadows.thorax.anatomy.domes[lung.number])
+    curve = np.float32(shadows.thorax.anatomy.dome_curve[lung.number])
     # Little fluid fills the angle beside the dome; much of it rises over the dome.
     surface = dome + curve * np.float32(0.72) - np.float32(0.62 * shadows.tall * level)
     climb = np.float32(0.10 * shadows.wide + 0.2 * shadows.wide * min(1.0, 2 * level))

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from chest_transfer.phantom.shapes import Plane, capsule, half_chord, ramp, smooth
+from chest_transfer.phantom.shapes import capsule, half_chord, ramp, smooth
 from chest_transfer.phantom.thorax import Thorax, arm
 
 RIBS = 12

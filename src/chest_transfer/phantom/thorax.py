@@ -45,6 +45,11 @@ class Lung:
     lateral: np.ndarray
     height: np.ndarray
 
+    @property
+    def number(self) -> int:
+        """0 for the right lung, 1 for the left one: its place in a pair."""
+        return int(self.side > 0)
+
 
 @dataclass(frozen=True)
 class Thorax:
@@ -114,11 +119,11 @@ def _lung(
     mediastinum: np.ndarray,
 ) -> Lung:
     wide = np.float32(anatomy.patient.half_width)
-    index = (side + 1) // 2
+    number = int(side > 0)
     middle = np.float32(0.42) * wide
     dome = np.maximum(away - middle, 0) / (wide - middle)
     dome = np.square(dome) + 0.3 * np.square(np.maximum(middle - away, 0) / middle)
-    dome = np.float32(anatomy.domes[index]) + np.float32(anatomy.dome_curve[index]) * dome
+    dome = np.float32(anatomy.domes[number]) + np.float32(anatomy.dome_curve[number]) * dome
     # The dome is round from front to back as well: behind and before its top, lung reaches deeper.
     below = np.clip((plane.z - dome) / (0.16 * wide), 0, 1)
     share = 1 - np.sqrt(below * (2 - below))
@@ -189,7 +194,9 @@ def _body(anatomy: Anatomy, plane: Plane) -> np.ndarray:
     child = np.float32(patient.child)
     upper = wide * (0.40 + 0.05 * child + (1.05 - 0.43 * child) * shoulder)
     half = upper * (1 - trunk) + ((1.14 - 0.10 * child) * wide + (1.2 - 0.8 * child) * fat) * trunk
-    deep = wide * (0.42 - 0.1 * child) * (1 - shoulder) + (np.float32(patient.depth) + 0.12 * wide + 0.9 * fat) * shoulder
+    deep = (
+        wide * (0.42 - 0.1 * child) * (1 - shoulder) + (np.float32(patient.depth) + 0.12 * wide + 0.9 * fat) * shoulder
+    )
     deep = deep * (1 - (0.2 + 0.05 * child) * (1 - trunk)) * (1 + 0.08 * ramp((z - 1.2) / 0.8))
     across = np.square(plane.x / half)
     tissue = 2 * deep * half_chord(across * (0.7 + 0.3 * (across + child * (1 - across))))
@@ -201,7 +208,9 @@ def _body(anatomy: Anatomy, plane: Plane) -> np.ndarray:
             hanging = ramp((plane.z - np.float32(below)) / np.float32(1.6 * patient.breast) + 0.6)
             tissue = tissue + 0.75 * np.float32(patient.breast) * half_chord(squares) * hanging
     if patient.child > 0.4:  # the chin reaches into a small child's field
-        tissue = tissue + ellipsoid(plane, 0.3 * pose.rotation, (0.4 * pose.arms - 1.1) * wide, 0.66 * wide, 0.42 * wide, 1.3 * wide)
+        tissue = tissue + ellipsoid(
+            plane, 0.3 * pose.rotation, (0.4 * pose.arms - 1.1) * wide, 0.66 * wide, 0.42 * wide, 1.3 * wide
+        )
     return tissue
 
 

@@ -58,7 +58,7 @@ def _tree(thorax: Thorax, lung: Lung, random: np.random.Generator):
     patient = thorax.anatomy.patient
     wide, height = patient.half_width, patient.lung_height
     x = thorax.anatomy.pull + lung.side * 0.16 * wide - 0.3 * thorax.anatomy.pose.rotation
-    dome = thorax.anatomy.domes[(lung.side + 1) // 2]
+    dome = thorax.anatomy.domes[lung.number]
     count = 12
     # Angles from straight up (0) over sideways (90) to straight down (180).
     angle = np.radians(np.linspace(12, 168, count) + random.normal(0, 7, count))
