@@ -40,7 +40,7 @@ def _one(seed: int, image_size: int, number: int) -> tuple[np.ndarray, np.ndarra
     patient = Patient.random(random, FRESH.ages_of(random))
     findings = FRESH.findings(random)
     pose = Pose.random(random, patient)
-    # Drawn larger and shrunk, as real radiographs are: their edges are then as sharp. And squeezed to a square, as most.
+    # Drawn larger, shrunk, and squeezed to a square, as most real radiographs are: their edges are then as sharp.
     side, aspect = 1.5 * image_size, pose.aspect**0.5
     shape = (round(side * aspect), round(side / aspect))
     # More severe than those to be judged: subtle ones hardly teach a network that knows nothing yet.

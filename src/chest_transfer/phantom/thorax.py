@@ -100,7 +100,7 @@ def apex_of(anatomy: Anatomy) -> np.float32:
 def _cage(anatomy: Anatomy, plane: Plane, edge: np.ndarray, away: np.ndarray) -> np.ndarray:
     """Front to back inside the rib cage."""
     patient = anatomy.patient
-    wide, height = np.float32(patient.half_width), np.float32(patient.lung_height)
+    height = np.float32(patient.lung_height)
     apex = apex_of(anatomy)
     outer = np.clip((away - apex) / np.maximum(edge - apex, 1e-3), 0, 1)
     inner_edge = apex * (1 - np.sqrt(1 - (1 - np.clip(plane.z / (0.17 * height), 0, 1)) ** 2))
