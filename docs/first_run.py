@@ -50,14 +50,14 @@ def main() -> None:
     for number, dataset in enumerate(datasets):
         radiographs_of(grid[number], dataset, dataset.capitalize())
         history = pd.read_csv(f"metrics/plots/{dataset}/history.csv")
-        for weights in settings.weights:
+        for weights in settings.train.weights:
             line = history[history["model"] == f"train-{weights} validation"]
             label = f"{dataset}, {weights}"
             curves.plot(line["epoch"], line["loss"], STYLES[weights], color=COLOURS[number], label=label)
         points = pd.read_csv(f"metrics/plots/{dataset}/roc.csv")
         scores = json.loads(Path(f"metrics/{dataset}.json").read_text())["train"]
-        for name, line in points.groupby("model"):
-            weights = name.split("-", 1)[1]
+        for weights in settings.train.weights:
+            line = points[points["model"] == f"train-{weights}"]
             label = f"{dataset}, {weights}: {scores[weights]['auc']:.3f}"
             rates = line["false_positive_rate"], line["true_positive_rate"]
             roc.plot(*rates, STYLES[weights], color=COLOURS[number], label=label)

@@ -10,8 +10,11 @@ from chest_transfer.settings import read_settings
 
 def main(dataset: str) -> None:
     settings = read_settings()
+    models = [f"probe-{weights}" for weights in settings.weights]
+    models += [f"train-{weights}" for weights in settings.train.weights]
     evaluate(
         Path(f"data/predictions/{dataset}/{settings.model}"),
+        models,
         dataset_named(dataset).multi_label,
         Path(f"metrics/{dataset}.json"),
         Path(f"metrics/plots/{dataset}"),

@@ -68,6 +68,8 @@ TOY = {
     "phantom__image_size": 48,
     "pretrain__patients": 100,
     "pretrain__epochs": 1,
+    "probe__epochs": 2,
+    "train__weights": ["none"],
     "train__epochs": 2,
 }
 

@@ -78,21 +78,21 @@ def test_confusion_counts_every_image_once():
 
 
 def write_tables(folder, classes=("Normal", "Tuberculosis")):
-    folder.mkdir(parents=True)
     truth, p = softmax(50, len(classes))
     names = np.array([f"n{i}" for i in range(50)])
     arrays = Arrays(np.zeros((50, 2, 2), np.uint8), truth.argmax(1), names, names, np.array(classes))
     for name in ("train-none", "train-imagenet"):
         for split in ("val", "test"):
-            predictions_table(arrays, p.astype(np.float32)).to_csv(folder / f"{name}.{split}.csv", index=False)
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            predictions_table(arrays, p.astype(np.float32)).to_csv(folder / name / f"{split}.csv", index=False)
         history = pd.DataFrame({"epoch": [1, 2], "loss": [0.9, 0.5], "val_loss": [0.8, 0.7]})
-        history.to_csv(folder / f"{name}.history.csv", index=False)
+        history.to_csv(folder / name / "history.csv", index=False)
     return truth, p
 
 
 def test_tables_keep_every_digit(tmp_path):
     truth, p = write_tables(tmp_path / "p")
-    read_truth, read_p, classes = read_predictions(tmp_path / "p/train-none.test.csv")
+    read_truth, read_p, classes = read_predictions(tmp_path / "p/train-none/test.csv")
     assert (read_truth == truth).all()
     assert (read_p.astype(np.float32) == p.astype(np.float32)).all()
     assert classes == ["Normal", "Tuberculosis"]
@@ -105,7 +105,7 @@ import sys
 from pathlib import Path
 from chest_transfer.evaluation.summary import evaluate
 folder = Path({str(tmp_path)!r})
-evaluate(folder / "p", False, folder / "m.json", folder / "plots")
+evaluate(folder / "p", ["train-none", "train-imagenet"], False, folder / "m.json", folder / "plots")
 assert not any(name in sys.modules for name in ("tensorflow", "keras")), "TensorFlow was loaded"
 """
     environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT / "src")}
@@ -118,5 +118,5 @@ assert not any(name in sys.modules for name in ("tensorflow", "keras")), "Tensor
 
 
 def test_no_predictions_are_told(tmp_path):
-    with pytest.raises(ChestTransferError, match=r"no predictions in .* run: dvc repro"):
-        evaluate(tmp_path, False, tmp_path / "m.json", tmp_path / "plots")
+    with pytest.raises(ChestTransferError, match=r"no predictions at .* run: dvc repro"):
+        evaluate(tmp_path, ["train-none"], False, tmp_path / "m.json", tmp_path / "plots")

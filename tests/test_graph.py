@@ -16,6 +16,12 @@ STAGES = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
 WITHOUT_EFFECT = {"download": {"threads"}, "preprocess": {"threads"}}
 
 
+# Stages that run the same script differ in what they depend on.
+SCRIPTS = {
+    stage: ROOT / f"stages/{definition['cmd'].split()[2].split('.')[1]}.py" for stage, definition in STAGES.items()
+}
+
+
 def source_of(module: str) -> Path | None:
     """The file of a module of this project, None for any other."""
     base = ROOT / ("" if module.startswith("stages") else "src") / module.replace(".", "/")
@@ -43,7 +49,7 @@ def imported_by(path: Path) -> set[Path]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_exactly_the_modules_that_it_imports(stage):
-    script = ROOT / f"stages/{stage}.py"
+    script = SCRIPTS[stage]
     imported = imported_by(script) | {ROOT / "stages/__init__.py"}
     listed = {ROOT / dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")}
     missing = sorted(str(path.relative_to(ROOT)) for path in imported - listed)
@@ -54,7 +60,7 @@ def test_a_stage_depends_on_exactly_the_modules_that_it_imports(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_lists_exactly_the_settings_that_it_reads(stage):
-    text = (ROOT / f"stages/{stage}.py").read_text()
+    text = SCRIPTS[stage].read_text()
     read = set(re.findall(r"settings\.(\w+)", text)) & set(Settings.model_fields)
     for included in re.findall(r"model_dump\(include=\{(.+?)\}\)", text):
         read |= set(re.findall(r"\w+", included))
@@ -79,7 +85,7 @@ def test_expensive_stages_keep_nothing_in_git(stage):
 def test_metrics_carry_no_models_name_and_models_do():
     for out in STAGES["evaluate"]["metrics"] + STAGES["evaluate"]["plots"]:
         assert "model" not in next(iter(out))
-    for stage in ("pretrained", "train", "predict"):
+    for stage in ("pretrained", "embed", "probe", "train", "predict_probe", "predict_train"):
         assert STAGES[stage]["matrix"]["model"] == ["${model}"]
         assert all("${item.model}" in out for out in STAGES[stage]["outs"])
 

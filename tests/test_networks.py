@@ -145,7 +145,7 @@ class TestRefusals:
             imagenet_file(BACKBONES[name], 96)
 
     def test_no_network_tells_where_to_put_the_file(self, project, tmp_path):
-        change_settings(project / "params.yaml", model="resnet50", weights=["imagenet"])
+        change_settings(project / "params.yaml", model="resnet50", weights=["imagenet"], train__weights=[])
         offline = {"KERAS_HOME": str(tmp_path), "https_proxy": "http://127.0.0.1:9"}  # nothing listens there
         done = stage(project, "pretrained", "resnet50", "imagenet", check=False, **offline)
         told = refused(done)

@@ -15,7 +15,7 @@ from conftest import TOY, commit, run, toy_repository
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
     """This checkout as a repository of its own, with toy settings and a remote, its first experiment run."""
-    settings = TOY | {"weights": ["none", "phantom"]}
+    settings = TOY | {"weights": ["none", "phantom"], "train__weights": ["none", "phantom"]}
     folder = toy_repository(tmp_path_factory.mktemp("pipeline"), model="cnn_strided", **settings)
     run(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "remote"))
     commit(folder, "A remote")
@@ -47,7 +47,8 @@ def clone(repository: Path, name: str) -> Path:
 
 def test_the_whole_graph_runs_and_leaves_metrics_in_git(repository):
     metrics = json.loads((repository / "metrics/pneumonia.json").read_text())
-    assert set(metrics["train"]) == {"none", "phantom"}
+    assert set(metrics) == {"probe", "train"}
+    assert set(metrics["train"]) == set(metrics["probe"]) == {"none", "phantom"}
     assert set(metrics["train"]["none"]) == {"auc", "accuracy", "sensitivity", "specificity", "f1", "loss"}
     tracked = run(repository, "git", "ls-files").stdout
     for name in (
@@ -156,7 +157,7 @@ def test_several_classes_and_several_labels_go_through_the_whole_graph(tmp_path)
     run(folder, "dvc", "repro")
     for name in settings["datasets"]:
         assert 0 <= json.loads((folder / f"metrics/{name}.json").read_text())["train"]["none"]["auc"] <= 1
-    header = (folder / "data/predictions/nih/cnn_strided/train-none.test.csv").read_text().splitlines()[0]
+    header = (folder / "data/predictions/nih/cnn_strided/train-none/test.csv").read_text().splitlines()[0]
     assert header.endswith("p:Pleural_Thickening,p:Hernia")
     confusion = pd.read_csv(folder / "metrics/plots/nih/confusion.csv")
     assert set(confusion["predicted"]) == {"found", "missed"}

@@ -119,7 +119,7 @@ def test_duplicates_are_counted_and_stay_together(tmp_path):
 
 def test_an_empty_split_can_be_written_and_read(tmp_path):
     columns = {"labels": np.empty(0, np.int64), "patients": np.empty(0, "U1"), "names": np.empty(0, "U1")}
-    write_arrays(tmp_path / "none.npz", [], (0, 8, 8), classes=np.array(["a", "b"]), **columns)
+    write_arrays(tmp_path / "none.npz", "images", "uint8", (0, 8, 8), [], classes=np.array(["a", "b"]), **columns)
     assert open_arrays(tmp_path / "none.npz").images.shape == (0, 8, 8)
 
 
@@ -132,7 +132,7 @@ def test_arrays_that_are_missing_compressed_or_cut_are_refused(tmp_path):
     for name, told in (
         ("absent.npz", "no arrays at"),
         ("small.npz", "is compressed"),
-        ("cut.npz", "holds no radiograph"),
+        ("cut.npz", "holds no array of images"),
     ):
         with pytest.raises(ChestTransferError, match=f"{told}.*run: dvc repro"):
             open_arrays(tmp_path / name)

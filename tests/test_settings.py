@@ -41,6 +41,7 @@ def test_every_backbone_has_settings_and_a_head_that_exists():
         ({"model": "resnet5"}, "unknown model 'resnet5'; did you mean 'resnet50'? (allowed: cnn,"),
         ({"weights": ["imagnet"]}, "unknown weights 'imagnet'; did you mean 'imagenet'? (allowed: none, phantom,"),
         ({"weights": ["none", "none"]}, "names one twice"),
+        ({"weights": ["phantom"]}, "train.weights names 'none', which is not among the starting points (allowed: ph"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named(project, change, told):

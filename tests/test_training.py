@@ -32,7 +32,7 @@ NO_PLATEAU = Plateau(patience=0, factor=0.1, smallest_rate=1e-6)
 NO_AUGMENTATION = Augmentation(rotation=0, shift=0, zoom=0, contrast=0)
 SETTINGS = Train(
     epochs=6, patience=6, batch_size=16, learning_rate=1e-3, plateau=NO_PLATEAU, class_weights=True,
-    augmentation=NO_AUGMENTATION,
+    augmentation=NO_AUGMENTATION, weights=("none",),
 )  # fmt: skip
 
 

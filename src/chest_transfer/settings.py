@@ -23,7 +23,8 @@ def _whole_numbers_only_as_floats(value: Any) -> Any:
 Float = Annotated[float, BeforeValidator(_whole_numbers_only_as_floats)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 # Lists of YAML arrive as lists; frozen settings hold tuples.
-Names = Annotated[tuple[Name, ...], Field(min_length=1, strict=False)]
+AnyNames = Annotated[tuple[Name, ...], Field(strict=False)]
+Names = Annotated[AnyNames, Field(min_length=1)]
 
 
 class Section(BaseModel):
@@ -57,18 +58,34 @@ class Augmentation(Section):
     contrast: Annotated[Float, Field(ge=0, le=0.9)]
 
 
-class Train(Section):
+class Fit(Section):
     epochs: Annotated[int, Field(ge=1, le=10_000)]
     patience: Annotated[int, Field(ge=1, le=10_000)]
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     learning_rate: Annotated[Float, Field(ge=1e-7, le=1)]
     plateau: Plateau
     class_weights: bool
+
+
+class Pretrain(Fit):
+    patients: Annotated[int, Field(ge=100, le=1_000_000)]
     augmentation: Augmentation
 
 
-class Pretrain(Train):
-    patients: Annotated[int, Field(ge=100, le=1_000_000)]
+class Embed(Section):
+    batch_size: Annotated[int, Field(ge=1, le=4096)]
+    views: Annotated[int, Field(ge=0, le=1000)]
+    augmentation: Augmentation
+
+
+class Probe(Fit):
+    head: Name
+    standardize: bool
+
+
+class Train(Fit):
+    weights: AnyNames
+    augmentation: Augmentation
 
 
 class Predict(Section):
@@ -99,6 +116,8 @@ class Settings(Section):
     phantom: Phantom
     preprocess: Preprocess
     pretrain: Pretrain
+    embed: Embed
+    probe: Probe
     train: Train
     predict: Predict
     architectures: dict[Name, Architecture]
@@ -111,7 +130,15 @@ class Settings(Section):
         for weights in self.weights:
             if weights not in known:
                 raise unknown_name("weights", weights, known, "other files go under `weights_files`")
-        for key, values in (("datasets", self.datasets), ("weights", self.weights)):
+        for weights in self.train.weights:
+            if weights not in self.weights:
+                raise ChestTransferError(
+                    f"train.weights names '{weights}', which is not among the starting points (allowed: "
+                    f"{', '.join(self.weights)}); run: dvc exp run -S 'train.weights=[{','.join(self.weights)}]'"
+                )
+        for key, values in (
+            ("datasets", self.datasets), ("weights", self.weights), ("train.weights", self.train.weights)
+        ):  # fmt: skip
             if len(set(values)) < len(values):
                 raise ChestTransferError(f"'{key}' in params.yaml names one twice: {', '.join(values)}; name each once")
         return self

@@ -1,6 +1,7 @@
-"""Arrays of radiographs: npz files written as a stream and opened as a memory map: memory stays flat in their number.
+"""Arrays of radiographs and of their features: npz files written as a stream and opened as a memory map.
 
-Members, none pickled: `images` (N, H, W) uint8 grey 0-255; `labels` (N,) int64, or (N, K) uint8 for multi-label;
+Memory stays flat in their number. Members, none pickled: `images` (N, H, W) uint8 grey 0-255, or `features` (V, N, c)
+float32; `labels` (N,) int64, or (N, K) uint8 for multi-label;
 `patients`, `names` (N,) and `classes` (K,) text.
 """
 
@@ -16,8 +17,17 @@ from chest_transfer.data.archives import ArchiveWriter
 from chest_transfer.errors import ChestTransferError
 
 
+class _Labelled:
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """(N, K) float32, 0 or 1: one-hot for single labels, the labels themselves for multi-label."""
+        if self.labels.ndim == 2:
+            return self.labels.astype(np.float32)
+        return np.eye(len(self.classes), dtype=np.float32)[self.labels]
+
+
 @dataclass(frozen=True)
-class Arrays:
+class Arrays(_Labelled):
     """One split of one dataset.
 
     Args:
@@ -33,29 +43,49 @@ class Arrays:
     names: np.ndarray
     classes: np.ndarray
 
-    @cached_property
-    def targets(self) -> np.ndarray:
-        """(N, K) float32, 0 or 1: one-hot for single labels, the labels themselves for multi-label."""
-        if self.labels.ndim == 2:
-            return self.labels.astype(np.float32)
-        return np.eye(len(self.classes), dtype=np.float32)[self.labels]
+    def inputs(self, rows: np.ndarray, chance: np.random.Generator | None = None) -> np.ndarray:
+        """What a network gets of these rows: (n, H, W, 1) uint8."""
+        return self.images[rows][..., np.newaxis]
 
 
-def write_arrays(path: Path, batches: Iterable[np.ndarray], shape: tuple[int, int, int], **columns: np.ndarray) -> None:
-    """Write one npz file, its images batch by batch.
+@dataclass(frozen=True)
+class Features(_Labelled):
+    """What a frozen backbone sees in one split of one dataset.
+
+    Args:
+        features: (V, N, c) float32, a read-only memory map: first of each radiograph as it is, then of augmented views.
+        labels, patients, names, classes: as in `Arrays`.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    patients: np.ndarray
+    names: np.ndarray
+    classes: np.ndarray
+
+    def inputs(self, rows: np.ndarray, chance: np.random.Generator | None = None) -> np.ndarray:
+        """What a head gets of these rows: (n, c) float32, of any view if there is chance, else of the first."""
+        views = 0 if chance is None else chance.integers(len(self.features), size=len(rows))
+        return self.features[views, rows]
+
+
+def write_arrays(
+    path: Path, name: str, dtype: str, shape: tuple[int, ...], batches: Iterable[np.ndarray], **columns: np.ndarray
+) -> None:
+    """Write one npz file, its large member batch by batch.
 
     Args:
         path: the file to write.
-        batches: arrays (n, H, W) uint8 that together hold `shape[0]` images.
-        shape: (N, H, W) of all of them.
+        name, dtype, shape: of the large member.
+        batches: that together hold it, in order.
         columns: the other members.
     """
     with ArchiveWriter(path) as writer:
-        with writer.open("images.npy") as member:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        with writer.open(f"{name}.npy") as member:
+            header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_2_0(member, header)
             for batch in batches:
-                member.write(np.ascontiguousarray(batch, dtype=np.uint8).data)
+                member.write(np.ascontiguousarray(batch, dtype=dtype).data)
         for name, column in columns.items():
             with writer.open(f"{name}.npy") as member:
                 np.lib.format.write_array(member, column, allow_pickle=False)
@@ -67,14 +97,27 @@ def open_arrays(path: Path | str) -> Arrays:
     Raises:
         ChestTransferError: the file is missing or is no such npz file.
     """
+    return Arrays(**_opened(Path(path), "images"))
+
+
+def open_features(path: Path | str) -> Features:
+    """Open an npz file of features as a memory map.
+
+    Raises:
+        ChestTransferError: the file is missing or is no such npz file.
+    """
+    return Features(**_opened(Path(path), "features"))
+
+
+def _opened(path: Path, large: str) -> dict[str, np.ndarray]:
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as members:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as members:
             columns = {name: members[name] for name in ("labels", "patients", "names", "classes")}
-        return Arrays(images=_mapped(Path(path), "images.npy"), **columns)
+        return columns | {large: _mapped(path, f"{large}.npy")}
     except FileNotFoundError:
         raise ChestTransferError(f"no arrays at '{path}'; run: dvc repro") from None
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ChestTransferError(f"'{path}' holds no radiograph arrays ({error}); run: dvc repro") from None
+        raise ChestTransferError(f"'{path}' holds no array of {large} ({error}); run: dvc repro") from None
 
 
 def _mapped(path: Path, member: str) -> np.ndarray:

@@ -144,8 +144,10 @@ def _write_split(
 
     write_arrays(
         path,
-        batches(),
+        "images",
+        "uint8",
         (len(rows), image_size, image_size),
+        batches(),
         labels=labels[rows],
         patients=np.array([_patient(kept[row]) for row in rows], dtype=np.str_),
         names=np.array([kept[row].name for row in rows], dtype=np.str_),

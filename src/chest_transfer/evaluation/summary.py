@@ -10,25 +10,25 @@ from chest_transfer.evaluation.metrics import confusion, roc_points, scores
 from chest_transfer.evaluation.predictions import read_predictions
 
 
-def evaluate(predictions: Path, multi_label: bool, metrics: Path, plots: Path) -> None:
-    """Score every model's test predictions.
+def evaluate(predictions: Path, models: list[str], multi_label: bool, metrics: Path, plots: Path) -> None:
+    """Score models' test predictions.
 
     Args:
-        predictions: the folder of `<regime>-<weights>.{val,test,history}.csv` tables.
+        predictions: the folder with one of `{val,test,history}.csv` for each model.
+        models: their names, `<regime>-<weights>`.
         multi_label: whether an image may have several labels.
         metrics: the JSON to write: regime -> weights -> score, e.g. `train.none.auc`.
         plots: the folder for roc.csv, confusion.csv and history.csv, each with a `model` column.
 
     Raises:
-        ChestTransferError: there are no predictions.
+        ChestTransferError: a model has no predictions.
     """
-    found = sorted(predictions.glob("*.test.csv"))
-    if not found:
-        raise ChestTransferError(f"no predictions in '{predictions}'; run: dvc repro")
     summary: dict[str, dict] = {}
     roc, cells, histories = [], [], []
-    for path in found:
-        name = path.name.removesuffix(".test.csv")
+    for name in models:
+        path = predictions / name / "test.csv"
+        if not path.exists():
+            raise ChestTransferError(f"no predictions at '{path}'; run: dvc repro")
         regime, weights = name.split("-", 1)
         truth, probabilities, classes = read_predictions(path)
         summary.setdefault(regime, {})[weights] = scores(truth, probabilities, multi_label)
@@ -36,7 +36,7 @@ def evaluate(predictions: Path, multi_label: bool, metrics: Path, plots: Path) -
         for k, x, y in roc_points(truth, probabilities, multi_label):
             roc.append((name if single else f"{name} {classes[k]}", x, y))
         cells += [(name, *cell) for cell in confusion(truth, probabilities, classes, multi_label)]
-        history = pd.read_csv(predictions / f"{name}.history.csv")
+        history = pd.read_csv(predictions / name / "history.csv")
         for part, column in (("training", "loss"), ("validation", "val_loss")):
             curve = history[["epoch"]].assign(model=f"{name} {part}", loss=history[column])
             histories.append(curve[["model", "epoch", "loss"]])

@@ -1,50 +1,74 @@
-"""The heads: from a backbone's feature maps to the last hidden layer; the classifier adds the output."""
+"""The heads: how feature maps become a vector, and the hidden layers between it and the output; one row each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from chest_transfer.errors import unknown_name
 
 
-def _linear(features):
-    from keras import layers
+@dataclass(frozen=True)
+class Head:
+    """A head without its output.
 
-    return layers.GlobalAveragePooling2D(name="head_pool")(features)
+    Args:
+        hidden: makes its layers, in order.
+        pooled: whether it averages each feature map (global average pooling); else it keeps every value. A pooled head
+            can be trained on stored features.
+    """
 
-
-def _dense256(features):
-    from keras import layers
-
-    return layers.Dense(256, activation="relu", name="head_dense")(_linear(features))
-
-
-def _dense64(features):
-    from keras import layers
-
-    return layers.Dense(64, activation="relu", name="head_dense")(layers.Flatten(name="head_flatten")(features))
+    hidden: Callable[[], list]
+    pooled: bool = True
 
 
-def _dense256_128_64(features):
-    from keras import layers
+def _dense(*units: int, dropout: tuple[float, ...] = (), l2: float = 0.0) -> Callable[[], list]:
+    """Dense layers with ReLU, each followed by its share of dropout."""
 
-    hidden = layers.Flatten(name="head_flatten")(features)
-    for units in (256, 128, 64):
-        hidden = layers.Dense(units, activation="relu", name=f"head_dense{units}")(hidden)
-        hidden = layers.Dropout(0.5, name=f"head_dropout{units}")(hidden)
-    return hidden
+    def layers() -> list:
+        import keras
+
+        made = []
+        for number, width in enumerate(units):
+            penalty = keras.regularizers.L2(l2) if l2 else None
+            made.append(
+                keras.layers.Dense(width, activation="relu", kernel_regularizer=penalty, name=f"head_dense{width}")
+            )
+            if dropout:
+                made.append(keras.layers.Dropout(dropout[number], name=f"head_dropout{width}"))
+        return made
+
+    return layers
+
+
+def _dropped_first(share: float, then: Callable[[], list]) -> Callable[[], list]:
+    """Dropout of whole feature maps: of their averages, which is the same."""
+
+    def layers() -> list:
+        import keras
+
+        return [keras.layers.Dropout(share, name="head_dropout"), *then()]
+
+    return layers
 
 
 HEADS = {
-    "linear": _linear,
-    "dense256": _dense256,
-    "dense64": _dense64,
-    "dense256_128_64": _dense256_128_64,
-}
+    "linear": Head(_dense()),
+    "dense256": Head(_dense(256)),
+    "dense1024": Head(_dense(1024)),
+    "dropout128": Head(_dropped_first(0.25, _dense(128, dropout=(0.25,)))),
+    "complex": Head(
+        _dropped_first(0.25, _dense(512, 256, 128, 64, 32, dropout=(0.5, 0.3, 0.5, 0.5, 0.5), l2=0.01))
+    ),
+    "dense64": Head(_dense(64), pooled=False),
+    "dense256_128_64": Head(_dense(256, 128, 64, dropout=(0.5, 0.5, 0.5)), pooled=False),
+}  # fmt: skip
 
 
-def head_named(name: str):
-    """The table's head of that name: a function from feature maps (N, h, w, c) to (N, units).
+def head_named(name: str) -> Head:
+    """The table's head of that name.
 
     Raises:
         ChestTransferError: there is none; the nearest name is given.
     """
     if name not in HEADS:
-        raise unknown_name("head", name, HEADS, "mend architectures.<model>.head in params.yaml")
+        raise unknown_name("head", name, HEADS, "mend architectures.<model>.head or probe.head in params.yaml")
     return HEADS[name]

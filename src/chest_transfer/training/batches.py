@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 
-from chest_transfer.data.arrays import Arrays
+from chest_transfer.data.arrays import Arrays, Features
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches of (images (n, H, W, 1) uint8, targets (n, K) float32) for Keras' fit, evaluate and predict.
+    """Batches of (images (n, H, W, 1) uint8 or features (n, c) float32, targets (n, K) float32) for a Keras model.
 
     Args:
         arrays: one split.
@@ -16,7 +16,7 @@ class Batches(keras.utils.PyDataset):
         epoch: the first epoch, so that a resumed training goes on with the same order.
     """
 
-    def __init__(self, arrays: Arrays, batch_size: int, seed: int | None = None, epoch: int = 0):
+    def __init__(self, arrays: Arrays | Features, batch_size: int, seed: int | None = None, epoch: int = 0):
         super().__init__()
         self._arrays, self._targets = arrays, arrays.targets
         self._batch_size, self._seed, self._epoch = batch_size, seed, epoch
@@ -27,7 +27,8 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        return self._arrays.images[rows][..., np.newaxis], self._targets[rows]
+        chance = None if self._seed is None else np.random.default_rng([self._seed, self._epoch, index])
+        return self._arrays.inputs(rows, chance), self._targets[rows]
 
     def on_epoch_end(self) -> None:
         self._epoch += 1

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from chest_transfer.data.arrays import Arrays
+from chest_transfer.data.arrays import Arrays, Features
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.training.augmentation import augmentation_layers
 from chest_transfer.training.batch_norm import BatchNormStatistics
@@ -18,8 +18,8 @@ from chest_transfer.training.losses import crossentropy
 
 def fit(
     classifier: keras.Model,
-    train: Arrays,
-    val: Arrays,
+    train: Arrays | Features,
+    val: Arrays | Features,
     settings,
     learning_rate: float,
     multi_label: bool,
@@ -29,9 +29,9 @@ def fit(
     """Train a classifier in place; it ends with the weights of its best epoch, batch-norm statistics included.
 
     Args:
-        classifier: from grey pixels (N, H, W, 1) 0-255 to probabilities (N, K).
+        classifier: from grey pixels (N, H, W, 1) 0-255, or from features (N, c), to probabilities (N, K).
         train, val: the splits to learn from, and to stop by.
-        settings: epochs, patience, batch_size, plateau, class_weights and augmentation.
+        settings: epochs, patience, batch_size, plateau, class_weights and, for radiographs, augmentation.
         learning_rate: Adam's first.
         multi_label: whether the K probabilities are independent.
         seed: of batch order and augmentation.
@@ -44,10 +44,11 @@ def fit(
         ChestTransferError: the loss is no longer a number.
     """
     # Augmentation wraps the classifier only while it trains: the saved model has no trace of it.
-    radiograph = augmented = keras.Input(classifier.input_shape[1:])
-    for layer in augmentation_layers(settings.augmentation, seed):
-        augmented = layer(augmented)
-    trainer = keras.Model(radiograph, classifier(augmented))
+    received = augmented = keras.Input(classifier.input_shape[1:])
+    if isinstance(train, Arrays):
+        for layer in augmentation_layers(settings.augmentation, seed):
+            augmented = layer(augmented)
+    trainer = keras.Model(received, classifier(augmented))
     accuracy = keras.metrics.BinaryAccuracy if multi_label else keras.metrics.CategoricalAccuracy
     trainer.compile(
         optimizer=keras.optimizers.Adam(learning_rate),
