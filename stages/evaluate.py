@@ -11,6 +11,7 @@ from chest_transfer.settings import read_settings
 def main(dataset: str) -> None:
     settings = read_settings()
     models = [f"probe-{weights}" for weights in settings.weights]
+    models += [f"finetune-{weights}" for weights in settings.finetune.weights]
     models += [f"train-{weights}" for weights in settings.train.weights]
     evaluate(
         Path(f"data/predictions/{dataset}/{settings.model}"),

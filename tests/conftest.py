@@ -69,6 +69,8 @@ TOY = {
     "pretrain__patients": 100,
     "pretrain__epochs": 1,
     "probe__epochs": 2,
+    "finetune__weights": [],
+    "finetune__epochs": 2,
     "train__weights": ["none"],
     "train__epochs": 2,
 }

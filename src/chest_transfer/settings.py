@@ -88,6 +88,13 @@ class Train(Fit):
     augmentation: Augmentation
 
 
+class Finetune(Train):
+    unfreeze: Annotated[str, Field(pattern=r"^(all|last [1-9]\d*|all but last [1-9]\d*)$")]
+    groups: Annotated[int, Field(ge=1, le=1000)]
+    every: Annotated[int, Field(ge=0, le=10_000)]
+    deeper: Annotated[Float, Field(gt=0, le=1)]
+
+
 class Predict(Section):
     batch_size: Annotated[int, Field(ge=1, le=4096)]
 
@@ -118,6 +125,7 @@ class Settings(Section):
     pretrain: Pretrain
     embed: Embed
     probe: Probe
+    finetune: Finetune
     train: Train
     predict: Predict
     architectures: dict[Name, Architecture]
@@ -130,15 +138,14 @@ class Settings(Section):
         for weights in self.weights:
             if weights not in known:
                 raise unknown_name("weights", weights, known, "other files go under `weights_files`")
-        for weights in self.train.weights:
-            if weights not in self.weights:
+        some = {"train.weights": self.train.weights, "finetune.weights": self.finetune.weights}
+        for key, values in some.items():
+            if missing := [weights for weights in values if weights not in self.weights]:
                 raise ChestTransferError(
-                    f"train.weights names '{weights}', which is not among the starting points (allowed: "
-                    f"{', '.join(self.weights)}); run: dvc exp run -S 'train.weights=[{','.join(self.weights)}]'"
+                    f"{key} names '{missing[0]}', which is not among the starting points (allowed: "
+                    f"{', '.join(self.weights)}); run: dvc exp run -S '{key}=[{','.join(self.weights)}]'"
                 )
-        for key, values in (
-            ("datasets", self.datasets), ("weights", self.weights), ("train.weights", self.train.weights)
-        ):  # fmt: skip
+        for key, values in {"datasets": self.datasets, "weights": self.weights, **some}.items():
             if len(set(values)) < len(values):
                 raise ChestTransferError(f"'{key}' in params.yaml names one twice: {', '.join(values)}; name each once")
         return self

@@ -50,8 +50,9 @@ def load_model(path: Path):
     """
     import keras
 
+    facts = read_facts(path)
     try:
-        return keras.saving.load_model(path, compile=False), read_facts(path)
+        return keras.saving.load_model(path, compile=False), facts
     except (ValueError, TypeError, OSError, KeyError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise ChestTransferError(f"'{path}' is no saved model of this project: {first_line}") from None

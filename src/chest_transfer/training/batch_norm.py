@@ -17,14 +17,15 @@ class BatchNormStatistics:
     """Estimates the means and variances of a model's batch norms.
 
     Args:
-        model: whose batch norms are updated in place.
+        model: whose batch norms are updated in place, but for frozen ones.
         batches: of (images, targets), shuffled and without augmentation; the first `MOST_BATCHES` are used.
     """
 
     def __init__(self, model: keras.Model, batches: Batches):
         import tensorflow as tf
 
-        self._norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        self._norms = [layer for layer in norms if layer.trainable]
         self._batches = batches
         signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
         self._forward = tf.function(lambda images: model(images, training=True), input_signature=signature)

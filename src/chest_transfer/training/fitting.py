@@ -25,6 +25,7 @@ def fit(
     multi_label: bool,
     seed: int,
     checkpoints: Checkpoints,
+    unfreezing=None,
 ) -> pd.DataFrame:
     """Train a classifier in place; it ends with the weights of its best epoch, batch-norm statistics included.
 
@@ -36,6 +37,8 @@ def fit(
         multi_label: whether the K probabilities are independent.
         seed: of batch order and augmentation.
         checkpoints: where the state is kept after each epoch; a training found there goes on.
+        unfreezing: None trains all layers alike. Else the `Unfreezing` of a classifier that knows something already: it
+            counts as epoch 0, and is what comes back if no epoch is better.
 
     Returns:
         One row an epoch: epoch, loss, accuracy, val_loss, val_accuracy, learning_rate.
@@ -51,27 +54,36 @@ def fit(
     trainer = keras.Model(received, classifier(augmented))
     accuracy = keras.metrics.BinaryAccuracy if multi_label else keras.metrics.CategoricalAccuracy
     trainer.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
+        optimizer=unfreezing.optimizer(learning_rate) if unfreezing else keras.optimizers.Adam(learning_rate),
         loss=crossentropy(train.targets, multi_label, settings.class_weights),
         metrics=[accuracy("accuracy")],
     )
     history = checkpoints.restore(trainer)
-    if len(history):
-        print(f"resuming after epoch {len(history)}", flush=True)
+    if epochs_of(history):
+        print(f"resuming after epoch {epochs_of(history)}", flush=True)
     statistics = BatchNormStatistics(classifier, Batches(train, settings.batch_size, seed))
-    keeper = _Keeper(classifier, statistics, history, checkpoints, settings, learning_rate, seed)
+    keeper = _Keeper(classifier, statistics, history, checkpoints, settings, learning_rate, seed, unfreezing)
+    validation = Batches(val, settings.batch_size)
+    if unfreezing and not len(history):
+        trainer.optimizer.build(trainer.trainable_variables)
+        keeper.keep_start(trainer, Batches(train, settings.batch_size), validation)
     if not keeper.finished():
         trainer.fit(
-            Batches(train, settings.batch_size, seed, epoch=len(history)),
-            validation_data=Batches(val, settings.batch_size),
+            Batches(train, settings.batch_size, seed, epoch=epochs_of(keeper.history)),
+            validation_data=validation,
             epochs=settings.epochs,
-            initial_epoch=len(history),
+            initial_epoch=epochs_of(keeper.history),
             callbacks=[keeper],
             shuffle=False,
             verbose=1 if sys.stdout.isatty() else 2,
         )
     checkpoints.load_best(classifier)
     return keeper.history
+
+
+def epochs_of(history: pd.DataFrame) -> int:
+    """How many epochs a history tells of, the start not counted."""
+    return int(history["epoch"].max()) if len(history) else 0
 
 
 def rate_after(losses: list[float], first: float, plateau) -> float:
@@ -90,21 +102,32 @@ class _Keeper(keras.callbacks.Callback):
     All it does follows from the history, the seed and the epoch, so that a resumed training does the same.
     """
 
-    def __init__(self, classifier, statistics, history, checkpoints: Checkpoints, settings, first_rate, seed: int):
+    def __init__(
+        self, classifier, statistics, history, checkpoints: Checkpoints, settings, first_rate, seed, unfreezing
+    ):
         super().__init__()
         self.history, self._statistics, self._seed = history, statistics, seed
         self._classifier, self._checkpoints, self._settings = classifier, checkpoints, settings
-        self._first_rate = first_rate
+        self._first_rate, self._unfreezing = first_rate, unfreezing
 
     def finished(self) -> bool:
         if not len(self.history):
             return False
         waited = len(self.history) - 1 - int(self.history["val_loss"].idxmin())
-        return waited >= self._settings.patience or len(self.history) >= self._settings.epochs
+        return waited >= self._settings.patience or epochs_of(self.history) >= self._settings.epochs
+
+    def keep_start(self, trainer: keras.Model, train: Batches, val: Batches) -> None:
+        """The classifier as it came, as epoch 0."""
+        (loss, accuracy), (val_loss, val_accuracy) = (trainer.evaluate(split, verbose=0) for split in (train, val))
+        row = {"epoch": 0, "loss": loss, "accuracy": accuracy, "val_loss": val_loss, "val_accuracy": val_accuracy}
+        self.history = pd.DataFrame([row | {"learning_rate": 0.0}])
+        self._checkpoints.save(trainer, self._classifier, self.history)
 
     def on_epoch_begin(self, epoch, logs=None):
         losses = list(self.history["val_loss"]) if epoch else []
         self.model.optimizer.learning_rate = rate_after(losses, self._first_rate, self._settings.plateau)
+        if self._unfreezing:
+            self._unfreezing.begin(epoch)
         # Keras saves no random states with the weights: those of dropout and augmentation are set anew each epoch.
         chance = np.random.default_rng([self._seed, epoch])
         for variable in self.model.variables:
