@@ -22,7 +22,7 @@ setup: .venv/ready
 
 repro: setup
 	dvc repro
-	dvc metrics show metrics/*.json
+	@PYTHONPATH=src python -m chest_transfer.evaluation.tables metrics/*.json
 
 test: setup
 	python -m pytest

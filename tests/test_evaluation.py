@@ -15,6 +15,7 @@ from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.metrics import confusion, roc_points, scores
 from chest_transfer.evaluation.predictions import predictions_table, read_predictions
 from chest_transfer.evaluation.summary import evaluate
+from chest_transfer.evaluation.tables import scores_table
 
 RANDOM = np.random.default_rng(0)
 
@@ -104,6 +105,7 @@ def test_evaluate_writes_metrics_under_regime_and_weights_without_tensorflow(tmp
 import sys
 from pathlib import Path
 from chest_transfer.evaluation.summary import evaluate
+from chest_transfer.evaluation.tables import scores_table
 folder = Path({str(tmp_path)!r})
 evaluate(folder / "p", ["train-none", "train-imagenet"], False, folder / "m.json", folder / "plots")
 assert not any(name in sys.modules for name in ("tensorflow", "keras")), "TensorFlow was loaded"
@@ -120,3 +122,12 @@ assert not any(name in sys.modules for name in ("tensorflow", "keras")), "Tensor
 def test_no_predictions_are_told(tmp_path):
     with pytest.raises(ChestTransferError, match=r"no predictions at .* run: dvc repro"):
         evaluate(tmp_path, ["train-none"], False, tmp_path / "m.json", tmp_path / "plots")
+
+
+def test_the_metrics_of_datasets_as_one_table(tmp_path):
+    write_tables(tmp_path / "p")
+    for name in ("pneumonia", "covid"):
+        evaluate(tmp_path / "p", ["train-none"], False, tmp_path / f"{name}.json", tmp_path / "plots")
+    table = scores_table([tmp_path / "pneumonia.json", tmp_path / "covid.json"])
+    assert table.index.tolist() == [("pneumonia", "train", "none"), ("covid", "train", "none")]
+    assert list(table)[:2] == ["auc", "accuracy"]
