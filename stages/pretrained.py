@@ -14,8 +14,8 @@ from chest_transfer.training.determinism import pin
 def main(model: str, weights: str) -> None:
     settings = read_settings()
     pin(settings.seed, settings.threads)
-    architecture, files = settings.architectures[model], settings.weights_files
-    backbone, facts = starting_point(model, weights, settings.image_size, architecture, files)
+    architecture, files, precision = settings.architectures[model], settings.weights_files, settings.precision
+    backbone, facts = starting_point(model, weights, settings.image_size, architecture, files, precision)
     if weights == "phantom":
         pretrain(backbone, settings)
     save_model(backbone, Path(f"models/pretrained/{model}/{weights}.keras"), facts)
@@ -29,8 +29,8 @@ def pretrain(backbone, settings) -> None:
     asked, architecture = settings.pretrain, settings.architectures[backbone.name]
     train, val = fresh_patients(asked.patients, settings.phantom.seed, settings.image_size, settings.threads)
     classifier = build_classifier(backbone, architecture.head, len(train.classes), multi_label=True)
-    used = settings.model_dump(include={"seed", "threads", "image_size", "pretrain", "phantom", "architectures"})
-    checkpoints = Checkpoints(Path(f".training/pretrained-{backbone.name}"), used, [])
+    used = settings.model_dump(include={"seed", "threads", "image_size", "precision", "pretrain", "phantom"})
+    checkpoints = Checkpoints(Path(f".training/pretrained-{backbone.name}"), used | architecture.model_dump(), [])
     rate = asked.learning_rate * architecture.learning_rate_factor
     fit(classifier, train, val, asked, rate, True, settings.seed, checkpoints)
     checkpoints.remove()

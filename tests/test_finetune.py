@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import change_settings, refused, stage, toy_project
-from test_training import NO_AUGMENTATION, NO_PLATEAU, blobs
+from test_training import CONSTANT, NO_AUGMENTATION, blobs
 
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.backbones import build_backbone
@@ -19,7 +19,7 @@ from chest_transfer.training.unfreezing import Unfreezing
 
 SETTINGS = Finetune(
     weights=("none",), unfreeze="all", groups=1, every=0, deeper=1, epochs=2, patience=9, batch_size=16,
-    learning_rate=1e-3, plateau=NO_PLATEAU, class_weights=True, augmentation=NO_AUGMENTATION,
+    learning_rate=1e-3, **CONSTANT, imbalance="class_weights", augmentation=NO_AUGMENTATION,
 )  # fmt: skip
 
 

@@ -84,6 +84,23 @@ def test_each_head_stands_on_feature_maps(name):
     assert model.output.shape == (None, 2)
 
 
+@pytest.mark.parametrize("name", ["cnn", "mobilenetv2"])
+def test_bfloat16_is_the_backbones_alone_and_close_to_float32(name, tmp_path):
+    pin(1, 2)
+    exact = build_classifier(build_backbone(name, 32), "dense256", 2, multi_label=False)
+    short = build_classifier(build_backbone(name, 32, precision="mixed_bfloat16"), "dense256", 2, multi_label=False)
+    short.set_weights(exact.get_weights())
+    assert {weight.dtype for weight in short.weights} == {"float32"}
+    save_model(short, tmp_path / "short.keras", {})
+    loaded, _ = load_model(tmp_path / "short.keras")
+    probabilities = loaded.predict(radiographs(32), verbose=0)
+    assert probabilities.dtype == np.float32
+    assert (probabilities == short.predict(radiographs(32), verbose=0)).all()
+    assert probabilities == pytest.approx(exact.predict(radiographs(32), verbose=0), abs=0.02)
+    convolutions = [layer for layer in loaded.layers if "conv" in layer.name.lower()]
+    assert {layer.compute_dtype for layer in convolutions} == {"bfloat16"}
+
+
 def test_random_weights_follow_the_seed():
     def first_kernel(seed: int):
         pin(seed, 2)

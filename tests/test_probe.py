@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import change_settings, refused, stage, toy_project
-from test_training import NO_PLATEAU, blobs
+from test_training import CONSTANT, blobs
 
 from chest_transfer.data.arrays import open_features
 from chest_transfer.errors import ChestTransferError
@@ -24,8 +24,8 @@ SETTINGS = Probe(
     patience=8,
     batch_size=16,
     learning_rate=1e-2,
-    plateau=NO_PLATEAU,
-    class_weights=True,
+    **CONSTANT,
+    imbalance="class_weights",
     head="linear",
     standardize=True,
 )

@@ -19,19 +19,24 @@ from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.backbones import build_backbone
 from chest_transfer.networks.classifier import build_classifier
 from chest_transfer.networks.saving import load_model, read_facts
-from chest_transfer.settings import Augmentation, Plateau, Train
+from chest_transfer.settings import Augmentation, Cosine, Plateau, Train
 from chest_transfer.training.augmentation import augmentation_layers
 from chest_transfer.training.batch_norm import BatchNormStatistics
 from chest_transfer.training.batches import Batches
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import pin
-from chest_transfer.training.fitting import fit, rate_after
+from chest_transfer.training.fitting import fit
 from chest_transfer.training.losses import crossentropy
+from chest_transfer.training.schedules import rate_of
 
-NO_PLATEAU = Plateau(patience=0, factor=0.1, smallest_rate=1e-6)
+CONSTANT = {
+    "schedule": "constant",
+    "plateau": Plateau(patience=2, factor=0.1, smallest_rate=0.01),
+    "cosine": Cosine(warmup=2, smallest_rate=0.1),
+}
 NO_AUGMENTATION = Augmentation(rotation=0, shift=0, zoom=0, contrast=0)
 SETTINGS = Train(
-    epochs=6, patience=6, batch_size=16, learning_rate=1e-3, plateau=NO_PLATEAU, class_weights=True,
+    epochs=6, patience=6, batch_size=16, learning_rate=1e-3, **CONSTANT, imbalance="class_weights",
     augmentation=NO_AUGMENTATION, weights=("none",),
 )  # fmt: skip
 
@@ -134,9 +139,9 @@ class TestLoss:
     def test_unweighted_it_is_keras_own(self):
         truth = np.eye(3, dtype=np.float32)[[0, 1, 2, 2]]
         p = np.random.default_rng(0).dirichlet(np.ones(3), 4).astype(np.float32)
-        ours = crossentropy(truth, multi_label=False, weighted=False)(truth, p)
+        ours = crossentropy(truth, multi_label=False, imbalance="none")(truth, p)
         assert np.asarray(ours) == pytest.approx(np.asarray(keras.losses.categorical_crossentropy(truth, p)), rel=1e-5)
-        ours = crossentropy(truth, multi_label=True, weighted=False)(truth, p)
+        ours = crossentropy(truth, multi_label=True, imbalance="none")(truth, p)
         assert np.asarray(ours) == pytest.approx(np.asarray(keras.losses.binary_crossentropy(truth, p)), rel=1e-5)
 
     def test_weights_are_scikit_learns_balanced(self):
@@ -144,14 +149,23 @@ class TestLoss:
 
         labels = np.array([0] * 8 + [1] * 2 + [2] * 5)
         truth, p = np.eye(3, dtype=np.float32)[labels], np.full((15, 3), 1 / 3, np.float32)
-        loss = np.asarray(crossentropy(truth, multi_label=False, weighted=True)(truth, p)) / np.log(3)
+        loss = np.asarray(crossentropy(truth, multi_label=False, imbalance="class_weights")(truth, p)) / np.log(3)
         balanced = compute_class_weight("balanced", classes=np.arange(3), y=labels)
         assert loss == pytest.approx(balanced[labels], rel=1e-4)
 
+    def test_focal_loss_counts_what_is_right_already_for_less(self):
+        truth = np.eye(2, dtype=np.float32)[[1, 1]]
+        p = np.array([[0.1, 0.9], [0.7, 0.3]], np.float32)
+        focal = crossentropy(truth, multi_label=False, imbalance="focal")(truth, p)
+        assert np.asarray(focal) == pytest.approx([-0.01 * np.log(0.9), -0.49 * np.log(0.3)], rel=1e-4)
+        ours = crossentropy(truth, multi_label=True, imbalance="focal")(truth, p)
+        kerass = keras.losses.BinaryFocalCrossentropy(gamma=2, reduction=None)(truth, p)
+        assert np.asarray(ours) == pytest.approx(np.asarray(kerass), rel=1e-4)
+
     def test_a_class_without_images_weighs_nothing(self):
         truth = np.eye(3, dtype=np.float32)[[0, 0, 1]]
-        assert np.isfinite(np.asarray(crossentropy(truth, False, True)(truth, np.full((3, 3), 1 / 3)))).all()
-        assert np.isfinite(np.asarray(crossentropy(truth, True, True)(truth, np.full((3, 3), 1 / 3)))).all()
+        assert np.isfinite(np.asarray(crossentropy(truth, False, "class_weights")(truth, np.full((3, 3), 1 / 3)))).all()
+        assert np.isfinite(np.asarray(crossentropy(truth, True, "class_weights")(truth, np.full((3, 3), 1 / 3)))).all()
 
 
 @pytest.mark.parametrize(
@@ -166,8 +180,15 @@ class TestLoss:
     ],
 )
 def test_the_rate_falls_after_a_plateau_and_never_below_the_smallest(losses, rate):
-    assert rate_after(losses, 1.0, Plateau(patience=2, factor=0.1, smallest_rate=0.01)) == pytest.approx(rate)
-    assert rate_after(losses, 1.0, NO_PLATEAU) == 1.0
+    settings = SETTINGS.model_copy(update={"schedule": "plateau"})
+    assert rate_of(len(losses), losses, 1.0, settings) == pytest.approx(rate)
+    assert rate_of(len(losses), losses, 1.0, SETTINGS) == 1.0
+
+
+def test_a_cosine_warms_up_and_ends_at_the_smallest_rate():
+    settings = SETTINGS.model_copy(update={"schedule": "cosine", "epochs": 7})
+    rates = [rate_of(epoch, [], 1.0, settings) for epoch in range(7)]
+    assert rates == pytest.approx([1 / 3, 2 / 3, 1.0, 0.868, 0.55, 0.232, 0.1], abs=1e-3)
 
 
 class TestBatches:
@@ -184,6 +205,27 @@ class TestBatches:
         batches = Batches(blobs(), 20, seed=1)
         batches.on_epoch_end()
         assert (batches[0][0] == Batches(blobs(), 20, seed=1, epoch=1)[0][0]).all()
+
+    def test_balanced_sampling_shows_each_class_alike_often(self):
+        base = blobs(200)
+        rare = Arrays(base.images, (np.arange(200) < 20).astype(int), base.patients, base.names, base.classes)
+        several = np.zeros((200, 3), np.uint8)
+        several[:100, 0] = several[:10, 1] = 1
+        for labels, kinds in ((rare.labels, 2), (several, 3)):
+            arrays = Arrays(
+                base.images, labels, base.patients, base.names, np.array(["a", "b", "c"][: labels.ndim + 1])
+            )
+            drawn = np.concatenate(
+                [
+                    batches[i][1]
+                    for epoch in range(20)
+                    for batches in [Batches(arrays, 50, 1, epoch, True)]
+                    for i in range(4)
+                ]
+            )
+            _, counts = np.unique(drawn, axis=0, return_counts=True)
+            assert len(counts) == kinds
+            assert counts / len(drawn) == pytest.approx([1 / kinds] * kinds, abs=0.03)
 
 
 @pytest.fixture(scope="module")

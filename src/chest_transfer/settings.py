@@ -46,8 +46,13 @@ class Preprocess(Section):
 
 
 class Plateau(Section):
-    patience: Annotated[int, Field(ge=0, le=10_000)]
+    patience: Annotated[int, Field(ge=1, le=10_000)]
     factor: Annotated[Float, Field(ge=0.01, le=0.99)]
+    smallest_rate: Annotated[Float, Field(gt=0, le=1)]
+
+
+class Cosine(Section):
+    warmup: Annotated[int, Field(ge=0, le=10_000)]
     smallest_rate: Annotated[Float, Field(gt=0, le=1)]
 
 
@@ -63,8 +68,10 @@ class Fit(Section):
     patience: Annotated[int, Field(ge=1, le=10_000)]
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     learning_rate: Annotated[Float, Field(ge=1e-7, le=1)]
+    schedule: Literal["constant", "plateau", "cosine"]
     plateau: Plateau
-    class_weights: bool
+    cosine: Cosine
+    imbalance: Literal["none", "class_weights", "balanced_sampling", "focal"]
 
 
 class Pretrain(Fit):
@@ -118,6 +125,7 @@ class Settings(Section):
     source: Annotated[str, Field(min_length=1)]
     sources: dict[Name, str]
     image_size: Annotated[int, Field(ge=32, le=1024)]
+    precision: Literal["float32", "mixed_bfloat16"]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     threads: Annotated[int, Field(ge=1, le=256)]
     phantom: Phantom

@@ -128,17 +128,18 @@ _ROWS = (
 BACKBONES = {row.name: row for row in _ROWS}
 
 
-def build_backbone(name: str, image_size: int, preprocessing: str | None = None, **options):
+def build_backbone(name: str, image_size: int, preprocessing: str | None = None, precision: str = "float32", **options):
     """A backbone with random weights, as one flat graph from raw grey pixels to feature maps.
 
     Args:
         name: a key of `BACKBONES`.
         image_size: pixels a side.
         preprocessing: in place of the backbone's own, for weights that were trained on other values.
+        precision: of its layers, float32 or mixed_bfloat16 (weights stay float32).
         options: its settings, e.g. `alpha`; None counts as not given.
 
     Returns:
-        A Keras model from (N, image_size, image_size, 1) with values 0-255 to (N, h, w, c) float32.
+        A Keras model from (N, image_size, image_size, 1) with values 0-255 to (N, h, w, c), of that precision.
 
     Raises:
         ChestTransferError: unknown name, an image too small, or an option that it does not take.
@@ -161,10 +162,15 @@ def build_backbone(name: str, image_size: int, preprocessing: str | None = None,
             f"{name} has one channel, preprocessing '{preprocessing}' three (allowed: unit, standard, tf)"
         )
     radiograph = pixels = keras.Input((image_size, image_size, 1), name="radiograph")
-    if row.channels > 1:
-        pixels = keras.layers.Concatenate(name="grey_in_each_channel")([pixels] * row.channels)
-    pixels = keras.layers.Rescaling(scale, offset, name="preprocessing")(pixels)
-    features = row.build(pixels, **options).output
+    usual = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        if row.channels > 1:
+            pixels = keras.layers.Concatenate(name="grey_in_each_channel")([pixels] * row.channels)
+        pixels = keras.layers.Rescaling(scale, offset, name="preprocessing")(pixels)
+        features = row.build(pixels, **options).output
+    finally:
+        keras.config.set_dtype_policy(usual)
     return keras.Model(radiograph, features, name=name)
 
 

@@ -24,7 +24,12 @@ def build_classifier(backbone, head: str, classes: int, multi_label: bool, scale
     import keras
 
     row = head_named(head)
-    pool = keras.layers.GlobalAveragePooling2D(name=POOL) if row.pooled else keras.layers.Flatten(name="head_flatten")
+    # Float32 whatever the backbone's precision: averages of many values, and few weights.
+    pool = (
+        keras.layers.GlobalAveragePooling2D(name=POOL, dtype="float32")
+        if row.pooled
+        else keras.layers.Flatten(name="head_flatten", dtype="float32")
+    )
     hidden = pool(backbone.output)
     if scales is not None:
         mean, variance = (values.tolist() for values in scales)

@@ -11,7 +11,7 @@ from chest_transfer.networks.backbones import BACKBONES, Backbone, backbone_name
 KERAS_ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
-def starting_point(name: str, weights: str, image_size: int, architecture, weights_files):
+def starting_point(name: str, weights: str, image_size: int, architecture, weights_files, precision="float32"):
     """A backbone that starts from given weights.
 
     Args:
@@ -21,6 +21,7 @@ def starting_point(name: str, weights: str, image_size: int, architecture, weigh
         image_size: pixels a side.
         architecture: the backbone's own settings.
         weights_files: name -> settings with `path` and `preprocessing`.
+        precision: of its layers.
 
     Returns:
         (Keras model from grey pixels to feature maps, its facts).
@@ -36,7 +37,7 @@ def starting_point(name: str, weights: str, image_size: int, architecture, weigh
         preprocessing, path = weights_files[weights].preprocessing, Path(weights_files[weights].path).expanduser()
         if not path.is_file():
             raise ChestTransferError(f"no file at '{path}'; mend weights_files.{weights}.path in params.yaml")
-    backbone = build_backbone(name, image_size, preprocessing, alpha=architecture.alpha)
+    backbone = build_backbone(name, image_size, preprocessing, precision, alpha=architecture.alpha)
     if path is not None:
         try:
             with warnings.catch_warnings():
@@ -53,6 +54,7 @@ def starting_point(name: str, weights: str, image_size: int, architecture, weigh
         "weights": weights,
         "weights_sha256": path and _digest(path, "sha256"),
         "image_size": image_size,
+        "precision": precision,
         "preprocessing": preprocessing,
     }
     return backbone, facts

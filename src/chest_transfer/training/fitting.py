@@ -14,6 +14,7 @@ from chest_transfer.training.batch_norm import BatchNormStatistics
 from chest_transfer.training.batches import Batches
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.losses import crossentropy
+from chest_transfer.training.schedules import rate_of
 
 
 def fit(
@@ -32,7 +33,7 @@ def fit(
     Args:
         classifier: from grey pixels (N, H, W, 1) 0-255, or from features (N, c), to probabilities (N, K).
         train, val: the splits to learn from, and to stop by.
-        settings: epochs, patience, batch_size, plateau, class_weights and, for radiographs, augmentation.
+        settings: epochs, patience, batch_size, schedule, imbalance and, for radiographs, augmentation.
         learning_rate: Adam's first.
         multi_label: whether the K probabilities are independent.
         seed: of batch order and augmentation.
@@ -55,7 +56,7 @@ def fit(
     accuracy = keras.metrics.BinaryAccuracy if multi_label else keras.metrics.CategoricalAccuracy
     trainer.compile(
         optimizer=unfreezing.optimizer(learning_rate) if unfreezing else keras.optimizers.Adam(learning_rate),
-        loss=crossentropy(train.targets, multi_label, settings.class_weights),
+        loss=crossentropy(train.targets, multi_label, settings.imbalance),
         metrics=[accuracy("accuracy")],
     )
     history = checkpoints.restore(trainer)
@@ -69,7 +70,9 @@ def fit(
         keeper.keep_start(trainer, Batches(train, settings.batch_size), validation)
     if not keeper.finished():
         trainer.fit(
-            Batches(train, settings.batch_size, seed, epoch=epochs_of(keeper.history)),
+            Batches(
+                train, settings.batch_size, seed, epochs_of(keeper.history), settings.imbalance == "balanced_sampling"
+            ),
             validation_data=validation,
             epochs=settings.epochs,
             initial_epoch=epochs_of(keeper.history),
@@ -84,16 +87,6 @@ def fit(
 def epochs_of(history: pd.DataFrame) -> int:
     """How many epochs a history tells of, the start not counted."""
     return int(history["epoch"].max()) if len(history) else 0
-
-
-def rate_after(losses: list[float], first: float, plateau) -> float:
-    """The learning rate after these validation losses: multiplied by `factor` after `patience` without a lower one."""
-    rate, best, waited = first, math.inf, 0
-    for loss in losses:
-        best, waited = (loss, 0) if loss < best else (best, waited + 1)
-        if plateau.patience and waited >= plateau.patience:
-            rate, waited = min(rate, max(rate * plateau.factor, plateau.smallest_rate)), 0
-    return rate
 
 
 class _Keeper(keras.callbacks.Callback):
@@ -125,7 +118,7 @@ class _Keeper(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         losses = list(self.history["val_loss"]) if epoch else []
-        self.model.optimizer.learning_rate = rate_after(losses, self._first_rate, self._settings.plateau)
+        self.model.optimizer.learning_rate = rate_of(epoch, losses, self._first_rate, self._settings)
         if self._unfreezing:
             self._unfreezing.begin(epoch)
         # Keras saves no random states with the weights: those of dropout and augmentation are set anew each epoch.
