@@ -9,14 +9,14 @@ from test_training import CONSTANT, blobs
 from chest_transfer.data.arrays import open_features
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.backbones import build_backbone
-from chest_transfer.networks.classifier import build_classifier, head_of
+from chest_transfer.networks.classifier import build_classifier
 from chest_transfer.networks.heads import HEADS
 from chest_transfer.networks.saving import load_model
 from chest_transfer.settings import Augmentation, Probe
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import pin
-from chest_transfer.training.features import embed, predicted, scales_of
-from chest_transfer.training.fitting import fit
+from chest_transfer.training.features import embed
+from chest_transfer.training.probing import predicted, probe, scales_of
 
 TURNED = Augmentation(rotation=20, shift=0.1, zoom=0, contrast=0)
 SETTINGS = Probe(
@@ -80,11 +80,10 @@ def test_a_head_gets_every_view_while_it_trains_and_the_first_one_after(tmp_path
 def test_a_head_trained_on_features_is_part_of_the_whole_model(tmp_path, head):
     backbone = build_backbone("cnn", 32)
     train, val = embedded(tmp_path / "t.npz", backbone), embedded(tmp_path / "v.npz", backbone, blobs(seed=1))
-    classifier = build_classifier(backbone, head, 2, False, scales_of(train))
-    before = backbone.get_weights()
-    fit(head_of(classifier), train, val, SETTINGS, 1e-2, False, 1, Checkpoints(tmp_path / "training", {}, []))
+    before, settings = backbone.get_weights(), SETTINGS.model_copy(update={"head": head})
+    classifier, _ = probe(backbone, train, val, settings, False, 1, Checkpoints(tmp_path / "training", {}, []))
     assert all((a == b).all() for a, b in zip(before, backbone.get_weights(), strict=True))
-    probabilities = predicted(classifier, blobs(seed=1), val, 16)
+    probabilities = predicted(classifier, blobs(seed=1), val)
     whole = classifier.predict(blobs(seed=1).inputs(np.arange(96)), verbose=0)
     assert probabilities == pytest.approx(whole, abs=1e-5)
     if head == "linear":
@@ -105,7 +104,7 @@ def test_features_of_another_backbone_are_refused(tmp_path):
     other = build_classifier(build_backbone("cnn", 32), "linear", 2, multi_label=False)
     other.get_layer("probabilities").set_weights([np.random.default_rng(0).normal(size=(128, 2)), np.zeros(2)])
     with pytest.raises(ChestTransferError, match=r"off the model's own .* dvc repro -f embed"):
-        predicted(other, blobs(), features, 16)
+        predicted(other, blobs(), features)
 
 
 def test_a_complex_heads_penalty_is_part_of_the_loss():
@@ -126,7 +125,6 @@ def embedded_project(tmp_path_factory):
         ("pretrained", "mobilenetv2", "none"),
         ("embed", "pneumonia", "mobilenetv2", "none"),
         ("probe", "pneumonia", "mobilenetv2", "none"),
-        ("predict", "pneumonia", "mobilenetv2", "probe", "none"),
     ):
         stage(folder, *words)
     return folder
@@ -135,15 +133,14 @@ def embedded_project(tmp_path_factory):
 OUTPUTS = (
     "data/features/pneumonia/mobilenetv2/none/train.npz",
     "models/pneumonia/mobilenetv2/probe-none.keras",
-    "models/pneumonia/mobilenetv2/probe-none.csv",
     "data/predictions/pneumonia/mobilenetv2/probe-none/test.csv",
 )
 
 
 def test_the_stages_give_the_same_bytes_again(embedded_project):
     first = [(embedded_project / name).read_bytes() for name in OUTPUTS]
-    for words in (("embed",), ("probe",), ("predict", "probe")):
-        stage(embedded_project, words[0], "pneumonia", "mobilenetv2", *words[1:], "none")
+    for name in ("embed", "probe"):
+        stage(embedded_project, name, "pneumonia", "mobilenetv2", "none")
     assert [(embedded_project / name).read_bytes() for name in OUTPUTS] == first
 
 

@@ -24,6 +24,16 @@ def predictions_table(arrays: Arrays, probabilities: np.ndarray) -> pd.DataFrame
     return pd.DataFrame(columns)
 
 
+def write_predictions(
+    folder: Path, arrays: dict[str, Arrays], probabilities: dict[str, np.ndarray], history: pd.DataFrame
+) -> None:
+    """One model's tables: `<split>.csv` for each split, and how it was trained in `history.csv`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, found in probabilities.items():
+        predictions_table(arrays[split], found).to_csv(folder / f"{split}.csv", index=False)
+    history.to_csv(folder / "history.csv", index=False)
+
+
 def read_predictions(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Truth (N, K) int, probabilities (N, K) float64 and the class names of a table on disk."""
     table = pd.read_csv(path)

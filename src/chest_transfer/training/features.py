@@ -3,18 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import keras
 import numpy as np
 from tqdm import tqdm
 
-from chest_transfer.data.arrays import Arrays, Features, write_arrays
-from chest_transfer.errors import ChestTransferError
-from chest_transfer.networks.classifier import head_of, pooled_backbone
+from chest_transfer.data.arrays import Arrays, write_arrays
+from chest_transfer.networks.classifier import pooled_backbone
 from chest_transfer.training.augmentation import augmentation_layers
 from chest_transfer.training.batches import Batches
-
-CHECKED = 16  # radiographs on which stored features are held against the whole model
-FARTHEST = 2e-3  # between probabilities by the two ways
 
 
 def embed(backbone, arrays: Arrays, path: Path, batch_size: int, views: int, augmentation, seed: int) -> None:
@@ -50,31 +45,3 @@ def _batches(network, arrays: Arrays, batch_size: int, views: int, augmentation,
                     images = layer(images, training=True)
                 yield network.predict_on_batch(images)
                 progress.update(len(images))
-
-
-def scales_of(features: Features) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance (c,) float64 of each feature over the radiographs as they are; no variance is near 0.
-
-    Features of a random backbone are a hundred times smaller than ImageNet's: one learning rate cannot serve both.
-    """
-    plain = features.features[0]
-    mean, variance = plain.mean(axis=0, dtype=np.float64), plain.var(axis=0, dtype=np.float64)
-    return mean, np.maximum(variance, 1e-3 * variance.mean() + 1e-12)
-
-
-def predicted(classifier, arrays: Arrays, features: Features, batch_size: int) -> np.ndarray:
-    """A saved probe's probabilities (N, K), from stored features; some are held against the whole model.
-
-    Raises:
-        ChestTransferError: the features are not those of the model's backbone.
-    """
-    few = np.linspace(0, len(arrays.labels) - 1, min(CHECKED, len(arrays.labels))).astype(int)
-    head = head_of(classifier)
-    probabilities = head.predict(Batches(features, batch_size), verbose=0)
-    whole = keras.ops.convert_to_numpy(classifier(arrays.inputs(few).astype(np.float32)))
-    if (away := float(np.abs(whole - probabilities[few]).max())) > FARTHEST:
-        raise ChestTransferError(
-            f"the stored features give probabilities up to {away:.4f} off the model's own (allowed: {FARTHEST}); "
-            "embed again: dvc repro -f embed"
-        )
-    return probabilities
