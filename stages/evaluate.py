@@ -13,6 +13,8 @@ def main(dataset: str) -> None:
     models = [f"probe-{weights}" for weights in settings.weights]
     models += [f"finetune-{weights}" for weights in settings.finetune.weights]
     models += [f"train-{weights}" for weights in settings.train.weights]
+    if dataset == settings.transfer.target:
+        models += [f"{regime}-{source}" for source in settings.transfer.sources for regime in ("as_is", "transfer")]
     evaluate(
         Path(f"data/predictions/{dataset}/{settings.model}"),
         models,

@@ -102,6 +102,14 @@ class Finetune(Train):
     deeper: Annotated[Float, Field(gt=0, le=1)]
 
 
+class Transfer(Fit):
+    target: Name
+    sources: AnyNames
+    regime: Literal["probe", "finetune", "train"]
+    weights: Name
+    augmentation: Augmentation
+
+
 class Predict(Section):
     batch_size: Annotated[int, Field(ge=1, le=4096)]
 
@@ -135,6 +143,7 @@ class Settings(Section):
     probe: Probe
     finetune: Finetune
     train: Train
+    transfer: Transfer
     predict: Predict
     architectures: dict[Name, Architecture]
 
@@ -153,10 +162,31 @@ class Settings(Section):
                     f"{key} names '{missing[0]}', which is not among the starting points (allowed: "
                     f"{', '.join(self.weights)}); run: dvc exp run -S '{key}=[{','.join(self.weights)}]'"
                 )
+        self._transfer_is_possible()
         for key, values in {"datasets": self.datasets, "weights": self.weights, **some}.items():
             if len(set(values)) < len(values):
                 raise ChestTransferError(f"'{key}' in params.yaml names one twice: {', '.join(values)}; name each once")
         return self
+
+    def _transfer_is_possible(self) -> None:
+        """Its target and sources are among the datasets, and the sources' models among those that are made."""
+        asked = self.transfer
+        if not asked.sources:
+            return
+        for name in (asked.target, *asked.sources):
+            if name not in self.datasets:
+                raise unknown_name("dataset of transfer", name, self.datasets, "add it to `datasets` in params.yaml")
+        if asked.target in asked.sources:
+            raise ChestTransferError(
+                f"transfer.sources names the target '{asked.target}' itself; name other datasets (allowed: "
+                f"{', '.join(name for name in self.datasets if name != asked.target)})"
+            )
+        made = {"probe": self.weights, "finetune": self.finetune.weights, "train": self.train.weights}[asked.regime]
+        if asked.weights not in made:
+            raise ChestTransferError(
+                f"transfer.weights is '{asked.weights}', and no such {asked.regime} model is made (allowed: "
+                f"{', '.join(made) or 'none'}); mend transfer.weights or transfer.regime in params.yaml"
+            )
 
 
 def read_settings(path: Path | str = "params.yaml") -> Settings:

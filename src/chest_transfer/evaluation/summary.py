@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.evaluation.meaning import HEALTH
 from chest_transfer.evaluation.metrics import confusion, roc_points, scores
 from chest_transfer.evaluation.predictions import read_predictions
 
@@ -15,7 +16,8 @@ def evaluate(predictions: Path, models: list[str], multi_label: bool, metrics: P
 
     Args:
         predictions: the folder with one of `{val,test,history}.csv` for each model.
-        models: their names, `<regime>-<weights>`.
+        models: their names, `<regime>-<weights>`, or `as_is-<source>` and `transfer-<source>`: those of another dataset
+            are scored without the images that they learnt from there; how many those are is a score as well.
         multi_label: whether an image may have several labels.
         metrics: the JSON to write: regime -> weights -> score, e.g. `train.none.auc`.
         plots: the folder for roc.csv, confusion.csv and history.csv, each with a `model` column.
@@ -31,11 +33,20 @@ def evaluate(predictions: Path, models: list[str], multi_label: bool, metrics: P
             raise ChestTransferError(f"no predictions at '{path}'; run: dvc repro")
         regime, weights = name.split("-", 1)
         truth, probabilities, classes = read_predictions(path)
-        summary.setdefault(regime, {})[weights] = scores(truth, probabilities, multi_label)
-        single = len(classes) == 2 and not multi_label
-        for k, x, y in roc_points(truth, probabilities, multi_label):
+        several, overlap = multi_label and classes != HEALTH, {}
+        if regime in ("as_is", "transfer"):
+            seen = pd.read_csv(predictions / f"as_is-{weights}" / "test.csv")["seen"].to_numpy(bool)
+            overlap = {
+                "overlap": int(seen.sum()), "auc_with_overlap": scores(truth, probabilities, several)["auc"]
+            }  # fmt: skip
+            truth, probabilities = truth[~seen], probabilities[~seen]
+        summary.setdefault(regime, {})[weights] = scores(truth, probabilities, several) | overlap
+        single = len(classes) == 2 and not several
+        for k, x, y in roc_points(truth, probabilities, several):
             roc.append((name if single else f"{name} {classes[k]}", x, y))
-        cells += [(name, *cell) for cell in confusion(truth, probabilities, classes, multi_label)]
+        cells += [(name, *cell) for cell in confusion(truth, probabilities, classes, several)]
+        if regime == "as_is":
+            continue
         history = pd.read_csv(predictions / name / "history.csv")
         for part, column in (("training", "loss"), ("validation", "val_loss")):
             curve = history[["epoch"]].assign(model=f"{name} {part}", loss=history[column])

@@ -50,6 +50,16 @@ def pooled_backbone(backbone):
     return keras.Model(backbone.input, pooled, name=backbone.name)
 
 
+def backbone_of(classifier):
+    """The backbone alone, sharing its layers with the classifier, all of them to learn: from grey pixels to maps."""
+    import keras
+
+    for layer in classifier.layers:  # a fine-tuned one comes with frozen layers
+        layer.trainable = True
+    first = next(layer for layer in classifier.layers if layer.name.startswith("head_"))
+    return keras.Model(classifier.input, first.input, name=classifier.name)
+
+
 def head_of(classifier):
     """The head alone, sharing its layers with the classifier: from features (N, c) to probabilities (N, K).
 

@@ -1,0 +1,33 @@
+"""as_is@T-model-S: what a model of S says of T's test radiographs, and which of them it learnt from; no training."""
+
+from pathlib import Path
+
+from chest_transfer.data.arrays import open_arrays
+from chest_transfer.data.catalog import dataset_named
+from chest_transfer.data.overlap import seen_in
+from chest_transfer.errors import run
+from chest_transfer.evaluation.meaning import health_table
+from chest_transfer.networks.saving import load_model
+from chest_transfer.settings import read_settings
+from chest_transfer.training.determinism import pin
+
+
+def main(target: str, model: str, source: str) -> None:
+    settings = read_settings()
+    pin(settings.seed, settings.threads)
+    from chest_transfer.training.batches import Batches
+
+    asked, folder = settings.transfer, Path(f"data/predictions/{target}/{model}/as_is-{source}")
+    classifier, facts = load_model(Path(f"models/{source}/{model}/{asked.regime}-{asked.weights}.keras"))
+    test = open_arrays(f"data/arrays/{target}/test.npz")
+    learnt = [open_arrays(f"data/arrays/{source}/{split}.npz").images for split in ("train", "val")]
+    seen = seen_in(test.images, learnt[0]) | seen_in(test.images, learnt[1])
+    probabilities = classifier.predict(Batches(test, settings.predict.batch_size), verbose=0)
+    table = health_table(test, dataset_named(target).multi_label, probabilities, facts["multi_label"], seen)
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / "test.csv", index=False)
+    print(f"{seen.sum()} of {len(seen)} test radiographs of {target} are among those that {source} was learnt from")
+
+
+if __name__ == "__main__":
+    run(main)
