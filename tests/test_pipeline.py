@@ -15,7 +15,7 @@ from conftest import TOY, commit, run, toy_repository
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
     """This checkout as a repository of its own, with toy settings and a remote, its first experiment run."""
-    settings = TOY | {"weights": ["none", "phantom"], "train__weights": ["none", "phantom"]}
+    settings = TOY | {"weights": ["phantom"], "train__weights": ["phantom"]}
     folder = toy_repository(tmp_path_factory.mktemp("pipeline"), model="cnn_strided", **settings)
     run(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "remote"))
     commit(folder, "A remote")
@@ -48,8 +48,8 @@ def clone(repository: Path, name: str) -> Path:
 def test_the_whole_graph_runs_and_leaves_metrics_in_git(repository):
     metrics = json.loads((repository / "metrics/pneumonia.json").read_text())
     assert set(metrics) == {"probe", "train"}
-    assert set(metrics["train"]) == set(metrics["probe"]) == {"none", "phantom"}
-    assert set(metrics["train"]["none"]) == {"auc", "accuracy", "sensitivity", "specificity", "f1", "loss"}
+    assert set(metrics["train"]) == set(metrics["probe"]) == {"phantom"}
+    assert set(metrics["train"]["phantom"]) == {"auc", "accuracy", "sensitivity", "specificity", "f1", "loss"}
     tracked = run(repository, "git", "ls-files").stdout
     for name in (
         "metrics/pneumonia.json",
@@ -69,7 +69,7 @@ def test_a_second_repro_runs_nothing(repository):
 
 def test_two_backbones_side_by_side(two_models):
     diff = json.loads((two_models.parent / "diff.json").read_text())
-    change = diff["metrics/pneumonia.json"]["train.none.auc"]
+    change = diff["metrics/pneumonia.json"]["train.phantom.auc"]
     assert set(change) == {"old", "new", "diff"}
     assert change["old"] is not None
     assert change["new"] is not None
@@ -77,7 +77,7 @@ def test_two_backbones_side_by_side(two_models):
 
 def test_another_backbone_trains_only_its_own_stages(two_models):
     lock = (two_models / "dvc.lock").read_text()
-    for name in ("train@pneumonia-cnn-none", "train@pneumonia-cnn_strided-none"):
+    for name in ("train@pneumonia-cnn-phantom", "train@pneumonia-cnn_strided-phantom"):
         assert f"{name}:" in lock
 
 
@@ -86,7 +86,7 @@ def test_a_fresh_clone_pulls_either_model_and_trains_nothing(two_models, model):
     folder = clone(two_models, f"pulled-{model}")
     ran = stages_run(run(folder, "dvc", "exp", "run", "--pull", "-S", f"model={model}").stdout)
     assert not [stage for stage in ran if stage.startswith(("train@", "pretrained@", "download@", "preprocess@"))]
-    pulled = folder / f"models/pneumonia/{model}/train-none.keras"
+    pulled = folder / f"models/pneumonia/{model}/train-phantom.keras"
     assert hashlib.md5(pulled.read_bytes()).hexdigest() in (two_models / "dvc.lock").read_text()
 
 
@@ -99,7 +99,7 @@ def test_a_read_only_http_remote_serves_the_models_too(two_models):
         ran = stages_run(run(folder, "dvc", "exp", "run", "--pull", "-S", "model=cnn_strided").stdout)
         server.shutdown()
     assert not [stage for stage in ran if stage.startswith(("train@", "pretrained@", "download@", "preprocess@"))]
-    assert (folder / "models/pneumonia/cnn_strided/train-none.keras").exists()
+    assert (folder / "models/pneumonia/cnn_strided/train-phantom.keras").exists()
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -110,7 +110,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 def test_a_fresh_clone_without_the_remote_makes_the_same_bytes(two_models):
     folder = clone(two_models, "again")
     ran = stages_run(run(folder, "dvc", "repro").stdout)
-    assert "train@pneumonia-cnn-none" in ran
+    assert "train@pneumonia-cnn-phantom" in ran
     assert run(folder, "git", "status", "--porcelain").stdout == ""
     lock = [(path / "dvc.lock").read_bytes() for path in (folder, two_models)]
     assert lock[0] == lock[1]
@@ -134,8 +134,8 @@ def test_a_rate_given_on_the_command_line_arrives_as_a_number(two_models):
     folder = clone(two_models, "rate")
     run(folder, "dvc", "pull")
     done = run(folder, "dvc", "exp", "run", "-S", "train.learning_rate=3e-5", "-S", "train.epochs=1")
-    assert stages_run(done.stdout)[0] == "train@pneumonia-cnn-none"
-    history = pd.read_csv(folder / "models/pneumonia/cnn/train-none.csv")
+    assert stages_run(done.stdout)[0] == "train@pneumonia-cnn-phantom"
+    history = pd.read_csv(folder / "models/pneumonia/cnn/train-phantom.csv")
     assert history["learning_rate"].tolist() == pytest.approx([3e-5])
 
 

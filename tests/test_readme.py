@@ -11,8 +11,8 @@ from chest_transfer.networks.backbones import BACKBONES
 
 TEXT = (ROOT / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
-# InceptionV3 needs 75 pixels; one epoch on few patients is enough to see that a command works.
-SMALL = TOY | {"image_size": 75, "phantom__patients": 40, "train__epochs": 1}
+# InceptionV3 needs 75 pixels; probes of few patients are enough to see that a command works.
+SMALL = TOY | {"image_size": 75, "phantom__patients": 40, "train__weights": []}
 
 
 def test_the_two_commands_are_targets_that_set_up_the_environment():
@@ -37,11 +37,11 @@ def test_every_other_command_runs_as_it_stands(tmp_path):
         outputs[command] = run(where, "bash", "-ec", command_here).stdout
         if command == "dvc metrics diff":
             commit(folder, "inceptionv3")
-    assert "train.none." in outputs["dvc metrics diff"]
+    assert "probe.none." in outputs["dvc metrics diff"]
     assert outputs["dvc queue status"].count("Queued") == 2
     pulled = next(output for command, output in outputs.items() if "--pull" in command)
-    assert not re.search("Running stage '(train|pretrained|preprocess|download)@", pulled)
-    assert (tmp_path / "clone/models/pneumonia/cnn/train-none.keras").exists()
+    assert not re.search("Running stage '(probe|pretrained|preprocess|download)@", pulled)
+    assert (tmp_path / "clone/models/pneumonia/cnn/probe-none.keras").exists()
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -91,13 +91,12 @@ def test_images_that_the_model_learnt_from_are_found_and_left_out(tmp_path):
 
 def test_the_graph_transfers_from_one_dataset_to_the_next(tmp_path):
     folder = toy_repository(tmp_path, model="cnn_strided", **(TOY | TWO | {"train__epochs": 1, "probe__epochs": 1}))
-    run(folder, "dvc", "repro")
+    run(folder, "dvc", "repro", "evaluate@pneumonia")
     metrics = json.loads((folder / "metrics/pneumonia.json").read_text())
     assert set(metrics) == {"probe", "train", "as_is", "transfer"}
     for regime in ("as_is", "transfer"):
         scores = metrics[regime]["tuberculosis"]
         assert scores["overlap"] == 0
         assert scores["auc_with_overlap"] == scores["auc"]
-    assert set(json.loads((folder / "metrics/tuberculosis.json").read_text())) == {"probe", "train"}
     _, facts = load_model(folder / "models/pneumonia/cnn_strided/transfer-tuberculosis.keras")
     assert (facts["dataset"], facts["source"], facts["weights"]) == ("pneumonia", "tuberculosis", "none")
