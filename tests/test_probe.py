@@ -90,6 +90,14 @@ def test_a_head_trained_on_features_is_part_of_the_whole_model(tmp_path, head):
         assert (whole.argmax(axis=1) == blobs(seed=1).labels).mean() > 0.9
 
 
+def test_a_backbone_of_16_bits_can_be_probed(tmp_path):
+    backbone = build_backbone("resnet50", 32, precision="mixed_bfloat16")
+    train, val = embedded(tmp_path / "t.npz", backbone), embedded(tmp_path / "v.npz", backbone, blobs(seed=1))
+    classifier, history = probe(backbone, train, val, SETTINGS, False, 1, Checkpoints(tmp_path / "training", {}, []))
+    assert np.isfinite(history["val_loss"]).all()
+    assert predicted(classifier, blobs(seed=1), val).dtype == np.float32
+
+
 def test_scales_leave_no_feature_out_of_proportion(tmp_path):
     features = embedded(tmp_path / "f.npz", build_backbone("cnn", 32))
     mean, variance = scales_of(features)
