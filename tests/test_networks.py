@@ -130,11 +130,11 @@ class TestSaving:
 
     def test_what_is_no_model_is_refused(self, tmp_path):
         (tmp_path / "m.keras").write_bytes(b"no model")
-        for name in ("m.keras", "absent.keras"):
-            with pytest.raises(ChestTransferError, match=f"{name}' is no saved model of this project"):
-                load_model(tmp_path / name)
-        with pytest.raises(ChestTransferError, match=r"no model at .* run: dvc repro, or: dvc pull"):
-            read_facts(tmp_path / "absent.keras")
+        for read in (load_model, read_facts):
+            with pytest.raises(ChestTransferError, match=r"m\.keras' is no saved model of this project"):
+                read(tmp_path / "m.keras")
+            with pytest.raises(ChestTransferError, match=r"no model at .* run: dvc repro, or: dvc pull"):
+                read(tmp_path / "absent.keras")
 
 
 class TestRefusals:
