@@ -57,7 +57,7 @@ def _uneven(plane: Plane, random: np.random.Generator) -> np.ndarray:
     height, width = plane.shape
     z = np.linspace(-1, 1, height, dtype=np.float32)[:, np.newaxis]
     x = np.linspace(-1, 1, width, dtype=np.float32)[np.newaxis]
-    heel, grid, side, end = random.normal(0, (0.12, 0.08, 0.4, 0.25)).astype(np.float32)
+    heel, grid, side, end = random.normal(0, (0.18, 0.14, 0.75, 0.5)).astype(np.float32)
     return heel * z + grid * x + side * x * x + end * z * z
 
 

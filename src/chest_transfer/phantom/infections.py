@@ -22,7 +22,7 @@ def lobar_pneumonia(shadows: Shadows, severity: float) -> None:
         depth = 0.65
     part = ramp((shadows.coarse + shadows.between(0.3, 2.2)) / 1.5)
     shadows.fill(lung, shadows.patchy(lobe * part, 0.08, 0.04) * np.float32(depth * (0.3 + 0.7 * severity)), 0.35)
-    haze(shadows, 0.6 * severity * shadows.between(0.3, 1))
+    haze(shadows, 0.5 * severity * shadows.between(0.3, 1))
 
 
 def bronchopneumonia(shadows: Shadows, severity: float) -> None:
@@ -39,7 +39,7 @@ def bronchopneumonia(shadows: Shadows, severity: float) -> None:
                 side=side,
                 bronchogram=0.3,
             )
-    haze(shadows, (0.1 + 0.6 * severity) * shadows.between(0.3, 1))
+    haze(shadows, (0.1 + 0.5 * severity) * shadows.between(0.3, 1))
 
 
 def pneumonia(shadows: Shadows, severity: float) -> None:
@@ -53,7 +53,7 @@ def viral_pneumonia(shadows: Shadows, severity: float) -> None:
         shadows.vessels += np.float32(1.3 * severity + 0.3) * central
         shadows.fill(lung, shadows.net() * central * np.float32(0.10 + 0.22 * severity))
         shadows.fill(lung, shadows.patchy(central, 0.25, 0.12) * np.float32(0.04 + 0.2 * severity))
-    haze(shadows, 0.05 + 0.6 * severity * shadows.between(0.3, 1))
+    haze(shadows, 0.05 + 0.35 * severity * shadows.between(0.3, 1))
     if shadows.between(0, 1) < 0.3:
         airspace(
             shadows,
