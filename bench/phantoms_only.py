@@ -14,38 +14,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from sklearn.metrics import roc_auc_score
-
-from chest_transfer.data.arrays import Arrays, open_arrays
+from bench.transfer import SEEDS, auc_on, trained
+from chest_transfer.data.arrays import open_arrays
 from chest_transfer.data.catalog import CATALOG
 from chest_transfer.data.downloads import fetch
 from chest_transfer.data.preprocessing import preprocess
-from chest_transfer.networks.classifier import build_classifier
-from chest_transfer.networks.weights import starting_point
 from chest_transfer.phantom.archive import write_archive
-from chest_transfer.settings import Settings, read_settings
+from chest_transfer.settings import read_settings
 from chest_transfer.training.determinism import pin
 
 PNEUMONIA = CATALOG["pneumonia"]
-
-
-def trained(settings: Settings, train: Arrays, val: Arrays, seed: int):
-    """The settings' small network from random weights."""
-    import keras
-
-    from chest_transfer.training.checkpoints import Checkpoints
-    from chest_transfer.training.fitting import fit
-
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(seed)
-    architecture = settings.architectures["cnn"]
-    backbone, _ = starting_point("cnn", "none", settings.image_size, architecture, {})
-    classifier = build_classifier(backbone, architecture.head, 2, multi_label=False)
-    asked = settings.train.model_copy(update={"epochs": 8, "patience": 8})
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoints = Checkpoints(Path(folder) / "run", {}, [])
-        fit(classifier, train, val, asked, asked.learning_rate, False, seed, checkpoints)
-    return classifier
 
 
 def main() -> None:
@@ -55,8 +33,6 @@ def main() -> None:
     asked = parser.parse_args()
     settings = read_settings()
     pin(settings.seed, settings.threads)
-    from chest_transfer.training.batches import Batches
-
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         phantom = settings.phantom.model_copy(update={"patients": asked.patients})
@@ -68,11 +44,10 @@ def main() -> None:
         simulated = {split: open_arrays(folder / f"simulated/{split}.npz") for split in ("train", "val", "test")}
         tests = {"simulated": simulated["test"], "real": open_arrays(folder / "real/test.npz")}
         print(f"{len(simulated['train'].labels)} simulated training images")
-        for seed in (1, 2, 3):
-            classifier = trained(settings, simulated["train"], simulated["val"], seed)
+        for seed in SEEDS:
+            classifier = trained(settings, "cnn", "none", simulated["train"], simulated["val"], 8, seed)
             for source, test in tests.items():
-                probabilities = classifier.predict(Batches(test, 64), verbose=0)[:, 1]
-                print(f"seed {seed}: test AUC {source} {roc_auc_score(test.labels, probabilities):.3f}", flush=True)
+                print(f"seed {seed}: test AUC {source} {auc_on(classifier, test):.3f}", flush=True)
 
 
 if __name__ == "__main__":

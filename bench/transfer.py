@@ -41,11 +41,10 @@ def first(arrays: Arrays, count: int, seed: int) -> Arrays:
     )
 
 
-def auc_of(settings, splits: dict[str, Arrays], model: str, images: int | str, weights: str, seed: int) -> float:
-    """Train one network and judge it on the whole test split."""
+def trained(settings, model: str, weights: str, train: Arrays, val: Arrays, epochs: int, seed: int):
+    """A whole network for single labels, from `none` or from a pretrained backbone in this folder; no early stop."""
     import keras
 
-    from chest_transfer.training.batches import Batches
     from chest_transfer.training.checkpoints import Checkpoints
     from chest_transfer.training.fitting import fit
 
@@ -56,16 +55,27 @@ def auc_of(settings, splits: dict[str, Arrays], model: str, images: int | str, w
         backbone, _ = starting_point(model, weights, settings.image_size, architecture, {})
     else:
         backbone, _ = load_model(Path(f"models/pretrained/{model}/{weights}.keras"))
-    train, val = splits["train"], splits["val"]
-    if images != "all":
-        train, val = first(train, images, seed), first(val, max(25, images // 4), seed)
     classifier = build_classifier(backbone, architecture.head, len(train.classes), multi_label=False)
-    asked = settings.train.model_copy(update={"epochs": EPOCHS[images], "patience": EPOCHS[images]})
+    asked = settings.train.model_copy(update={"epochs": epochs, "patience": epochs})
     rate = asked.learning_rate * architecture.learning_rate_factor
     with tempfile.TemporaryDirectory() as folder:
         fit(classifier, train, val, asked, rate, False, seed, Checkpoints(Path(folder) / "run", {}, []))
-    probabilities = classifier.predict(Batches(splits["test"], 64), verbose=0)
-    return float(roc_auc_score(splits["test"].labels, probabilities[:, 1]))
+    return classifier
+
+
+def auc_on(classifier, test: Arrays) -> float:
+    """The AUC of the second of two classes."""
+    from chest_transfer.training.batches import Batches
+
+    return float(roc_auc_score(test.labels, classifier.predict(Batches(test, 64), verbose=0)[:, 1]))
+
+
+def auc_of(settings, splits: dict[str, Arrays], model: str, images: int | str, weights: str, seed: int) -> float:
+    """Train one network and judge it on the whole test split."""
+    train, val = splits["train"], splits["val"]
+    if images != "all":
+        train, val = first(train, images, seed), first(val, max(25, images // 4), seed)
+    return auc_on(trained(settings, model, weights, train, val, EPOCHS[images], seed), splits["test"])
 
 
 def main() -> None:
