@@ -21,8 +21,8 @@ def main(target: str, model: str, source: str) -> None:
     classifier, facts = load_model(Path(f"models/{source}/{model}/{asked.regime}-{asked.weights}.keras"))
     test = open_arrays(f"data/arrays/{target}/test.npz")
     learnt = [open_arrays(f"data/arrays/{source}/{split}.npz").images for split in ("train", "val")]
-    seen = seen_in(test.images, learnt[0]) | seen_in(test.images, learnt[1])
-    probabilities = classifier.predict(Batches(test, settings.predict.batch_size), verbose=0)
+    seen = seen_in(test.images, learnt)
+    probabilities = classifier.predict(Batches(test, asked.batch_size), verbose=0)
     table = health_table(test, dataset_named(target).multi_label, probabilities, facts["multi_label"], seen)
     folder.mkdir(parents=True, exist_ok=True)
     table.to_csv(folder / "test.csv", index=False)

@@ -11,9 +11,9 @@ from conftest import ENVIRONMENT, ROOT
 from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score, roc_auc_score
 
 from chest_transfer.data.arrays import Arrays
+from chest_transfer.data.predictions import predictions_table, read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.metrics import confusion, roc_points, scores
-from chest_transfer.evaluation.predictions import predictions_table, read_predictions
 from chest_transfer.evaluation.summary import evaluate
 from chest_transfer.evaluation.tables import scores_table
 

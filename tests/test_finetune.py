@@ -132,13 +132,12 @@ def test_the_stage_starts_from_the_probe_and_tells_its_settings(tmp_path):
     )
     for name in ("embed", "probe", "finetune"):
         stage(folder, name, *names)
-    stage(folder, "predict", "pneumonia", "cnn", "finetune", "none")
     model, facts = load_model(folder / "models/pneumonia/cnn/finetune-none.keras")
     assert facts["regime"] == "finetune"
     assert set(facts["settings"]) >= {"probe", "finetune"}
     first = (folder / "models/pneumonia/cnn/finetune-none.keras").read_bytes()
     stage(folder, "finetune", *names)
     assert (folder / "models/pneumonia/cnn/finetune-none.keras").read_bytes() == first
-    history = pd.read_csv(folder / "models/pneumonia/cnn/finetune-none.csv")
+    history = pd.read_csv(folder / "data/predictions/pneumonia/cnn/finetune-none/history.csv")
     assert history["epoch"].tolist() == [0, 1]
     assert model.count_params() > 0

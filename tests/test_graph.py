@@ -85,7 +85,7 @@ def test_expensive_stages_keep_nothing_in_git(stage):
 def test_metrics_carry_no_models_name_and_models_do():
     for out in STAGES["evaluate"]["metrics"] + STAGES["evaluate"]["plots"]:
         assert "model" not in next(iter(out))
-    for stage in ("pretrained", "embed", "probe", "train", "predict_train"):
+    for stage in ("pretrained", "embed", "probe", "train"):
         assert STAGES[stage]["matrix"]["model"] == ["${model}"]
         assert all("${item.model}" in out for out in STAGES[stage]["outs"])
 

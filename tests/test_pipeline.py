@@ -135,7 +135,7 @@ def test_a_rate_given_on_the_command_line_arrives_as_a_number(two_models):
     run(folder, "dvc", "pull")
     done = run(folder, "dvc", "exp", "run", "-S", "train.learning_rate=3e-5", "-S", "train.epochs=1")
     assert stages_run(done.stdout)[0] == "train@pneumonia-cnn-phantom"
-    history = pd.read_csv(folder / "models/pneumonia/cnn/train-phantom.csv")
+    history = pd.read_csv(folder / "data/predictions/pneumonia/cnn/train-phantom/history.csv")
     assert history["learning_rate"].tolist() == pytest.approx([3e-5])
 
 

@@ -9,14 +9,15 @@ from test_training import CONSTANT, blobs
 from chest_transfer.data.arrays import open_features
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.backbones import build_backbone
-from chest_transfer.networks.classifier import build_classifier
+from chest_transfer.networks.classifier import build_classifier, head_of
 from chest_transfer.networks.heads import HEADS
 from chest_transfer.networks.saving import load_model
 from chest_transfer.settings import Augmentation, Probe
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import pin
 from chest_transfer.training.features import embed
-from chest_transfer.training.probing import predicted, probe, scales_of
+from chest_transfer.training.fitting import fit
+from chest_transfer.training.probing import predicted, scales_of
 
 TURNED = Augmentation(rotation=20, shift=0.1, zoom=0, contrast=0)
 SETTINGS = Probe(
@@ -40,6 +41,13 @@ def pinned():
 def embedded(path, backbone, arrays=None, views: int = 0, batch_size: int = 20, seed: int = 1):
     embed(backbone, arrays or blobs(), path, batch_size, views, TURNED, seed)
     return open_features(path)
+
+
+def probed(backbone, train, val, settings, folder):
+    """A classifier whose head was trained on features, and the history."""
+    classifier = build_classifier(backbone, settings.head, 2, False, scales_of(train))
+    checkpoints = Checkpoints(folder / "training", {}, [])
+    return classifier, fit(head_of(classifier), train, val, settings, settings.learning_rate, False, 1, checkpoints)
 
 
 def test_features_are_the_averages_of_the_feature_maps(tmp_path):
@@ -81,7 +89,7 @@ def test_a_head_trained_on_features_is_part_of_the_whole_model(tmp_path, head):
     backbone = build_backbone("cnn", 32)
     train, val = embedded(tmp_path / "t.npz", backbone), embedded(tmp_path / "v.npz", backbone, blobs(seed=1))
     before, settings = backbone.get_weights(), SETTINGS.model_copy(update={"head": head})
-    classifier, _ = probe(backbone, train, val, settings, False, 1, Checkpoints(tmp_path / "training", {}, []))
+    classifier, _ = probed(backbone, train, val, settings, tmp_path)
     assert all((a == b).all() for a, b in zip(before, backbone.get_weights(), strict=True))
     probabilities = predicted(classifier, blobs(seed=1), val)
     whole = classifier.predict(blobs(seed=1).inputs(np.arange(96)), verbose=0)
@@ -93,7 +101,7 @@ def test_a_head_trained_on_features_is_part_of_the_whole_model(tmp_path, head):
 def test_a_backbone_of_16_bits_can_be_probed(tmp_path):
     backbone = build_backbone("resnet50", 32, precision="mixed_bfloat16")
     train, val = embedded(tmp_path / "t.npz", backbone), embedded(tmp_path / "v.npz", backbone, blobs(seed=1))
-    classifier, history = probe(backbone, train, val, SETTINGS, False, 1, Checkpoints(tmp_path / "training", {}, []))
+    classifier, history = probed(backbone, train, val, SETTINGS, tmp_path)
     assert np.isfinite(history["val_loss"]).all()
     assert predicted(classifier, blobs(seed=1), val).dtype == np.float32
 

@@ -245,21 +245,22 @@ def prepared(prepared_once, tmp_path) -> Path:
 
 
 MODEL = "models/pneumonia/cnn_strided/train-none.keras"
+HISTORY = "data/predictions/pneumonia/cnn_strided/train-none/history.csv"
 
 
 def test_a_killed_training_resumes_and_gives_the_same_bytes_as_one_that_was_not(prepared):
     stage(prepared, "train", "pneumonia", "cnn_strided", "none")
     whole = (prepared / MODEL).read_bytes()
-    history = (prepared / MODEL).with_suffix(".csv").read_bytes()
+    history = (prepared / HISTORY).read_bytes()
     (prepared / MODEL).unlink()
-    assert not list((prepared / ".training").glob("*/*"))
+    assert not list((prepared / ".training").rglob("epoch-*"))
 
     words = [sys.executable, "-m", "stages.train", "pneumonia", "cnn_strided", "none"]
     process = subprocess.Popen(
         words, cwd=prepared, env={**ENVIRONMENT, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL
     )
     for _ in range(600):
-        if list((prepared / ".training").glob("*/*/epoch-0000[23]")):
+        if list((prepared / ".training").rglob("epoch-0000[23]")):
             break
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
@@ -268,9 +269,9 @@ def test_a_killed_training_resumes_and_gives_the_same_bytes_as_one_that_was_not(
 
     done = stage(prepared, "train", "pneumonia", "cnn_strided", "none")
     assert "resuming after epoch" in done.stdout
-    assert (prepared / MODEL).with_suffix(".csv").read_bytes() == history
+    assert (prepared / HISTORY).read_bytes() == history
     assert (prepared / MODEL).read_bytes() == whole
-    assert len(pd.read_csv((prepared / MODEL).with_suffix(".csv"))) == 5
+    assert len(pd.read_csv(prepared / HISTORY)) == 5
 
 
 def test_checkpoints_of_other_settings_are_not_resumed(tmp_path):

@@ -8,9 +8,9 @@ import pytest
 from conftest import TOY, change_settings, run, stage, toy_project, toy_repository
 
 from chest_transfer.data.arrays import Arrays, open_arrays, write_arrays
+from chest_transfer.data.predictions import read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.meaning import as_health, health_table
-from chest_transfer.evaluation.predictions import read_predictions
 from chest_transfer.networks.backbones import build_backbone
 from chest_transfer.networks.classifier import backbone_of, build_classifier
 from chest_transfer.networks.saving import load_model

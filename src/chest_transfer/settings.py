@@ -110,10 +110,6 @@ class Transfer(Fit):
     augmentation: Augmentation
 
 
-class Predict(Section):
-    batch_size: Annotated[int, Field(ge=1, le=4096)]
-
-
 class Architecture(Section):
     head: Name
     learning_rate_factor: Annotated[Float, Field(gt=0, le=1000)]
@@ -144,7 +140,6 @@ class Settings(Section):
     finetune: Finetune
     train: Train
     transfer: Transfer
-    predict: Predict
     architectures: dict[Name, Architecture]
 
     @model_validator(mode="after")

@@ -29,15 +29,17 @@ def fingerprints(images: np.ndarray) -> np.ndarray:
     return found
 
 
-def seen_in(images: np.ndarray, others: np.ndarray) -> np.ndarray:
+def seen_in(images: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
     """Which of these radiographs are among the others: (N,) bool.
 
     Args:
-        images, others: (N, H, W) and (M, H', W') uint8, made square in the same way (`preprocess.fit`).
+        images: (N, H, W) uint8.
+        others: sets of (M, H', W') uint8, made square in the same way (`preprocess.fit`).
     """
     of_these, seen = fingerprints(images), np.zeros(len(images), bool)
-    for start in range(0, len(others), CHUNK):
-        of_those = fingerprints(others[start : start + CHUNK])
+    for of_those in (
+        fingerprints(some[first : first + CHUNK]) for some in others for first in range(0, len(some), CHUNK)
+    ):
         for first in range(0, len(images), CHUNK):
             rows = slice(first, first + CHUNK)
             seen[rows] |= (of_these[rows] @ of_those.T > SAME).any(axis=1)

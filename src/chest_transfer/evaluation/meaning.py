@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from chest_transfer.data.arrays import Arrays
-from chest_transfer.evaluation.predictions import predictions_table
+from chest_transfer.data.predictions import predictions_table
 
 HEALTH = ["healthy", "diseased"]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from chest_transfer.data.predictions import read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.meaning import HEALTH
 from chest_transfer.evaluation.metrics import confusion, roc_points, scores
-from chest_transfer.evaluation.predictions import read_predictions
 
 
 def evaluate(predictions: Path, models: list[str], multi_label: bool, metrics: Path, plots: Path) -> None:

@@ -56,8 +56,13 @@ def backbone_of(classifier):
 
     for layer in classifier.layers:  # a fine-tuned one comes with frozen layers
         layer.trainable = True
-    first = next(layer for layer in classifier.layers if layer.name.startswith("head_"))
+    first = next(layer for layer in classifier.layers if of_head(layer))
     return keras.Model(classifier.input, first.input, name=classifier.name)
+
+
+def of_head(layer) -> bool:
+    """Whether a classifier's layer belongs to its head, the output included."""
+    return layer.name.startswith("head_") or layer.name == "probabilities"
 
 
 def head_of(classifier):

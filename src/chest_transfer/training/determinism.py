@@ -5,6 +5,8 @@ import os
 import sys
 import tempfile
 
+import numpy as np
+
 
 def pin(seed: int, threads: int) -> None:
     """Fix every source of chance of TensorFlow and Keras; call it before anything is built.
@@ -22,6 +24,14 @@ def pin(seed: int, threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
+
+
+def reseed(variables, *numbers: int) -> None:
+    """Set the random states among Keras variables, those of dropout and augmentation, by some numbers."""
+    chance = np.random.default_rng(numbers)
+    for variable in variables:
+        if variable.path.endswith("seed_generator_state"):
+            variable.assign(chance.integers(2**32, size=variable.shape, dtype=np.uint32))
 
 
 @contextlib.contextmanager

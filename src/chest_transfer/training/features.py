@@ -10,6 +10,7 @@ from chest_transfer.data.arrays import Arrays, write_arrays
 from chest_transfer.networks.classifier import pooled_backbone
 from chest_transfer.training.augmentation import augmentation_layers
 from chest_transfer.training.batches import Batches
+from chest_transfer.training.determinism import reseed
 
 
 def embed(backbone, arrays: Arrays, path: Path, batch_size: int, views: int, augmentation, seed: int) -> None:
@@ -36,9 +37,7 @@ def _batches(network, arrays: Arrays, batch_size: int, views: int, augmentation,
     layers = augmentation_layers(augmentation, seed) if views else []
     with tqdm(total=(1 + views) * len(arrays.labels), unit=" radiographs", desc="embed", leave=False) as progress:
         for view in range(1 + views):
-            chance = np.random.default_rng([seed, view])
-            for variable in (variable for layer in layers for variable in layer.variables):
-                variable.assign(chance.integers(2**32, size=variable.shape, dtype=np.uint32))
+            reseed((variable for layer in layers for variable in layer.variables), seed, view)
             for index in range(len(plain)):
                 images = plain[index][0].astype(np.float32)
                 for layer in layers if view else ():

@@ -4,7 +4,6 @@ import math
 import sys
 
 import keras
-import numpy as np
 import pandas as pd
 
 from chest_transfer.data.arrays import Arrays, Features
@@ -13,6 +12,7 @@ from chest_transfer.training.augmentation import augmentation_layers
 from chest_transfer.training.batch_norm import BatchNormStatistics
 from chest_transfer.training.batches import Batches
 from chest_transfer.training.checkpoints import Checkpoints
+from chest_transfer.training.determinism import reseed
 from chest_transfer.training.losses import crossentropy
 from chest_transfer.training.schedules import rate_of
 
@@ -122,10 +122,7 @@ class _Keeper(keras.callbacks.Callback):
         if self._unfreezing:
             self._unfreezing.begin(epoch)
         # Keras saves no random states with the weights: those of dropout and augmentation are set anew each epoch.
-        chance = np.random.default_rng([self._seed, epoch])
-        for variable in self.model.variables:
-            if variable.path.endswith("seed_generator_state"):
-                variable.assign(chance.integers(2**32, size=variable.shape, dtype=np.uint32))
+        reseed(self.model.variables, self._seed, epoch)
 
     def on_test_begin(self, logs=None):
         self._statistics.estimate()

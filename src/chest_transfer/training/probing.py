@@ -1,44 +1,14 @@
-"""Probes: a head trained on stored features becomes a whole model, and predicts from them as that model does."""
+"""Probes: how stored features are scaled for a head, and predictions from them that are the whole model's."""
 
-import keras
 import numpy as np
-import pandas as pd
 
 from chest_transfer.data.arrays import Arrays, Features
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.networks.classifier import build_classifier, head_of
+from chest_transfer.networks.classifier import head_of
 from chest_transfer.training.batches import Batches
-from chest_transfer.training.checkpoints import Checkpoints
-from chest_transfer.training.fitting import fit
 
 CHECKED = 16  # radiographs on which stored features are held against the whole model
 FARTHEST = {"float32": 2e-3, "bfloat16": 0.05}  # between probabilities by the two ways, by the backbone's precision
-
-
-def probe(
-    backbone: keras.Model,
-    train: Features,
-    val: Features,
-    settings,
-    multi_label: bool,
-    seed: int,
-    checkpoints: Checkpoints,
-) -> tuple[keras.Model, pd.DataFrame]:
-    """Train a head on a frozen backbone's features.
-
-    Args:
-        backbone: whose features they are; it does not run.
-        train, val, multi_label, seed, checkpoints: as of `fitting.fit`.
-        settings: those of `fitting.fit`, head, learning_rate and standardize.
-
-    Returns:
-        (whole classifier, from grey pixels (N, H, W, 1) 0-255 to probabilities; history).
-    """
-    scales = scales_of(train) if settings.standardize else None
-    classifier = build_classifier(backbone, settings.head, len(train.classes), multi_label, scales)
-    return classifier, fit(
-        head_of(classifier), train, val, settings, settings.learning_rate, multi_label, seed, checkpoints
-    )
 
 
 def scales_of(features: Features) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ Source of gradual unfreezing and of rates that shrink with depth: ULMFiT, arXiv 
 import keras
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.networks.classifier import of_head
 
 
 class Unfreezing:
@@ -25,7 +26,7 @@ class Unfreezing:
         Raises:
             ChestTransferError: no layer with weights is left to unfreeze.
         """
-        backbone = [layer for layer in classifier.layers if not _of_head(layer)]
+        backbone = [layer for layer in classifier.layers if not of_head(layer)]
         chosen = [layer for layer in _chosen(backbone, settings.unfreeze) if _learns(layer)]
         if not chosen:
             raise ChestTransferError(
@@ -70,10 +71,6 @@ class GroupedAdam(keras.optimizers.Adam):
         group = self._groups[self._get_variable_index(variable)]
         share = 1.0 if group is None else self._group_shares[group]
         super().update_step(gradient, variable, learning_rate * share)
-
-
-def _of_head(layer: keras.layers.Layer) -> bool:
-    return layer.name.startswith("head_") or layer.name == "probabilities"
 
 
 def _learns(layer: keras.layers.Layer) -> bool:
