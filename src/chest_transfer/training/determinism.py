@@ -1,4 +1,4 @@
-"""Same commit, same kind of machine, same number of threads: the same bits."""
+"""Same commit, same kind and number of devices, same number of threads: the same bits."""
 
 import contextlib
 import os
@@ -24,6 +24,20 @@ def pin(seed: int, threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
+    mirror()
+
+
+def mirror(kind: str = "GPU") -> None:
+    """Spread each batch over all devices of a kind in this machine, where there are several.
+
+    Whatever is built afterwards has a copy on each. Batch norm takes its averages on each device's part of a batch, so
+    results are not those of one device.
+    """
+    import tensorflow as tf
+
+    devices = [device.name for device in tf.config.list_logical_devices(kind)]
+    if len(devices) > 1 and not tf.distribute.has_strategy():
+        tf.distribute.experimental_set_strategy(tf.distribute.MirroredStrategy(devices))
 
 
 def reseed(variables, *numbers: int) -> None:

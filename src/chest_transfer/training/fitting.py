@@ -118,7 +118,8 @@ class _Keeper(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         losses = list(self.history["val_loss"]) if epoch else []
-        self.model.optimizer.learning_rate = rate_of(epoch, losses, self._first_rate, self._settings)
+        self._rate = rate_of(epoch, losses, self._first_rate, self._settings)
+        self.model.optimizer.learning_rate = self._rate
         if self._unfreezing:
             self._unfreezing.begin(epoch)
         # Keras saves no random states with the weights: those of dropout and augmentation are set anew each epoch.
@@ -130,7 +131,7 @@ class _Keeper(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
         row = {"epoch": epoch + 1} | {name: float(logs[name]) for name in names}
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        row["learning_rate"] = self._rate
         if not math.isfinite(row["loss"] + row["val_loss"]):
             raise ChestTransferError(
                 f"the loss is {row['loss']} after epoch {epoch + 1}; lower the rate: "
