@@ -19,7 +19,7 @@ from chest_transfer.training.features import embed
 from chest_transfer.training.fitting import fit
 from chest_transfer.training.probing import predicted, scales_of
 
-TURNED = Augmentation(rotation=20, shift=0.1, zoom=0, contrast=0)
+TURNED = Augmentation(flip=False, rotation=20, shift=0.1, zoom=0, contrast=0)
 SETTINGS = Probe(
     epochs=8,
     patience=8,

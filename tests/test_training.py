@@ -34,7 +34,7 @@ CONSTANT = {
     "plateau": Plateau(patience=2, factor=0.1, smallest_rate=0.01),
     "cosine": Cosine(warmup=2, smallest_rate=0.1),
 }
-NO_AUGMENTATION = Augmentation(rotation=0, shift=0, zoom=0, contrast=0)
+NO_AUGMENTATION = Augmentation(flip=False, rotation=0, shift=0, zoom=0, contrast=0)
 SETTINGS = Train(
     epochs=6, patience=6, batch_size=16, learning_rate=1e-3, **CONSTANT, imbalance="class_weights",
     augmentation=NO_AUGMENTATION, weights=("none",),
@@ -116,7 +116,7 @@ class TestBatchNorm:
 
 
 class TestAugmentation:
-    LAYERS = Augmentation(rotation=20, shift=0.1, zoom=0.2, contrast=0.3)
+    LAYERS = Augmentation(flip=False, rotation=20, shift=0.1, zoom=0.2, contrast=0.3)
 
     def test_it_changes_images_while_training_and_not_at_inference(self):
         images = blobs(8).images[..., None].astype(np.float32)

@@ -57,6 +57,7 @@ class Cosine(Section):
 
 
 class Augmentation(Section):
+    flip: bool
     rotation: Annotated[Float, Field(ge=0, le=180)]
     shift: Annotated[Float, Field(ge=0, le=0.5)]
     zoom: Annotated[Float, Field(ge=0, le=0.5)]

@@ -7,12 +7,14 @@ def augmentation_layers(settings, seed: int) -> list[keras.layers.Layer]:
     """The layers that the settings turn on, for images (N, H, W, 1) with values 0-255.
 
     Args:
-        settings: rotation in degrees, shift, zoom and contrast as shares; 0 leaves a layer out.
+        settings: flip (left and right), rotation in degrees, shift, zoom and contrast as shares; 0 leaves a layer out.
         seed: of the first; each has its own.
     """
     layers = keras.layers
     edge = {"fill_mode": "constant", "fill_value": 0.0}  # the dark around a collimated radiograph
     made = []
+    if settings.flip:
+        made.append(layers.RandomFlip("horizontal", seed=seed + 4))
     if settings.rotation:
         made.append(layers.RandomRotation(settings.rotation / 360, seed=seed, **edge))
     if settings.shift:
