@@ -116,7 +116,7 @@ class TestBatchNorm:
 
 
 class TestAugmentation:
-    LAYERS = Augmentation(flip=False, rotation=20, shift=0.1, zoom=0.2, contrast=0.3)
+    LAYERS = Augmentation(flip=True, rotation=20, shift=0.1, zoom=0.2, contrast=0.3)
 
     def test_it_changes_images_while_training_and_not_at_inference(self):
         images = blobs(8).images[..., None].astype(np.float32)
@@ -127,7 +127,7 @@ class TestAugmentation:
 
     def test_zero_leaves_a_layer_out(self):
         assert augmentation_layers(NO_AUGMENTATION, 1) == []
-        assert len(augmentation_layers(self.LAYERS, 1)) == 4
+        assert len(augmentation_layers(self.LAYERS, 1)) == 5
 
     def test_the_saved_model_has_no_trace_of_it(self, tmp_path):
         model = classifier()
