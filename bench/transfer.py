@@ -41,6 +41,14 @@ def first(arrays: Arrays, count: int, seed: int) -> Arrays:
     )
 
 
+def splits_of(name: str, archives: str, folder: Path, settings) -> dict[str, Arrays]:
+    """A dataset's splits, out of the archive of that name among the archives; their files are kept in the folder."""
+    archive, arrays = folder / f"{name}.zip", folder / name
+    fetch(CATALOG[name], archives, archive, checksums=folder / "checksums.txt")
+    preprocess(CATALOG[name], archive, arrays, settings.preprocess, settings.image_size, settings.threads)
+    return {split: open_arrays(arrays / f"{split}.npz") for split in ("train", "val", "test")}
+
+
 def trained(settings, model: str, weights: str, train: Arrays, val: Arrays, epochs: int, seed: int):
     """A whole network for single labels, from `none` or from a pretrained backbone in this folder; no early stop."""
     import keras
@@ -93,12 +101,7 @@ def main() -> None:
         else pd.DataFrame(columns=[*KEY, "auc"])
     )
     with tempfile.TemporaryDirectory() as folder:
-        splits = {}
-        for name in asked.datasets:
-            archive, arrays = Path(folder) / f"{name}.zip", Path(folder) / name
-            fetch(CATALOG[name], asked.archives, archive, checksums=Path(folder) / "checksums.txt")
-            preprocess(CATALOG[name], archive, arrays, settings.preprocess, settings.image_size, settings.threads)
-            splits[name] = {split: open_arrays(arrays / f"{split}.npz") for split in ("train", "val", "test")}
+        splits = {name: splits_of(name, asked.archives, Path(folder), settings) for name in asked.datasets}
         for run in (
             (model, name, images, weights, seed)
             for images in EPOCHS for model in asked.models for name in asked.datasets

@@ -5,6 +5,7 @@ import json
 import shutil
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 from conftest import ROOT, change_settings, refused, stage
@@ -197,6 +198,24 @@ class TestWeightsFromAFile:
         assert facts["preprocessing"] == "torch"
         digest = hashlib.sha256((tmp_path / "w.weights.h5").read_bytes()).hexdigest()
         assert facts["weights_sha256"] == digest
+
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_a_radiology_file_gives_the_features_of_the_network_that_it_was_trained_as(self, tmp_path, whole):
+        # As such files are made: Keras' own backbone for three channels, saved whole or its weights only, fed with
+        # pixels of its makers' choice.
+        donor = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3))
+        path = tmp_path / ("radiology.h5" if whole else "radiology.weights.h5")
+        donor.save(path) if whole else donor.save_weights(path)
+        backbone, _ = starting_point(
+            "mobilenetv2",
+            "radiology",
+            32,
+            ARCHITECTURE,
+            {"radiology": WeightsFile(path=str(path), preprocessing="unit")},
+        )
+        grey = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1)).astype(np.float32)
+        wanted = donor.predict(np.repeat(grey, 3, axis=-1) / 255, verbose=0)
+        assert backbone.predict(grey, verbose=0) == pytest.approx(wanted, abs=1e-4)
 
     def test_another_backbones_file_is_refused(self, tmp_path):
         build_backbone("vgg16", 32).save_weights(tmp_path / "w.weights.h5")

@@ -12,13 +12,14 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from conftest import ENVIRONMENT, ROOT, change_settings, stage, toy_project
 
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.backbones import build_backbone
 from chest_transfer.networks.classifier import build_classifier
-from chest_transfer.networks.saving import load_model, read_facts
+from chest_transfer.networks.saving import load_model, read_facts, save_model
 from chest_transfer.settings import Augmentation, Cosine, Plateau, Train
 from chest_transfer.training.augmentation import augmentation_layers
 from chest_transfer.training.batch_norm import BatchNormStatistics
@@ -26,6 +27,7 @@ from chest_transfer.training.batches import Batches
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import pin
 from chest_transfer.training.fitting import fit
+from chest_transfer.training.fused_norm import fuse_batch_norms
 from chest_transfer.training.losses import crossentropy
 from chest_transfer.training.schedules import rate_of
 
@@ -113,6 +115,41 @@ class TestBatchNorm:
         p = model.predict(Batches(blobs(seed=1), 16), verbose=0)[:, 1]
         ranks = p[blobs(seed=1).labels == 1][:, None] > p[blobs(seed=1).labels == 0]
         assert ranks.mean() > 0.9
+
+
+class TestFusedBatchNorm:
+    @staticmethod
+    def normalized(images, fused: bool, training: bool, trainable: bool = True):
+        """Outputs, averages and the gradient of a batch norm that has learnt something already."""
+        keras.utils.set_random_seed(1)
+        layer = keras.layers.BatchNormalization(momentum=0.9)
+        model = keras.Sequential([keras.Input(images.shape[1:]), layer])
+        layer.set_weights([np.array(values, np.float32) for values in ([1, 2, 3], [0, 1, -1], [4, 2, 0], [1, 4, 9])])
+        layer.trainable = trainable
+        if fused:
+            fuse_batch_norms(model)
+        with tf.GradientTape() as tape:
+            received = tf.constant(images)
+            tape.watch(received)
+            outputs = model(received, training=training)
+            loss = tf.reduce_sum(outputs**3)
+        weights = [*layer.get_weights(), tape.gradient(loss, received)]
+        return [np.asarray(outputs), *map(np.asarray, weights)]
+
+    @pytest.mark.parametrize("shape", [(8, 5, 5, 3), (2, 1, 1, 3), (1, 1, 1, 3)])
+    @pytest.mark.parametrize(("training", "trainable"), [(True, True), (True, False), (False, True)])
+    def test_it_is_the_ordinary_one_and_learns_the_same(self, shape, training, trainable):
+        images = np.random.default_rng(0).normal(3, 2, shape).astype(np.float32)
+        ours, ordinary = (self.normalized(images, fused, training, trainable) for fused in (True, False))
+        for mine, same in zip(ours, ordinary, strict=True):
+            assert mine == pytest.approx(same, rel=1e-3, abs=1e-2)
+
+    def test_a_saved_model_has_the_ordinary_layer(self, tmp_path):
+        model = classifier("mobilenetv2")
+        fuse_batch_norms(model)
+        save_model(model, tmp_path / "model.keras", {})
+        again, images = keras.saving.load_model(tmp_path / "model.keras"), blobs(8).inputs(np.arange(8))
+        assert again.predict(images, verbose=0) == pytest.approx(model.predict(images, verbose=0), abs=1e-5)
 
 
 class TestAugmentation:

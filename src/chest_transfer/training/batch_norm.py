@@ -10,7 +10,7 @@ import numpy as np
 
 from chest_transfer.training.batches import Batches
 
-MOST_BATCHES = 100  # the estimate gains little from more, and its cost stays small beside an epoch of a large set
+MOST_IMAGES = 512  # the estimate gains little from more, and its cost stays small beside an epoch
 
 
 class BatchNormStatistics:
@@ -18,7 +18,7 @@ class BatchNormStatistics:
 
     Args:
         model: whose batch norms are updated in place, but for frozen ones.
-        batches: of (images, targets), shuffled and without augmentation; the first `MOST_BATCHES` are used.
+        batches: of (images, targets), shuffled and without augmentation; the first `MOST_IMAGES` or so are used.
     """
 
     def __init__(self, model: keras.Model, batches: Batches):
@@ -38,7 +38,7 @@ class BatchNormStatistics:
         for layer in self._norms:
             layer.momentum = 0.0  # the moving averages are then those of the last batch
         count, means, squares = 0, [0.0] * len(self._norms), [0.0] * len(self._norms)
-        for index in range(min(len(self._batches), MOST_BATCHES)):
+        for index in range(len(self._batches)):
             images, _ = self._batches[index]
             self._forward(images.astype(np.float32))
             count += len(images)
@@ -46,6 +46,8 @@ class BatchNormStatistics:
                 mean = np.asarray(layer.moving_mean, dtype=np.float64)
                 means[number] += len(images) * mean
                 squares[number] += len(images) * (np.asarray(layer.moving_variance, dtype=np.float64) + mean**2)
+            if count >= MOST_IMAGES:
+                break
         for layer, momentum, mean, square in zip(self._norms, momenta, means, squares, strict=True):
             layer.momentum = momentum
             layer.moving_mean.assign(mean / count)

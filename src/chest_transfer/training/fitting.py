@@ -13,6 +13,7 @@ from chest_transfer.training.batch_norm import BatchNormStatistics
 from chest_transfer.training.batches import Batches
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import reseed
+from chest_transfer.training.fused_norm import fuse_batch_norms
 from chest_transfer.training.losses import crossentropy
 from chest_transfer.training.schedules import rate_of
 
@@ -47,6 +48,7 @@ def fit(
     Raises:
         ChestTransferError: the loss is no longer a number.
     """
+    fuse_batch_norms(classifier)
     # Augmentation wraps the classifier only while it trains: the saved model has no trace of it.
     received = augmented = keras.Input(classifier.input_shape[1:])
     if isinstance(train, Arrays):
