@@ -4,7 +4,7 @@
 
 ARCHIVES is a folder of public archives, under the names that Kaggle gives them; MobileNetV2's ImageNet file must be in
 $KERAS_HOME/models. Both start from ImageNet, train a head on the frozen backbone for ten epochs, then all but its last
-ten layers for five (presets/children-cnn-resnet50v2.yaml). In the recipe batch norm learns as well, at Adam's usual rate.
+ten layers for five (presets/children-cnn-resnet50v2.yaml). In the recipe batch norm learns too, at Adam's usual rate.
 Two cores: ten minutes.
 """
 
