@@ -27,7 +27,7 @@ from chest_transfer.training.batches import Batches
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import pin
 from chest_transfer.training.fitting import fit
-from chest_transfer.training.fused_norm import fuse_batch_norms
+from chest_transfer.training.fused_norm import folded, fuse_batch_norms
 from chest_transfer.training.losses import crossentropy
 from chest_transfer.training.schedules import rate_of
 
@@ -143,6 +143,19 @@ class TestFusedBatchNorm:
         ours, ordinary = (self.normalized(images, fused, training, trainable) for fused in (True, False))
         for mine, same in zip(ours, ordinary, strict=True):
             assert mine == pytest.approx(same, rel=1e-3, abs=1e-2)
+
+    @pytest.mark.parametrize("name", ["resnet50", "inceptionv3", "xception", "densenet201", "mobilenetv2"])
+    def test_a_folded_network_answers_the_same_and_leaves_the_other_as_it_was(self, name):
+        model = build_backbone(name, 75)
+        chance = np.random.default_rng(0)
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                values = [chance.uniform(0.5, 1.5, weight.shape) for weight in layer.weights]
+                layer.set_weights([np.asarray(value, np.float32) for value in values])
+        weights, images = model.get_weights(), chance.integers(0, 256, (2, 75, 75, 1)).astype(np.float32)
+        before, quick = model.predict_on_batch(images), folded(model).predict_on_batch(images)
+        assert quick == pytest.approx(before, rel=1e-3, abs=1e-3 * float(np.abs(before).max()))
+        assert all((a == b).all() for a, b in zip(model.get_weights(), weights, strict=True))
 
     def test_a_saved_model_has_the_ordinary_layer(self, tmp_path):
         model = classifier("mobilenetv2")

@@ -11,7 +11,7 @@ from chest_transfer.networks.classifier import pooled_backbone
 from chest_transfer.training.augmentation import augmentation_layers
 from chest_transfer.training.batches import Batches
 from chest_transfer.training.determinism import reseed
-from chest_transfer.training.fused_norm import fuse_batch_norms
+from chest_transfer.training.fused_norm import folded
 
 
 def embed(backbone, arrays: Arrays, path: Path, batch_size: int, views: int, augmentation, seed: int) -> None:
@@ -26,8 +26,7 @@ def embed(backbone, arrays: Arrays, path: Path, batch_size: int, views: int, aug
         augmentation: how they differ; as in `augmentation_layers`.
         seed: another one, other views.
     """
-    network = pooled_backbone(backbone)
-    fuse_batch_norms(network)
+    network = folded(pooled_backbone(backbone))
     columns = {name: getattr(arrays, name) for name in ("labels", "patients", "names", "classes")}
     shape = (1 + views, len(arrays.labels), network.output_shape[-1])
     batches = _batches(network, arrays, batch_size, views, augmentation, seed)
