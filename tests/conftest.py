@@ -1,6 +1,7 @@
 """Shared helpers: image files of every kind, small archives, and a project folder to run stages in."""
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -23,6 +24,14 @@ ENVIRONMENT = {
     "GIT_COMMITTER_NAME": "Test",
     "GIT_COMMITTER_EMAIL": "test@example.org",
 }
+
+
+SLOWEST = ("test_readme.py", "test_pipeline.py", "test_presets.py", "test_training.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest first, so that no process waits for another at the end."""
+    items.sort(key=lambda item: SLOWEST.index(item.path.name) if item.path.name in SLOWEST else len(SLOWEST))
 
 
 def encoded(pixels: np.ndarray | Image.Image, form: str = "PNG", **options) -> bytes:
@@ -107,6 +116,33 @@ def stage(folder: Path, *words: str, check: bool = True, **environment: str) -> 
     return run(
         folder, sys.executable, "-m", f"stages.{words[0]}", *words[1:], check=check, PYTHONPATH=str(ROOT), **environment
     )
+
+
+# Stage scripts one after the other in one process, because TensorFlow takes seconds to import.
+TOGETHER = """
+import json, runpy, shlex, sys
+import networkx
+from dvc.repo import Repo
+commands = json.loads(sys.argv[1])
+if not commands:
+    with Repo(".") as repo:
+        commands = [shlex.split(stage.cmd)[2:] for stage in networkx.dfs_postorder_nodes(repo.index.graph)]
+for words in commands:
+    print("running", *words, flush=True)
+    sys.argv = words
+    runpy.run_module(words[0], run_name="__main__")
+"""
+
+
+def stages(folder: Path, *commands: tuple[str, ...]) -> str:
+    """Run some stages of this checkout in a folder; what they printed."""
+    words = json.dumps([[f"stages.{name}", *arguments] for name, *arguments in commands])
+    return run(folder, sys.executable, "-c", TOGETHER, words, PYTHONPATH=str(ROOT)).stdout
+
+
+def all_stages(folder: Path) -> str:
+    """Run every stage that DVC finds in a folder's dvc.yaml under its settings, in DVC's order; what they printed."""
+    return stages(folder)
 
 
 def refused(done: subprocess.CompletedProcess) -> str:

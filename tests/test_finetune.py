@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import change_settings, refused, stage, toy_project
+from conftest import change_settings, refused, stage, stages, toy_project
 from test_training import CONSTANT, NO_AUGMENTATION, blobs
 
 from chest_transfer.errors import ChestTransferError
@@ -125,13 +125,11 @@ def test_the_stage_starts_from_the_probe_and_tells_its_settings(tmp_path):
     folder = toy_project(tmp_path)
     change_settings(folder / "params.yaml", finetune__weights=["none"], finetune__epochs=1)
     names = ("pneumonia", "cnn", "none")
-    for words in (("download", "pneumonia"), ("preprocess", "pneumonia"), ("pretrained", "cnn", "none")):
-        stage(folder, *words)
+    stages(folder, ("download", "pneumonia"), ("preprocess", "pneumonia"), ("pretrained", "cnn", "none"))
     assert "no model at 'models/pneumonia/cnn/probe-none.keras'; run: dvc repro" in refused(
         stage(folder, "finetune", *names, check=False)
     )
-    for name in ("embed", "probe", "finetune"):
-        stage(folder, name, *names)
+    stages(folder, *((name, *names) for name in ("embed", "probe", "finetune")))
     model, facts = load_model(folder / "models/pneumonia/cnn/finetune-none.keras")
     assert facts["regime"] == "finetune"
     assert set(facts["settings"]) >= {"probe", "finetune"}

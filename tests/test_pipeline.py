@@ -9,7 +9,7 @@ from threading import Thread
 
 import pandas as pd
 import pytest
-from conftest import TOY, commit, run, toy_repository
+from conftest import TOY, all_stages, commit, run, toy_repository
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_the_lock_is_verified_without_any_data(two_models):
 def test_several_classes_and_several_labels_go_through_the_whole_graph(tmp_path):
     settings = TOY | {"datasets": ["covid", "nih"], "train__epochs": 1}
     folder = toy_repository(tmp_path, model="cnn_strided", **settings)
-    run(folder, "dvc", "repro")
+    all_stages(folder)
     for name in settings["datasets"]:
         assert 0 <= json.loads((folder / f"metrics/{name}.json").read_text())["train"]["none"]["auc"] <= 1
     header = (folder / "data/predictions/nih/cnn_strided/train-none/test.csv").read_text().splitlines()[0]

@@ -4,12 +4,11 @@ import json
 import re
 import shlex
 import shutil
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, change_settings, run
+from conftest import ROOT, all_stages, change_settings, run
 from dvc.utils.cli_parse import to_path_overrides
 from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 from ruamel.yaml import YAML
@@ -31,19 +30,6 @@ TOY = {
     "finetune__epochs": 1,
     "train__epochs": 1,
 }
-# Every stage that DVC finds in dvc.yaml under these settings, in its order, in one process.
-ALL_STAGES = """
-import runpy, shlex, sys
-import networkx
-from dvc.repo import Repo
-with Repo(".") as repo:
-    graph = repo.index.graph
-    commands = [stage.cmd for stage in networkx.dfs_postorder_nodes(graph)]
-for command in commands:
-    sys.argv = shlex.split(command)[2:]
-    print("running", *sys.argv, flush=True)
-    runpy.run_module(sys.argv[0], run_name="__main__")
-"""
 
 
 def keys_of(section: dict, path: tuple = ()) -> set[tuple]:
@@ -89,10 +75,10 @@ def test_its_first_model_runs_at_toy_size_on_phantoms(path, tmp_path):
     (tmp_path / "params.yaml").write_text(text)
     change_settings(tmp_path / "params.yaml", **TOY)
     run(tmp_path, "dvc", "init", "--no-scm", "-q")
-    done = run(tmp_path, sys.executable, "-c", ALL_STAGES, PYTHONPATH=str(ROOT))
+    told = all_stages(tmp_path)
     settings = read_settings(tmp_path / "params.yaml")
     metrics = json.loads((tmp_path / f"metrics/{settings.datasets[0]}.json").read_text())
-    assert set(metrics["probe"]) == set(settings.weights), done.stdout
+    assert set(metrics["probe"]) == set(settings.weights), told
     assert set(metrics.get("finetune", {})) == set(settings.finetune.weights)
     assert set(metrics.get("train", {})) == set(settings.train.weights)
     assert Path(tmp_path / f"models/{settings.datasets[0]}/{settings.model}").is_dir()

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import change_settings, refused, stage, toy_project
+from conftest import change_settings, refused, stage, stages, toy_project
 from test_training import CONSTANT, blobs
 
 from chest_transfer.data.arrays import open_features
@@ -135,14 +135,14 @@ def test_a_complex_heads_penalty_is_part_of_the_loss():
 def embedded_project(tmp_path_factory):
     folder = toy_project(tmp_path_factory.mktemp("embedded"))
     change_settings(folder / "params.yaml", embed__views=1)
-    for words in (
+    stages(
+        folder,
         ("download", "pneumonia"),
         ("preprocess", "pneumonia"),
         ("pretrained", "mobilenetv2", "none"),
         ("embed", "pneumonia", "mobilenetv2", "none"),
         ("probe", "pneumonia", "mobilenetv2", "none"),
-    ):
-        stage(folder, *words)
+    )
     return folder
 
 

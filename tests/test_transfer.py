@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TOY, change_settings, run, stage, toy_project, toy_repository
+from conftest import TOY, all_stages, change_settings, stages, toy_project, toy_repository
 
 from chest_transfer.data.arrays import Arrays, open_arrays, write_arrays
 from chest_transfer.data.predictions import read_predictions
@@ -15,9 +15,15 @@ from chest_transfer.networks.backbones import build_backbone
 from chest_transfer.networks.classifier import backbone_of, build_classifier
 from chest_transfer.networks.saving import load_model
 from chest_transfer.settings import read_settings
+from chest_transfer.training.determinism import pin
 
 TWO = {"datasets": ["pneumonia", "tuberculosis"], "transfer__sources": ["tuberculosis"], "transfer__weights": "none",
        "transfer__epochs": 1}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def pinned():
+    pin(seed=1, threads=2)
 
 
 def test_classes_are_matched_by_meaning():
@@ -72,18 +78,19 @@ def test_an_impossible_transfer_is_refused(tmp_path, change, told):
 def test_images_that_the_model_learnt_from_are_found_and_left_out(tmp_path):
     folder = toy_project(tmp_path)
     change_settings(folder / "params.yaml", **TWO)
-    for name in TWO["datasets"]:
-        stage(folder, "download", name)
-        stage(folder, "preprocess", name)
+    stages(folder, *((name, dataset) for dataset in TWO["datasets"] for name in ("download", "preprocess")))
     test = open_arrays(folder / "data/arrays/pneumonia/test.npz")
     learnt = open_arrays(folder / "data/arrays/tuberculosis/train.npz")
     images = np.concatenate([learnt.images[4:], test.images[:4]])
     columns = {name: getattr(learnt, name) for name in ("labels", "patients", "names", "classes")}
     write_arrays(folder / "new.npz", "images", "uint8", images.shape, [images], **columns)
     (folder / "new.npz").replace(folder / "data/arrays/tuberculosis/train.npz")
-    stage(folder, "pretrained", "cnn_strided", "none")
-    stage(folder, "train", "tuberculosis", "cnn_strided", "none")
-    told = stage(folder, "as_is", "pneumonia", "cnn_strided", "tuberculosis").stdout
+    told = stages(
+        folder,
+        ("pretrained", "cnn_strided", "none"),
+        ("train", "tuberculosis", "cnn_strided", "none"),
+        ("as_is", "pneumonia", "cnn_strided", "tuberculosis"),
+    )
     assert f"4 of {len(test.labels)} test radiographs of pneumonia are among those" in told
     table = pd.read_csv(folder / "data/predictions/pneumonia/cnn_strided/as_is-tuberculosis/test.csv")
     assert table["seen"].tolist() == [1] * 4 + [0] * (len(test.labels) - 4)
@@ -91,7 +98,7 @@ def test_images_that_the_model_learnt_from_are_found_and_left_out(tmp_path):
 
 def test_the_graph_transfers_from_one_dataset_to_the_next(tmp_path):
     folder = toy_repository(tmp_path, model="cnn_strided", **(TOY | TWO | {"train__epochs": 1, "probe__epochs": 1}))
-    run(folder, "dvc", "repro", "evaluate@pneumonia")
+    all_stages(folder)
     metrics = json.loads((folder / "metrics/pneumonia.json").read_text())
     assert set(metrics) == {"probe", "train", "as_is", "transfer"}
     for regime in ("as_is", "transfer"):
