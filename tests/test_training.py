@@ -157,6 +157,18 @@ class TestFusedBatchNorm:
         assert quick == pytest.approx(before, rel=1e-3, abs=1e-3 * float(np.abs(before).max()))
         assert all((a == b).all() for a, b in zip(model.get_weights(), weights, strict=True))
 
+    def test_a_convolution_with_an_activation_or_another_reader_is_not_folded(self):
+        received = keras.Input((8, 8, 1))
+        active = keras.layers.Conv2D(4, 3, activation="relu")(received)
+        shared = keras.layers.Conv2D(4, 3)(received)
+        norms = [keras.layers.BatchNormalization()(maps) for maps in (active, shared)]
+        model = keras.Model(received, keras.layers.Concatenate()([*norms, shared]))
+        chance = np.random.default_rng(0)
+        for layer in model.layers[-3:-1]:
+            layer.set_weights([chance.uniform(0.5, 1.5, 4).astype(np.float32) for _ in range(4)])
+        images = chance.normal(size=(2, 8, 8, 1)).astype(np.float32)
+        assert folded(model).predict_on_batch(images) == pytest.approx(model.predict_on_batch(images), abs=1e-5)
+
     def test_a_saved_model_has_the_ordinary_layer(self, tmp_path):
         model = classifier("mobilenetv2")
         fuse_batch_norms(model)

@@ -1,4 +1,4 @@
-"""The metrics and plots of one dataset's models, from the tables that predict wrote."""
+"""The metrics and plots of one dataset's models, from the tables that were written with them."""
 
 import json
 from pathlib import Path

@@ -23,8 +23,8 @@ def fuse_batch_norms(model: keras.Model) -> None:
 def folded(model: keras.Model) -> keras.Model:
     """A copy of a frozen model that answers the same with less to do.
 
-    Each batch norm that alone follows a convolution is multiplied into its kernel, and what remains is an offset; the
-    others use the fused kernel. The copy is to be used and thrown away: its weights are no longer the model's.
+    Each batch norm that alone follows a convolution without activation is multiplied into its kernel, and what remains is
+    an offset; the others use the fused kernel. The copy is to be used and thrown away: its weights are no longer the model's.
     """
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
@@ -33,7 +33,8 @@ def folded(model: keras.Model) -> keras.Model:
         if not isinstance(layer, keras.layers.BatchNormalization) or layer.renorm:
             continue
         before = layer.input._keras_history.operation
-        if type(before) is not keras.layers.Conv2D or len(before._outbound_nodes) > 1:
+        alone = type(before) is keras.layers.Conv2D and len(before._outbound_nodes) == 1
+        if not alone or before.activation is not keras.activations.linear:
             continue
         mean, variance = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)
         gain = (np.asarray(layer.gamma) if layer.scale else 1) / np.sqrt(variance + layer.epsilon)
