@@ -23,8 +23,9 @@ def fuse_batch_norms(model: keras.Model) -> None:
 def folded(model: keras.Model) -> keras.Model:
     """A copy of a frozen model that answers the same with less to do.
 
-    Each batch norm that alone follows a convolution without activation is multiplied into its kernel, and what remains is
-    an offset; the others use the fused kernel. The copy is to be used and thrown away: its weights are no longer the model's.
+    Each batch norm that alone follows a convolution without activation is multiplied into its kernel, and what remains
+    is an offset; the others use the fused kernel. The copy is to be used and thrown away: its weights are no longer the
+    model's.
     """
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
