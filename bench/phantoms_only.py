@@ -14,16 +14,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from bench.transfer import SEEDS, auc_on, trained
-from chest_transfer.data.arrays import open_arrays
+from bench.transfer import SEEDS, auc_on, splits_of, trained
 from chest_transfer.data.catalog import CATALOG
-from chest_transfer.data.downloads import fetch
-from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.phantom.archive import write_archive
 from chest_transfer.settings import read_settings
 from chest_transfer.training.determinism import pin
-
-PNEUMONIA = CATALOG["pneumonia"]
 
 
 def main() -> None:
@@ -36,13 +31,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         phantom = settings.phantom.model_copy(update={"patients": asked.patients})
-        write_archive(PNEUMONIA, phantom, folder / "simulated.zip", settings.threads)
-        fetch(PNEUMONIA, asked.archives, folder / "real.zip", checksums=folder / "checksums.txt")
-        for source in ("simulated", "real"):
-            archive = folder / f"{source}.zip"
-            preprocess(PNEUMONIA, archive, folder / source, settings.preprocess, settings.image_size, settings.threads)
-        simulated = {split: open_arrays(folder / f"simulated/{split}.npz") for split in ("train", "val", "test")}
-        tests = {"simulated": simulated["test"], "real": open_arrays(folder / "real/test.npz")}
+        write_archive(CATALOG["pneumonia"], phantom, folder / "simulated.zip", settings.threads)
+        sources = {"simulated": str(folder / "simulated.zip"), "real": asked.archives}
+        simulated, real = (
+            splits_of("pneumonia", archives, folder / source, settings) for source, archives in sources.items()
+        )
+        tests = {"simulated": simulated["test"], "real": real["test"]}
         print(f"{len(simulated['train'].labels)} simulated training images")
         for seed in SEEDS:
             classifier = trained(settings, "cnn", "none", simulated["train"], simulated["val"], 8, seed)

@@ -5,7 +5,6 @@ import re
 import shlex
 import shutil
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from conftest import ROOT, all_stages, change_settings, run
@@ -81,4 +80,4 @@ def test_its_first_model_runs_at_toy_size_on_phantoms(path, tmp_path):
     assert set(metrics["probe"]) == set(settings.weights), told
     assert set(metrics.get("finetune", {})) == set(settings.finetune.weights)
     assert set(metrics.get("train", {})) == set(settings.train.weights)
-    assert Path(tmp_path / f"models/{settings.datasets[0]}/{settings.model}").is_dir()
+    assert (tmp_path / f"models/{settings.datasets[0]}/{settings.model}").is_dir()
