@@ -56,7 +56,7 @@ def ours(backbone, splits, settings) -> None:
     """Embed, fit a head, then fine-tune the same layers from there with batch norm left alone."""
     from chest_transfer.training.batches import Batches
     from chest_transfer.training.checkpoints import Checkpoints
-    from chest_transfer.training.features import embed
+    from chest_transfer.training.features import embed, embedder
     from chest_transfer.training.fitting import fit
     from chest_transfer.training.probing import scales_of
     from chest_transfer.training.unfreezing import Unfreezing
@@ -67,8 +67,9 @@ def ours(backbone, splits, settings) -> None:
     test, seed = splits["test"], settings.seed
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        network = embedder(backbone)
         for split, part in splits.items():
-            embed(backbone, part, folder / f"{split}.npz", 32, 0, settings.embed.augmentation, seed)
+            embed(network, part, folder / f"{split}.npz", 32, 0, settings.embed.augmentation, seed)
         features = {split: open_features(folder / f"{split}.npz") for split in ("train", "val")}
         classifier = build_classifier(backbone, "linear", 2, False, scales_of(features["train"]))
         kept = Checkpoints(folder / "probe", {}, [])

@@ -60,7 +60,7 @@ def ours(weights: list, splits: dict[str, Arrays], size: int, precision: str, se
 
     from chest_transfer.training.batches import Batches
     from chest_transfer.training.checkpoints import Checkpoints
-    from chest_transfer.training.features import embed
+    from chest_transfer.training.features import embed, embedder
     from chest_transfer.training.fitting import fit
     from chest_transfer.training.probing import scales_of
 
@@ -72,8 +72,9 @@ def ours(weights: list, splits: dict[str, Arrays], size: int, precision: str, se
     backbone.set_weights(weights)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        network = embedder(backbone)
         for split, part in splits.items():
-            embed(backbone, part, folder / f"{split}.npz", BATCH, 0, settings.embed.augmentation, settings.seed)
+            embed(network, part, folder / f"{split}.npz", BATCH, 0, settings.embed.augmentation, settings.seed)
         embedded = time.perf_counter()
         train, val, test = (open_features(folder / f"{split}.npz") for split in ("train", "val", "test"))
         head = head_of(build_classifier(backbone, f"dense{HIDDEN}", 2, False, scales_of(train)))

@@ -12,16 +12,15 @@ from chest_transfer.training.determinism import pin
 def main(dataset: str, model: str, weights: str) -> None:
     settings = read_settings()
     pin(settings.seed, settings.threads)
-    from chest_transfer.training.features import embed
+    from chest_transfer.training.features import embed, embedder
 
     asked, target = settings.embed, Path(f"data/features/{dataset}/{model}/{weights}")
     target.mkdir(parents=True, exist_ok=True)
     backbone, _ = load_model(Path(f"models/pretrained/{model}/{weights}.keras"))
+    network = embedder(backbone)  # made and traced once
     for split in ("train", "val", "test"):
         arrays, views = open_arrays(f"data/arrays/{dataset}/{split}.npz"), asked.views if split == "train" else 0
-        embed(
-            backbone, arrays, target / f"{split}.npz", asked.batch_size, views, asked.augmentation, settings.seed
-        )  # fmt: skip
+        embed(network, arrays, target / f"{split}.npz", asked.batch_size, views, asked.augmentation, settings.seed)
 
 
 if __name__ == "__main__":

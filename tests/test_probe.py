@@ -15,7 +15,7 @@ from chest_transfer.networks.saving import load_model
 from chest_transfer.settings import Augmentation, Probe
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import pin
-from chest_transfer.training.features import embed
+from chest_transfer.training.features import embed, embedder
 from chest_transfer.training.fitting import fit
 from chest_transfer.training.probing import predicted, scales_of
 
@@ -39,7 +39,7 @@ def pinned():
 
 
 def embedded(path, backbone, arrays=None, views: int = 0, batch_size: int = 20, seed: int = 1):
-    embed(backbone, arrays or blobs(), path, batch_size, views, TURNED, seed)
+    embed(embedder(backbone), arrays or blobs(), path, batch_size, views, TURNED, seed)
     return open_features(path)
 
 

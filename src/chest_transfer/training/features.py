@@ -14,11 +14,16 @@ from chest_transfer.training.determinism import reseed
 from chest_transfer.training.fused_norm import folded
 
 
-def embed(backbone, arrays: Arrays, path: Path, batch_size: int, views: int, augmentation, seed: int) -> None:
+def embedder(backbone):
+    """A frozen backbone made quick: from grey pixels (N, H, W, 1) 0-255 to features (N, c) float32."""
+    return folded(pooled_backbone(backbone))
+
+
+def embed(network, arrays: Arrays, path: Path, batch_size: int, views: int, augmentation, seed: int) -> None:
     """Run a frozen backbone once over a split, and once more for each augmented view; memory stays flat.
 
     Args:
-        backbone: from grey pixels (N, H, W, 1) 0-255 to feature maps.
+        network: an `embedder`.
         arrays: the split.
         path: the npz file of `Features` to write.
         batch_size: radiographs.
@@ -26,7 +31,6 @@ def embed(backbone, arrays: Arrays, path: Path, batch_size: int, views: int, aug
         augmentation: how they differ; as in `augmentation_layers`.
         seed: another one, other views.
     """
-    network = folded(pooled_backbone(backbone))
     columns = {name: getattr(arrays, name) for name in ("labels", "patients", "names", "classes")}
     shape = (1 + views, len(arrays.labels), network.output_shape[-1])
     batches = _batches(network, arrays, batch_size, views, augmentation, seed)

@@ -15,9 +15,8 @@ import tensorflow as tf
 
 def fuse_batch_norms(model: keras.Model) -> None:
     """Let a model's batch norms use the fused kernel from now on, in place; they learn and answer the same."""
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization) and not layer.renorm:
-            layer.call = MethodType(_call, layer)
+    for layer in _batch_norms(model):
+        layer.call = MethodType(_call, layer)
 
 
 def folded(model: keras.Model) -> keras.Model:
@@ -30,9 +29,7 @@ def folded(model: keras.Model) -> keras.Model:
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     fuse_batch_norms(copy)
-    for layer in copy.layers:
-        if not isinstance(layer, keras.layers.BatchNormalization) or layer.renorm:
-            continue
+    for layer in _batch_norms(copy):
         before = layer.input._keras_history.operation
         alone = type(before) is keras.layers.Conv2D and len(before._outbound_nodes) == 1
         if not alone or before.activation is not keras.activations.linear:
@@ -46,6 +43,10 @@ def folded(model: keras.Model) -> keras.Model:
             before.bias.assign(offset)
         layer.call = partial(_shifted, offset=None if before.use_bias else tf.constant(offset, tf.float32))
     return copy
+
+
+def _batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization) and not layer.renorm]
 
 
 def _shifted(inputs, training=None, mask=None, *, offset=None):
