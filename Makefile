@@ -38,6 +38,7 @@ lock: setup
 bench: setup
 	python -m bench.preprocessing
 	python -m bench.phantoms
+	python -m bench.statistics
 	python -m bench.training
 
 picture: setup

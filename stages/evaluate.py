@@ -1,4 +1,4 @@
-"""evaluate@D: what D's models are worth, from their predictions; metrics/D.json and plots, without TensorFlow."""
+"""evaluate@D: what D's models are worth, from their predictions alone; metrics and plots, without TensorFlow."""
 
 from pathlib import Path
 
@@ -15,13 +15,8 @@ def main(dataset: str) -> None:
     models += [f"train-{weights}" for weights in settings.train.weights]
     if dataset == settings.transfer.target:
         models += [f"{regime}-{source}" for source in settings.transfer.sources for regime in ("as_is", "transfer")]
-    evaluate(
-        Path(f"data/predictions/{dataset}/{settings.model}"),
-        models,
-        dataset_named(dataset).multi_label,
-        Path(f"metrics/{dataset}.json"),
-        Path(f"metrics/plots/{dataset}"),
-    )
+    folder, several = Path(f"data/predictions/{dataset}/{settings.model}"), dataset_named(dataset).multi_label
+    evaluate(folder, models, several, settings.evaluate, dataset, Path("metrics"))
 
 
 if __name__ == "__main__":

@@ -111,6 +111,12 @@ class Transfer(Fit):
     augmentation: Augmentation
 
 
+class Evaluate(Section):
+    operating_point: Literal["youden", "sensitivity 0.9", "sensitivity 0.95"]
+    rounds: Annotated[int, Field(ge=100, le=100_000)]
+    seed: Annotated[int, Field(ge=0)]
+
+
 class Architecture(Section):
     head: Name
     learning_rate_factor: Annotated[Float, Field(gt=0, le=1000)]
@@ -141,6 +147,7 @@ class Settings(Section):
     finetune: Finetune
     train: Train
     transfer: Transfer
+    evaluate: Evaluate
     architectures: dict[Name, Architecture]
 
     @model_validator(mode="after")

@@ -1,11 +1,13 @@
 """Predictions as tables: one row a radiograph, with its name, patient, truth and probabilities."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from chest_transfer.data.arrays import Arrays
+from chest_transfer.errors import ChestTransferError
 
 
 def predictions_table(arrays: Arrays, probabilities: np.ndarray) -> pd.DataFrame:
@@ -18,9 +20,14 @@ def predictions_table(arrays: Arrays, probabilities: np.ndarray) -> pd.DataFrame
     Returns:
         Columns `name`, `patient`, then `true:<class>` (0 or 1) and `p:<class>` for each class.
     """
-    columns = {"name": arrays.names, "patient": arrays.patients}
-    columns |= {f"true:{name}": arrays.targets[:, number].astype(int) for number, name in enumerate(arrays.classes)}
-    columns |= {f"p:{name}": probabilities[:, number] for number, name in enumerate(arrays.classes)}
+    return table_of(arrays.names, arrays.patients, arrays.targets, probabilities, list(arrays.classes))
+
+
+def table_of(names, patients, truth: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> pd.DataFrame:
+    """The table of any truth (N, K) and probabilities (N, K); columns as of `predictions_table`."""
+    columns = {"name": names, "patient": patients}
+    columns |= {f"true:{name}": truth[:, number].astype(int) for number, name in enumerate(classes)}
+    columns |= {f"p:{name}": probabilities[:, number] for number, name in enumerate(classes)}
     return pd.DataFrame(columns)
 
 
@@ -34,9 +41,42 @@ def write_predictions(
     history.to_csv(folder / "history.csv", index=False)
 
 
-def read_predictions(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Truth (N, K) int, probabilities (N, K) float64 and the class names of a table on disk."""
-    table = pd.read_csv(path)
+@dataclass(frozen=True)
+class Predictions:
+    """A table of predictions.
+
+    Args:
+        truth: (N, K) int, 0 or 1.
+        probabilities: (N, K) float64, as the model gives them.
+        classes: K names.
+        names, patients: (N,) str.
+        seen: (N,) bool, images that the model learnt from; none where the table does not say.
+    """
+
+    truth: np.ndarray
+    probabilities: np.ndarray
+    classes: list[str]
+    names: np.ndarray
+    patients: np.ndarray
+    seen: np.ndarray
+
+
+def read_predictions(path: Path) -> Predictions:
+    """A table of predictions on disk.
+
+    Raises:
+        ChestTransferError: there is none.
+    """
+    try:
+        table = pd.read_csv(path, dtype={"name": str, "patient": str}, keep_default_na=False)
+    except FileNotFoundError:
+        raise ChestTransferError(f"no predictions at '{path}'; run: dvc repro") from None
     classes = [column.removeprefix("p:") for column in table.columns if column.startswith("p:")]
-    truth = table[[f"true:{name}" for name in classes]].to_numpy()
-    return truth, table[[f"p:{name}" for name in classes]].to_numpy(np.float64), classes
+    return Predictions(
+        truth=table[[f"true:{name}" for name in classes]].to_numpy(int),
+        probabilities=table[[f"p:{name}" for name in classes]].to_numpy(np.float64),
+        classes=classes,
+        names=table["name"].to_numpy(str),
+        patients=table["patient"].to_numpy(str),
+        seen=table["seen"].to_numpy(bool) if "seen" in table else np.zeros(len(table), bool),
+    )

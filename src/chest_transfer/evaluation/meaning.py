@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from chest_transfer.data.arrays import Arrays
-from chest_transfer.data.predictions import predictions_table
+from chest_transfer.data.predictions import table_of
 
 HEALTH = ["healthy", "diseased"]
 
@@ -19,17 +18,15 @@ def as_health(values: np.ndarray, multi_label: bool) -> np.ndarray:
 
 
 def health_table(
-    arrays: Arrays, several: bool, probabilities: np.ndarray, models_several: bool, seen: np.ndarray
+    names: np.ndarray, patients: np.ndarray, truth: np.ndarray, several: bool, probabilities: np.ndarray, models: bool
 ) -> pd.DataFrame:
-    """What a model of another dataset says of a split: columns as of `predictions_table`, and `seen`.
+    """Predictions as healthy or diseased: columns as of `predictions_table`.
 
     Args:
-        arrays: the split.
-        several: whether its dataset has several labels an image.
-        probabilities: (N, K) of the model's own classes.
-        models_several: whether those are independent.
-        seen: (N,) bool, images that the model learnt from.
+        names, patients: (N,) str.
+        truth: (N, K) of the dataset's classes.
+        several: whether those are several labels an image.
+        probabilities: (N, K') of the model's own classes.
+        models: whether those are several labels an image.
     """
-    truth = as_health(arrays.targets, several)[:, 1].astype(np.int64)
-    split = Arrays(arrays.images, truth, arrays.patients, arrays.names, np.array(HEALTH))
-    return predictions_table(split, as_health(probabilities, models_several)).assign(seen=seen.astype(int))
+    return table_of(names, patients, as_health(truth, several), as_health(probabilities, models), HEALTH)

@@ -1,59 +1,118 @@
 """The metrics and plots of one dataset's models, from the tables that were written with them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from chest_transfer.data.predictions import read_predictions
-from chest_transfer.errors import ChestTransferError
+from chest_transfer.data.predictions import Predictions, read_predictions
+from chest_transfer.evaluation.comparisons import compared, gains, restricted
+from chest_transfer.evaluation.curves import confusion, losses, precision_recall_points, reliability_points, roc_points
+from chest_transfer.evaluation.intervals import drawn
 from chest_transfer.evaluation.meaning import HEALTH
-from chest_transfer.evaluation.metrics import confusion, roc_points, scores
+from chest_transfer.evaluation.metrics import Judged, rounded, sampled_scores, scores
+from chest_transfer.training.operating import calibrated, fitted_temperature, thresholds
+
+HEADLINE = (
+    "auc", "auc_low", "auc_high", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1", "loss", "ece",
+    "overlap", "auc_with_overlap",
+)  # fmt: skip
 
 
-def evaluate(predictions: Path, models: list[str], multi_label: bool, metrics: Path, plots: Path) -> None:
-    """Score models' test predictions.
+def evaluate(predictions: Path, models: list[str], multi_label: bool, asked, dataset: str, folder: Path) -> None:
+    """Score models' test predictions, each calibrated and cut as its own validation predictions say.
+
+    Writes under `folder`: `<dataset>.json`, regime -> weights -> the scores one looks at first (`train.none.auc`);
+    `detail/<dataset>.json`, all of them; `gain/<dataset>.json`, what each start is worth over the control;
+    `comparisons/<dataset>.csv`, every pair of models; and `plots/<dataset>/*.csv`.
 
     Args:
         predictions: the folder with one of `{val,test,history}.csv` for each model.
         models: their names, `<regime>-<weights>`, or `as_is-<source>` and `transfer-<source>`: those of another dataset
             are scored without the images that they learnt from there; how many those are is a score as well.
         multi_label: whether an image may have several labels.
-        metrics: the JSON to write: regime -> weights -> score, e.g. `train.none.auc`.
-        plots: the folder for roc.csv, confusion.csv and history.csv, each with a `model` column.
+        asked: settings: operating_point, rounds, seed.
+        dataset: its name.
+        folder: to write to.
 
     Raises:
         ChestTransferError: a model has no predictions.
     """
-    summary: dict[str, dict] = {}
-    roc, cells, histories = [], [], []
+    tests = {name: read_predictions(predictions / name / "test.csv") for name in models}
     for name in models:
-        path = predictions / name / "test.csv"
-        if not path.exists():
-            raise ChestTransferError(f"no predictions at '{path}'; run: dvc repro")
+        if name.startswith("transfer-"):
+            seen = read_predictions(predictions / name.replace("transfer", "as_is", 1) / "test.csv").seen
+            tests[name] = replace(tests[name], seen=seen)
+    rounds = drawn(next(iter(tests.values())).patients, asked.rounds, asked.seed)
+    detail: dict[str, dict] = {}
+    plots: dict[str, list] = {"roc": [], "precision_recall": [], "reliability": [], "confusion": []}
+    histories, judgements, areas = [], {}, {}
+    for name, test in tests.items():
+        several = multi_label and test.classes != HEALTH
+        judged = _judged(read_predictions(predictions / name / "val.csv"), test, several, asked.operating_point)
+        judgements[name], fresh = judged, ~test.seen
+        kept = restricted(judged, fresh)
+        found, *areas[name] = scores(kept, rounds[:, fresh], test.classes)
+        found |= _facts(judged, test, asked.operating_point)
+        if name.startswith(("as_is-", "transfer-")):
+            ones = np.ones((1, len(fresh)), np.uint8)
+            found["overlap"] = int(test.seen.sum())
+            found["auc_with_overlap"] = rounded(sampled_scores(judged, ones)[0]["auc"][0])
         regime, weights = name.split("-", 1)
-        truth, probabilities, classes = read_predictions(path)
-        several, overlap = multi_label and classes != HEALTH, {}
-        if regime in ("as_is", "transfer"):
-            seen = pd.read_csv(predictions / f"as_is-{weights}" / "test.csv")["seen"].to_numpy(bool)
-            overlap = {
-                "overlap": int(seen.sum()), "auc_with_overlap": scores(truth, probabilities, several)["auc"]
-            }  # fmt: skip
-            truth, probabilities = truth[~seen], probabilities[~seen]
-        summary.setdefault(regime, {})[weights] = scores(truth, probabilities, several) | overlap
-        single = len(classes) == 2 and not several
-        for k, x, y in roc_points(truth, probabilities, several):
-            roc.append((name if single else f"{name} {classes[k]}", x, y))
-        cells += [(name, *cell) for cell in confusion(truth, probabilities, classes, several)]
-        if regime == "as_is":
-            continue
-        history = pd.read_csv(predictions / name / "history.csv")
-        for part, column in (("training", "loss"), ("validation", "val_loss")):
-            curve = history[["epoch"]].assign(model=f"{name} {part}", loss=history[column])
-            histories.append(curve[["model", "epoch", "loss"]])
-    plots.mkdir(parents=True, exist_ok=True)
-    columns = ["model", "false_positive_rate", "true_positive_rate"]
-    pd.DataFrame(roc, columns=columns).to_csv(plots / "roc.csv", index=False)
-    pd.DataFrame(cells, columns=["model", "actual", "predicted", "images"]).to_csv(plots / "confusion.csv", index=False)
-    pd.concat(histories).to_csv(plots / "history.csv", index=False)
-    metrics.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+        detail.setdefault(regime, {})[weights] = found
+        single = len(test.classes) == 2 and not several
+        for plot, points in (
+            ("roc", roc_points(kept)),
+            ("precision_recall", precision_recall_points(kept)),
+            ("reliability", reliability_points(kept)),
+        ):
+            plots[plot] += [(name if single else f"{name} {test.classes[k]}", *point) for k, *point in points]
+        plots["confusion"] += [(name, *cell) for cell in confusion(kept, test.classes)]
+        if (predictions / name / "history.csv").exists():
+            histories.append(losses(name, pd.read_csv(predictions / name / "history.csv")))
+    pairs = compared(tests, judgements, areas, rounds)
+    headline = {
+        regime: {start: {key: found[key] for key in HEADLINE if key in found} for start, found in starts.items()}
+        for regime, starts in detail.items()
+    }
+    for part, content in (("", headline), ("detail", detail), ("gain", gains(pairs))):
+        _write(folder / part / f"{dataset}.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    _write(folder / "comparisons" / f"{dataset}.csv", pairs.to_csv(index=False))
+    columns = {
+        "roc": ["model", "false_positive_rate", "true_positive_rate"],
+        "precision_recall": ["model", "recall", "precision"],
+        "reliability": ["model", "probability", "frequency", "images"],
+        "confusion": ["model", "actual", "predicted", "images", "share"],
+    }
+    for plot, rows in plots.items():
+        table = pd.DataFrame(rows, columns=columns[plot])
+        _write(folder / "plots" / dataset / f"{plot}.csv", table.to_csv(index=False))
+    _write(folder / "plots" / dataset / "history.csv", pd.concat(histories).to_csv(index=False))
+
+
+def _judged(val: Predictions, test: Predictions, multi_label: bool, point: str) -> Judged:
+    temperature = fitted_temperature(val.truth, val.probabilities, multi_label)
+    ready = calibrated(val.probabilities, temperature, multi_label)
+    cuts = thresholds(val.truth, ready, multi_label, point)
+    return Judged(test.truth, test.probabilities, multi_label, temperature, cuts)
+
+
+def _facts(judged: Judged, test: Predictions, point: str) -> dict:
+    cuts = judged.cuts.tolist()
+    several = len(cuts) > 2 or judged.multi_label
+    threshold = dict(zip(test.classes, cuts, strict=True)) if several else cuts[1]
+    exclusive = len(cuts) > 2 and not judged.multi_label
+    return {
+        "operating_point": "likeliest class" if exclusive else f"{point}, chosen on validation",
+        "threshold": None if exclusive else threshold,
+        "temperature": judged.temperature,
+        "images": int((~test.seen).sum()),
+        "patients": len(np.unique(test.patients[~test.seen])),
+    }
+
+
+def _write(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)

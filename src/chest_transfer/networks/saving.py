@@ -36,7 +36,19 @@ def save_model(model, path: Path, facts: dict[str, Any]) -> None:
                 if member.endswith(".json"):
                     content = json.dumps(_normalised(json.loads(content), {}), sort_keys=True).encode()
                 target.write(member, content)
-            target.write(FACTS, json.dumps(facts, indent=2, sort_keys=True).encode())
+            target.write(FACTS, _encoded(facts))
+
+
+def add_facts(path: Path, more: dict[str, Any]) -> None:
+    """Add facts to a saved model's file; the network stays as it is, byte for byte."""
+    facts = read_facts(path) | more
+    with whole(path) as aside, zipfile.ZipFile(path) as source, ArchiveWriter(aside) as target:
+        for member in source.namelist():
+            target.write(member, _encoded(facts) if member == FACTS else source.read(member))
+
+
+def _encoded(facts: dict[str, Any]) -> bytes:
+    return json.dumps(facts, indent=2, sort_keys=True).encode()
 
 
 def load_model(path: Path):

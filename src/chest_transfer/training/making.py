@@ -6,10 +6,11 @@ from chest_transfer.data.arrays import Features, open_arrays
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.predictions import write_predictions
 from chest_transfer.networks.classifier import build_classifier, head_of
-from chest_transfer.networks.saving import load_model, save_model
+from chest_transfer.networks.saving import add_facts, load_model, save_model
 from chest_transfer.training.batches import Batches
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.fitting import fit
+from chest_transfer.training.operating import operating_facts
 from chest_transfer.training.probing import predicted
 
 LEARNT_FROM = ("train", "val")
@@ -44,7 +45,8 @@ def make_model(
 ) -> None:
     """Fit a classifier on its dataset's arrays, or its head on stored features; save it, and write what it predicts.
 
-    The file is loaded again before it predicts: the tables tell of the model that others will load.
+    The file is loaded again before it predicts: the tables tell of the model that others will load. Its calibration and
+    thresholds are chosen by what it says of the validation split, and kept in it.
 
     Args:
         name: `<dataset>/<backbone>/<regime>-<weights>`, of the model's file and the folder of its predictions.
@@ -67,7 +69,7 @@ def make_model(
     learner = head_of(classifier) if features else classifier
     history = fit(learner, train, val, asked, learning_rate, multi_label, seed, checkpoints, unfreezing)
     facts = facts | {"dataset": dataset, "regime": model.split("-")[0], "classes": train.classes.tolist()}
-    facts |= {"multi_label": multi_label, "threshold": 0.5, "settings": facts.get("settings", {}) | used}
+    facts |= {"multi_label": multi_label, "settings": facts.get("settings", {}) | used}
     save_model(classifier, path, facts)
     saved, _ = load_model(path)
     found = {
@@ -76,5 +78,6 @@ def make_model(
         else saved.predict(Batches(arrays[split], asked.batch_size), verbose=0)
         for split in ("val", "test")
     }
+    add_facts(path, operating_facts(val.targets, found["val"], multi_label))
     write_predictions(Path(f"data/predictions/{name}"), arrays, found, history)
     checkpoints.remove()
