@@ -77,8 +77,11 @@ def full_size(models: int, images: int = 25_596) -> tuple[float, float]:
                 )
                 pd.DataFrame({"epoch": [1], "loss": [1.0], "val_loss": [1.0]}).to_csv(folder / "history.csv")
         started = [path.name for path in sorted(Path(name).iterdir())]
+        groups = {"sex": ["F", "M"], "age": ["0-17", "18-39", "40-59", "60-79", "80+"], "view": ["AP", "PA"]}
+        index = pd.Index(np.arange(images).astype(str), name="name")
+        files = pd.DataFrame({key: chance.choice(values, images) for key, values in groups.items()}, index)
         start = time.perf_counter()
-        evaluate(Path(name), started, True, settings, "nih", Path(name, "metrics"))
+        evaluate(Path(name), started, True, files, settings, "nih", Path(name, "metrics"))
         return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 

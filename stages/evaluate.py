@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from chest_transfer.data.catalog import dataset_named
+from chest_transfer.data.descriptions import read_images
 from chest_transfer.errors import run
 from chest_transfer.evaluation.summary import evaluate
 from chest_transfer.settings import read_settings
@@ -16,7 +17,8 @@ def main(dataset: str) -> None:
     if dataset == settings.transfer.target:
         models += [f"{regime}-{source}" for source in settings.transfer.sources for regime in ("as_is", "transfer")]
     folder, several = Path(f"data/predictions/{dataset}/{settings.model}"), dataset_named(dataset).multi_label
-    evaluate(folder, models, several, settings.evaluate, dataset, Path("metrics"))
+    files = read_images(Path(f"data/arrays/{dataset}"))
+    evaluate(folder, models, several, files, settings.evaluate, dataset, Path("metrics"))
 
 
 if __name__ == "__main__":

@@ -126,6 +126,7 @@ def test_intervals_hold_the_truth_and_tests_find_nothing_where_there_is_nothing(
 
 
 CLASSES = ["Normal", "COVID", "Lung_Opacity"]
+FILES = pd.DataFrame({"sex": ["F", "M"] * 45}, index=pd.Index(np.arange(90).astype(str), name="name"))
 
 
 def write_model(folder, name, seed, shift=1.0, classes=CLASSES, seen=None, images=90):
@@ -154,7 +155,7 @@ def test_every_pair_is_compared_and_gains_are_over_the_control(tmp_path):
     write_model(tmp_path / "p", "transfer-pneumonia", 5)
     asked = read_settings(ROOT / "params.yaml").evaluate.model_copy(update={"rounds": 200})
     models = sorted(path.name for path in (tmp_path / "p").iterdir())
-    evaluate(tmp_path / "p", models, False, asked, "covid", tmp_path / "m")
+    evaluate(tmp_path / "p", models, False, FILES, asked, "covid", tmp_path / "m")
     pairs = pd.read_csv(tmp_path / "m/comparisons/covid.csv")
     assert len(pairs) == 10
     found = gains(pairs)
@@ -172,7 +173,7 @@ def test_a_difference_is_that_of_the_scores_themselves(tmp_path):
     for seed, name in enumerate(("probe-none", "probe-imagenet"), start=1):
         write_model(tmp_path / "p", name, seed)
     asked = read_settings(ROOT / "params.yaml").evaluate.model_copy(update={"rounds": 200})
-    evaluate(tmp_path / "p", ["probe-imagenet", "probe-none"], False, asked, "covid", tmp_path / "m")
+    evaluate(tmp_path / "p", ["probe-imagenet", "probe-none"], False, FILES, asked, "covid", tmp_path / "m")
     scores = pd.read_json(tmp_path / "m/covid.json")["probe"]
     gain = pd.read_json(tmp_path / "m/gain/covid.json")["probe"]["imagenet"]
     assert gain["auc"] == pytest.approx(scores["imagenet"]["auc"] - scores["none"]["auc"], abs=2e-6)

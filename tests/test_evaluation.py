@@ -20,6 +20,7 @@ from chest_transfer.settings import read_settings
 from chest_transfer.training.operating import calibrated, decisions, fitted_temperature, operating_facts, thresholds
 
 RANDOM = np.random.default_rng(0)
+FILES = pd.DataFrame(index=pd.Index([f"n{i}" for i in range(50)], name="name"))
 ASKED = read_settings(ROOT / "params.yaml").evaluate.model_copy(update={"rounds": 100})
 
 
@@ -207,10 +208,12 @@ def test_evaluate_writes_metrics_under_regime_and_weights_without_tensorflow(tmp
     program = f"""
 import sys
 from pathlib import Path
+import pandas as pd
 from chest_transfer.evaluation.summary import evaluate
 from chest_transfer.settings import read_settings
 folder, asked = Path({str(tmp_path)!r}), read_settings({str(ROOT / "params.yaml")!r}).evaluate
-evaluate(folder / "p", ["train-none", "train-imagenet"], False, asked, "tb", folder / "m")
+files = pd.DataFrame(index=pd.Index([f"n{{i}}" for i in range(50)], name="name"))
+evaluate(folder / "p", ["train-none", "train-imagenet"], False, files, asked, "tb", folder / "m")
 assert not any(name in sys.modules for name in ("tensorflow", "keras")), "TensorFlow was loaded"
 """
     environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT / "src")}
@@ -232,21 +235,21 @@ assert not any(name in sys.modules for name in ("tensorflow", "keras")), "Tensor
 def test_two_evaluations_write_the_same_bytes(tmp_path):
     write_tables(tmp_path / "p")
     for folder in ("a", "b"):
-        evaluate(tmp_path / "p", ["train-none", "train-imagenet"], False, ASKED, "tb", tmp_path / folder)
+        evaluate(tmp_path / "p", ["train-none", "train-imagenet"], False, FILES, ASKED, "tb", tmp_path / folder)
     files = [path.relative_to(tmp_path / "a") for path in sorted((tmp_path / "a").rglob("*.*"))]
-    assert len(files) == 9
+    assert len(files) == 10
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
 
 
 def test_no_predictions_are_told(tmp_path):
     with pytest.raises(ChestTransferError, match=r"no predictions at .* run: dvc repro"):
-        evaluate(tmp_path, ["train-none"], False, ASKED, "tb", tmp_path / "m")
+        evaluate(tmp_path, ["train-none"], False, FILES, ASKED, "tb", tmp_path / "m")
 
 
 def test_the_metrics_of_datasets_as_one_table(tmp_path):
     write_tables(tmp_path / "p")
     for name in ("pneumonia", "covid"):
-        evaluate(tmp_path / "p", ["train-none"], False, ASKED, name, tmp_path / "m")
+        evaluate(tmp_path / "p", ["train-none"], False, FILES, ASKED, name, tmp_path / "m")
     table = scores_table([tmp_path / "m/pneumonia.json", tmp_path / "m/covid.json"])
     assert table.index.tolist() == [("pneumonia", "train", "none"), ("covid", "train", "none")]
     assert list(table)[:2] == ["auc", "auc_low"]

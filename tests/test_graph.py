@@ -75,7 +75,7 @@ def test_expensive_stages_keep_nothing_in_git(stage):
     uncached = [
         out for kind in ("outs", "metrics", "plots") for out in definition.get(kind, []) if isinstance(out, dict)
     ]
-    if stage in ("explore", "evaluate"):
+    if stage in ("explore", "overlap", "evaluate"):
         assert all(isinstance(out, dict) for kind in ("outs", "metrics", "plots") for out in definition.get(kind, []))
         assert all(options["cache"] is False for out in uncached for options in out.values())
     else:

@@ -5,26 +5,32 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import write_arrays
 from chest_transfer.data.catalog import Dataset
+from chest_transfer.data.descriptions import boxes, described
 from chest_transfer.data.layouts import Listing, Radiograph
-from chest_transfer.data.radiographs import UnreadableImage, decode
+from chest_transfer.data.radiographs import UnreadableImage, decode, file_facts, in_square
 from chest_transfer.data.splits import SPLITS, Split, rarest_label, split_by_patient
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import whole
 
 CHUNK = 256  # radiographs in memory at a time
-SUMMARY = "summary.json"
 
 
 def preprocess(dataset: Dataset, archive_path: Path, target: Path, settings, image_size: int, threads: int) -> dict:
-    """Write `target/{train,val,test}.npz` and `target/summary.json`; all of it or nothing.
+    """Write `target/{train,val,test}.npz`, `summary.json`, `images.csv` and `boxes.csv`; all of it or nothing.
+
+    `images.csv` has a row for each radiograph: name, its file's width, height, mode and bytes, mean brightness (0-255),
+    labels (joined by `|`), split, patient, and the archive's attributes. `boxes.csv`, as shares of the square image:
+    name, finding (a class), left, top, right, bottom.
 
     Args:
         dataset: the catalog's entry.
@@ -45,11 +51,12 @@ def preprocess(dataset: Dataset, archive_path: Path, target: Path, settings, ima
         with Archive(archive_path) as archive:
             listing = dataset.layout.read(archive)
             pixels = aside / "pixels"
-            kept, digests, skipped = _decode_all(archive, listing, pixels, settings, image_size, threads)
+            kept, files, skipped = _decode_all(archive, listing, pixels, settings, image_size, threads)
+            table, found = described(archive, kept), boxes(archive, kept)
         labels = _labels(kept, dataset)
         split = split_by_patient(
             np.array([_patient(radiograph) for radiograph in kept]),
-            np.array(digests),
+            files.pop("digest").to_numpy(str),
             rarest_label(labels) if dataset.multi_label else labels,
             np.array([radiograph.split or "" for radiograph in kept]),
             test_share=settings.test_share,
@@ -59,26 +66,32 @@ def preprocess(dataset: Dataset, archive_path: Path, target: Path, settings, ima
         for name in SPLITS:
             _write_split(aside / f"{name}.npz", name, pixels, image_size, kept, labels, split, dataset)
         pixels.unlink()
+        files = files.assign(split=split.of, patient=[_patient(radiograph) for radiograph in kept])
+        files.join(table).to_csv(aside / "images.csv")
+        _squared(found, files, dataset, settings.fit).to_csv(aside / "boxes.csv", index=False)
         summary = _summary(dataset, listing, skipped, labels, split)
-        (aside / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+        (aside / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     return summary
 
 
 def _decode_all(
     archive: Archive, listing: Listing, pixels: Path, settings, image_size: int, threads: int
-) -> tuple[list[Radiograph], list[str], dict[str, str]]:
-    """Decode every listed image into one raw file, in order; name the unreadable ones with the reason."""
+) -> tuple[list[Radiograph], pd.DataFrame, dict[str, str]]:
+    """Decode every listed image into one raw file, in order; tell of the files, name the unreadable with a reason."""
 
-    def decoded(radiograph: Radiograph) -> tuple[np.ndarray, str] | str:
+    def decoded(radiograph: Radiograph) -> tuple[np.ndarray, dict] | str:
         try:
             content = archive.read(radiograph.member)
-            return decode(content, image_size, settings.fit), hashlib.sha256(content).hexdigest()
+            image = decode(content, image_size, settings.fit)
+            facts = {"name": radiograph.name} | asdict(file_facts(content))
+            facts |= {"brightness": round(float(image.mean()), 2), "labels": "|".join(radiograph.labels)}
+            return image, facts | {"digest": hashlib.sha256(content).hexdigest()}
         except UnreadableImage as error:
             return str(error)
         except ValueError as error:
             return f"broken: {error}"
 
-    kept, digests, skipped = [], [], {}
+    kept, files, skipped = [], [], {}
     with (
         pixels.open("wb") as file,
         ThreadPoolExecutor(threads) as pool,
@@ -90,10 +103,10 @@ def _decode_all(
                     skipped[radiograph.name] = result
                     progress.write(f"skipped {radiograph.name}: {result}")
                 else:
-                    image, digest = result
+                    image, facts = result
                     file.write(image.data)
                     kept.append(radiograph)
-                    digests.append(digest)
+                    files.append(facts)
             progress.update(len(chunk))
             if len(skipped) > settings.max_skipped:
                 name, reason = list(skipped.items())[-1]
@@ -101,7 +114,19 @@ def _decode_all(
                     f"more than {settings.max_skipped} images of '{archive.path}' are unreadable, the last {name} "
                     f"({reason}); fetch the archive again, or raise preprocess.max_skipped"
                 )
-    return kept, digests, skipped
+    return kept, pd.DataFrame(files).set_index("name"), skipped
+
+
+def _squared(found: pd.DataFrame, files: pd.DataFrame, dataset: Dataset, fit: str) -> pd.DataFrame:
+    """The boxes of the dataset's classes as shares of the square image."""
+    rows = []
+    for box in found[found["finding"].isin(dataset.classes)].itertuples():
+        facts = files.loc[box.name]
+        ends = box.x, box.y, box.x + box.width, box.y + box.height
+        shares = in_square(*ends, facts["width"], facts["height"], fit)
+        if shares[0] < shares[2] and shares[1] < shares[3]:
+            rows.append((box.name, box.finding, *(round(share, 5) for share in shares)))
+    return pd.DataFrame(rows, columns=["name", "finding", "left", "top", "right", "bottom"])
 
 
 def _chunks(items: list) -> Iterator[list]:

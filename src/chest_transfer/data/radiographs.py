@@ -7,6 +7,7 @@ and EXIF rotation, bounds decompression bombs, and decodes a large JPEG at the s
 import io
 import warnings
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -54,6 +55,33 @@ def decode(content: bytes, size: int, fit: str = "squeeze") -> np.ndarray:
         reason = "no image" if "cannot identify" in str(error) else str(error)  # that one names a memory address
         raise UnreadableImage(f"{kind}: {reason}") from None
     return np.asarray(_square(grey, size, fit), dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a radiograph's file looks like before it is decoded; such facts alone can tell classes apart."""
+
+    width: int
+    height: int
+    mode: str
+    bytes: int
+
+
+def file_facts(content: bytes) -> FileFacts:
+    """Of the bytes of an image that `decode` accepts."""
+    with Image.open(io.BytesIO(content)) as image:
+        return FileFacts(*image.size, image.mode, len(content))
+
+
+def in_square(
+    left: float, top: float, right: float, bottom: float, width: int, height: int, fit: str
+) -> tuple[float, float, float, float]:
+    """A box in an image's pixels as shares of the square that `decode` makes of it, each within 0-1."""
+    sides = {"squeeze": (width, height), "pad": (max(width, height),) * 2, "crop": (min(width, height),) * 2}[fit]
+    inside = []
+    for edge, length, side in ((left, width, 0), (top, height, 1), (right, width, 0), (bottom, height, 1)):
+        inside.append(min(max((edge + (sides[side] - length) / 2) / sides[side], 0.0), 1.0))
+    return inside[0], inside[1], inside[2], inside[3]
 
 
 def _grey(image: Image.Image) -> Image.Image:

@@ -1,6 +1,5 @@
 """Comparisons: every pair of a dataset's models on the same test images, and what each start gains over the control."""
 
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +9,7 @@ from chest_transfer.data.predictions import Predictions
 from chest_transfer.evaluation.delong import bootstrap_p, delong, delong_p
 from chest_transfer.evaluation.intervals import interval
 from chest_transfer.evaluation.meaning import HEALTH, as_health
-from chest_transfer.evaluation.metrics import Judged, rounded, sampled_scores
+from chest_transfer.evaluation.metrics import Judged, restricted, rounded, sampled_scores
 
 CONTROL = "none"  # the starting point that gains are measured against
 
@@ -66,11 +65,6 @@ def _as_health(judged: Judged) -> Judged:
     truth = as_health(judged.truth, judged.multi_label)
     raw = as_health(judged.probabilities, judged.multi_label)
     return Judged(truth, raw, False, 1.0, np.array([0.5, 0.5]))
-
-
-def restricted(judged: Judged, rows: np.ndarray) -> Judged:
-    """The same model on some of the images: (N,) bool."""
-    return judged if rows.all() else replace(judged, truth=judged.truth[rows], raw=judged.raw[rows])
 
 
 def gains(pairs: pd.DataFrame) -> dict[str, dict]:

@@ -54,25 +54,28 @@ def ranking_scores(truth: np.ndarray, probabilities: np.ndarray, weights: np.nda
     after = np.searchsorted(-called, -called[positive], side="right")
     of_first = np.searchsorted(positive, first, side="left")
     of_after = np.searchsorted(positive, after, side="left")
+    # Sums are needed at these places only: adding up between them is faster than a sum at every image.
+    edges = np.unique(np.concatenate([[0], first, after[after < len(truth)]]))
+    at_first, at_after = np.searchsorted(edges, first), np.searchsorted(edges, after)
     areas, precisions = np.empty(len(weights)), np.empty(len(weights))
     for start in range(0, len(weights), CHUNK):
-        chunk = weights[start : start + CHUNK][:, order].astype(np.float32)  # exact: sums stay below 2 ** 24
-        seen = _sums(chunk)
-        found = _sums(chunk[:, positive])
-        weight, total = chunk[:, positive].astype(np.float64), seen[:, -1].astype(np.float64)
-        all_positive = found[:, -1].astype(np.float64)
-        negatives_before, negatives_until = seen[:, first] - found[:, of_first], seen[:, after] - found[:, of_after]
+        chunk = np.take(weights[start : start + CHUNK], order, axis=1)
+        seen = _before(np.add.reduceat(chunk, edges, axis=1, dtype=np.float32))
+        weight = np.take(chunk, positive, axis=1).astype(np.float32)
+        found = _before(weight)
+        positives, negatives = (ends.astype(np.float64) for ends in (found[:, -1], seen[:, -1] - found[:, -1]))
+        ahead = seen[:, at_first] - found[:, of_first] + seen[:, at_after] - found[:, of_after]
         with np.errstate(invalid="ignore", divide="ignore"):
-            below = (total - all_positive)[:, None] - (negatives_before + negatives_until) / 2.0
-            areas[start : start + CHUNK] = (weight * below).sum(axis=1) / (all_positive * (total - all_positive))
-            precision = np.where(weight > 0, found[:, of_after] / seen[:, after].astype(np.float64), 0)
-            precisions[start : start + CHUNK] = (weight * precision).sum(axis=1) / all_positive
+            beaten = (weight * (negatives[:, None] - ahead / 2)).sum(axis=1)
+            areas[start : start + CHUNK] = beaten / (positives * negatives)
+            precision = np.where(weight > 0, found[:, of_after] / seen[:, at_after].astype(np.float64), 0)
+            precisions[start : start + CHUNK] = (weight * precision).sum(axis=1) / positives
     return areas, precisions
 
 
-def _sums(values: np.ndarray) -> np.ndarray:
-    """(R, N + 1): of the first 0, 1, ... N values."""
-    sums = np.zeros((len(values), values.shape[1] + 1), np.float32)
+def _before(values: np.ndarray) -> np.ndarray:
+    """(R, n + 1): sums of the first 0, 1, ... n values."""
+    sums = np.zeros((len(values), values.shape[1] + 1), np.float32)  # exact: below 2 ** 24
     np.cumsum(values, axis=1, out=sums[:, 1:])
     return sums
 

@@ -1,6 +1,6 @@
 """What one model is worth on one split, from its predictions alone: scores, and their intervals over patients."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,7 +48,14 @@ class Judged:
         return [k for k in candidates if 0 < self.truth[:, k].sum() < len(self.truth)]
 
 
-def sampled_scores(judged: Judged, weights: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def restricted(judged: Judged, rows: np.ndarray) -> Judged:
+    """The same model on some of the images: (N,) bool."""
+    return judged if rows.all() else replace(judged, truth=judged.truth[rows], raw=judged.raw[rows])
+
+
+def sampled_scores(
+    judged: Judged, weights: np.ndarray, columns: list[int] | None = None
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The scores that get an interval, for each of R rounds.
 
     With two exclusive classes all are the disease's own. Otherwise they are macro averages of each class against the
@@ -58,11 +65,13 @@ def sampled_scores(judged: Judged, weights: np.ndarray) -> tuple[dict[str, np.nd
     Args:
         judged: the predictions.
         weights: (R, N), of `intervals.drawn`; ones give the scores themselves.
+        columns: None, or the classes to average over, though some may not be there.
 
     Returns:
         name -> (R,), and the area under the ROC curve of each scored class (K', R).
     """
-    truth, called, columns = judged.truth, judged.called, judged.scored
+    truth, called = judged.truth, judged.called
+    columns = judged.scored if columns is None else columns
     ranked = [ranking_scores(truth[:, k], judged.probabilities[:, k], weights) for k in columns]
     shape = len(columns), len(weights)
     areas, precisions = (np.reshape([pair[part] for pair in ranked], shape) for part in (0, 1))

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from chest_transfer.data.predictions import Predictions, read_predictions
-from chest_transfer.evaluation.comparisons import compared, gains, restricted
+from chest_transfer.evaluation.comparisons import compared, gains
 from chest_transfer.evaluation.curves import confusion, losses, precision_recall_points, reliability_points, roc_points
 from chest_transfer.evaluation.intervals import drawn
 from chest_transfer.evaluation.meaning import HEALTH
-from chest_transfer.evaluation.metrics import Judged, rounded, sampled_scores, scores
+from chest_transfer.evaluation.metrics import Judged, restricted, rounded, sampled_scores, scores
+from chest_transfer.evaluation.subgroups import subgroup_scores
 from chest_transfer.training.operating import calibrated, fitted_temperature, thresholds
 
 HEADLINE = (
@@ -21,18 +22,21 @@ HEADLINE = (
 )  # fmt: skip
 
 
-def evaluate(predictions: Path, models: list[str], multi_label: bool, asked, dataset: str, folder: Path) -> None:
+def evaluate(
+    predictions: Path, models: list[str], multi_label: bool, files: pd.DataFrame, asked, dataset: str, folder: Path
+) -> None:
     """Score models' test predictions, each calibrated and cut as its own validation predictions say.
 
     Writes under `folder`: `<dataset>.json`, regime -> weights -> the scores one looks at first (`train.none.auc`);
     `detail/<dataset>.json`, all of them; `gain/<dataset>.json`, what each start is worth over the control;
-    `comparisons/<dataset>.csv`, every pair of models; and `plots/<dataset>/*.csv`.
+    `comparisons/<dataset>.csv`, every pair of models; `subgroups/<dataset>.csv`; and `plots/<dataset>/*.csv`.
 
     Args:
         predictions: the folder with one of `{val,test,history}.csv` for each model.
         models: their names, `<regime>-<weights>`, or `as_is-<source>` and `transfer-<source>`: those of another dataset
             are scored without the images that they learnt from there; how many those are is a score as well.
         multi_label: whether an image may have several labels.
+        files: what `images.csv` tells of the dataset's radiographs, indexed by name.
         asked: settings: operating_point, rounds, seed.
         dataset: its name.
         folder: to write to.
@@ -46,7 +50,7 @@ def evaluate(predictions: Path, models: list[str], multi_label: bool, asked, dat
             seen = read_predictions(predictions / name.replace("transfer", "as_is", 1) / "test.csv").seen
             tests[name] = replace(tests[name], seen=seen)
     rounds = drawn(next(iter(tests.values())).patients, asked.rounds, asked.seed)
-    detail: dict[str, dict] = {}
+    groups, detail = [], {}
     plots: dict[str, list] = {"roc": [], "precision_recall": [], "reliability": [], "confusion": []}
     histories, judgements, areas = [], {}, {}
     for name, test in tests.items():
@@ -56,6 +60,7 @@ def evaluate(predictions: Path, models: list[str], multi_label: bool, asked, dat
         kept = restricted(judged, fresh)
         found, *areas[name] = scores(kept, rounds[:, fresh], test.classes)
         found |= _facts(judged, test, asked.operating_point)
+        groups.append(subgroup_scores(kept, files.loc[test.names[fresh]], rounds[:, fresh]).assign(model=name))
         if name.startswith(("as_is-", "transfer-")):
             ones = np.ones((1, len(fresh)), np.uint8)
             found["overlap"] = int(test.seen.sum())
@@ -79,6 +84,7 @@ def evaluate(predictions: Path, models: list[str], multi_label: bool, asked, dat
     }
     for part, content in (("", headline), ("detail", detail), ("gain", gains(pairs))):
         _write(folder / part / f"{dataset}.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    _write(folder / "subgroups" / f"{dataset}.csv", pd.concat(groups).to_csv(index=False))
     _write(folder / "comparisons" / f"{dataset}.csv", pairs.to_csv(index=False))
     columns = {
         "roc": ["model", "false_positive_rate", "true_positive_rate"],

@@ -21,7 +21,7 @@ from chest_transfer.files import whole
 from chest_transfer.phantom.cohorts import COHORTS, Cohort, class_of
 from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import Radiograph, radiograph
-from chest_transfer.phantom.tables import NihRow, metadata_sheet, nih_tables
+from chest_transfer.phantom.tables import BOXES, FolderRow, NihRow, box_list, metadata_sheet, nih_tables
 from chest_transfer.phantom.workers import in_order
 
 Members = list[tuple[str, bytes]]
@@ -106,7 +106,7 @@ def _folder_files(dataset: Dataset, settings, case: _Case) -> Files:
         member = "/".join([*filter(None, parts), stem + layout.suffix])
         content = _encoded(image, layout.suffix)
         files.members.append((member, content))
-        files.rows.append((case.label, stem, side))
+        files.rows.append(FolderRow(case.label, stem, side, shown.boxes.get(case.finding)))
         if layout.images:
             files.members.append((member.replace(f"/{layout.images}/", "/masks/"), _mask(shown, side)))
         if layout.splits and case.number % 25 == 0:
@@ -115,12 +115,15 @@ def _folder_files(dataset: Dataset, settings, case: _Case) -> Files:
     return files
 
 
-def _folder_tables(dataset: Dataset, rows: list[tuple[str, str, int]]) -> Members:
+def _folder_tables(dataset: Dataset, rows: list[FolderRow]) -> Members:
     layout = dataset.layout
+    # Not in the public archives: where each simulated disease shows, so that heat maps can be scored.
+    tables = [(f"{layout.root}/{BOXES}", box_list((row.stem + layout.suffix, row.label, row.box) for row in rows))]
     if layout.splits:
-        return [(f"{layout.root}/train/{folder}/.DS_Store", b"\0\0\0\1Bud1") for folder in layout.folders.values()]
-    return [
-        (f"{layout.root}/{folder}.metadata.xlsx", metadata_sheet([row for row in rows if row[0] == label]))
+        forks = (f"{layout.root}/train/{folder}/.DS_Store" for folder in layout.folders.values())
+        return tables + [(fork, b"\0\0\0\1Bud1") for fork in forks]
+    return tables + [
+        (f"{layout.root}/{folder}.metadata.xlsx", metadata_sheet([row for row in rows if row.label == label]))
         for label, folder in layout.folders.items()
     ]
 

@@ -3,11 +3,13 @@
 import io
 import re
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
 
 from chest_transfer.data.archives import ArchiveWriter
+from chest_transfer.data.descriptions import BOXES
 from chest_transfer.data.layouts import FINDING_ALIASES
 
 NIH_HEADER = (
@@ -35,6 +37,16 @@ class NihRow:
     boxes: dict[str, tuple[int, int, int, int]]
 
 
+@dataclass(frozen=True)
+class FolderRow:
+    """One image of a layout of class folders; the box is (x, y, width, height) in its pixels."""
+
+    label: str
+    stem: str
+    side: int
+    box: tuple[int, int, int, int] | None
+
+
 def nih_tables(rows: list[NihRow]) -> list[tuple[str, bytes]]:
     """`Data_Entry_2017.csv`, `BBox_List_2017.csv` and the two split lists; as in NIH's, only test images have boxes."""
     spelled = {finding: alias for alias, finding in FINDING_ALIASES.items()}
@@ -43,25 +55,33 @@ def nih_tables(rows: list[NihRow]) -> list[tuple[str, bytes]]:
         f"{row.view},{row.size},{row.size},0.143,0.143,"
         for row in rows
     ]
-    boxes = [
-        ",".join([row.name, spelled.get(finding, finding), *map(str, map(float, row.boxes[finding])), "", "", ""])
+    boxes = (
+        (row.name, spelled.get(finding, finding), row.boxes.get(finding))
         for row in rows
         for finding in row.findings
-        if row.test and finding in BOXED and finding in row.boxes
-    ]
+        if row.test and finding in BOXED
+    )
     lists = [[row.name for row in rows if row.test is test] for test in (False, True)]
     return [
         ("Data_Entry_2017.csv", _lines([NIH_HEADER, *entries])),
-        ("BBox_List_2017.csv", _lines([BOX_HEADER, *boxes])),
+        (BOXES, box_list(boxes)),
         ("train_val_list.txt", _lines(lists[0])),
         ("test_list.txt", _lines(lists[1])),
     ]
 
 
-def metadata_sheet(rows: list[tuple[str, str, int]]) -> bytes:
-    """An Excel file with FILE NAME, FORMAT, SIZE and URL, of rows (class, file stem, pixels a side)."""
+def box_list(boxes: Iterable[tuple[str, str, tuple[int, int, int, int] | None]]) -> bytes:
+    """NIH's list of (file, finding, box); what shows nowhere in particular (None) is left out."""
+    rows = [
+        ",".join([file, finding, *map(str, map(float, box)), "", "", ""]) for file, finding, box in boxes if box
+    ]  # fmt: skip
+    return _lines([BOX_HEADER, *rows])
+
+
+def metadata_sheet(rows: list[FolderRow]) -> bytes:
+    """An Excel file with FILE NAME, FORMAT, SIZE and URL."""
     table = pd.DataFrame(
-        [(stem, "PNG", f"{side}*{side}", "simulated") for _, stem, side in rows],
+        [(row.stem, "PNG", f"{row.side}*{row.side}", "simulated") for row in rows],
         columns=["FILE NAME", "FORMAT", "SIZE", "URL"],
     )
     raw, normalised = io.BytesIO(), io.BytesIO()

@@ -1,0 +1,99 @@
+"""What an archive tells of its radiographs beside their labels: whose they are, where from, and where a finding is."""
+
+import io
+import re
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from chest_transfer.data.archives import Archive
+from chest_transfer.data.layouts import FINDING_ALIASES, Radiograph
+from chest_transfer.errors import ChestTransferError
+
+ATTRIBUTES = ("sex", "age", "view", "subtype", "source")  # that subgroups are made of, where an archive has them
+OLDEST = 120  # years; NIH's table has ages up to 414
+_AGES = {"0-17": 18, "18-39": 40, "40-59": 60, "60-79": 80, "80+": OLDEST + 1}
+_SUBTYPES = re.compile(r"person\d+_(bacteria|virus)_|(BACTERIA|VIRUS)-")
+BOXES = "BBox_List_2017.csv"
+
+
+def described(archive: Archive, radiographs: list[Radiograph]) -> pd.DataFrame:
+    """The attributes that an archive knows of its radiographs.
+
+    Returns:
+        Indexed by radiograph name; of `ATTRIBUTES` the columns that the archive has, text, empty where unknown: `age`
+        is a band, `view` PA or AP, `subtype` of pneumonia bacterial or viral, `source` the address in a metadata sheet.
+
+    Raises:
+        ChestTransferError: a metadata sheet without the columns FILE NAME and URL.
+    """
+    columns = {"subtype": {radiograph.name: _subtype(radiograph) for radiograph in radiographs}}
+    by_file = {PurePosixPath(radiograph.name).name: radiograph.name for radiograph in radiographs}
+    for member in archive.members:
+        name = PurePosixPath(member).name
+        if name.startswith("Data_Entry_2017"):
+            # By position: the header has commas inside brackets.
+            table = pd.read_csv(
+                io.BytesIO(archive.read(member)), header=None, skiprows=1, usecols=[0, 4, 5, 6], dtype=str
+            ).fillna("")
+            for column, values in (("age", table[4].map(_age)), ("sex", table[5]), ("view", table[6])):
+                columns[column] = dict(zip(table[0].map(by_file.get), values, strict=True))
+        elif name.endswith(".metadata.xlsx"):
+            by_stem = {PurePosixPath(file).stem.lower(): whole for file, whole in by_file.items()}
+            columns.setdefault("source", {}).update(
+                {by_stem[stem]: source for stem, source in _sources(archive, member).items() if stem in by_stem}
+            )
+    index = [radiograph.name for radiograph in radiographs]
+    table = pd.DataFrame(columns, index=pd.Index(index, name="name"), columns=[a for a in ATTRIBUTES if a in columns])
+    table = table.fillna("")
+    return table.loc[:, (table != "").any()]
+
+
+def _subtype(radiograph: Radiograph) -> str:
+    match = _SUBTYPES.match(PurePosixPath(radiograph.name).name)
+    return {"bacteria": "bacterial", "virus": "viral"}[match[match.lastindex].lower()] if match else ""
+
+
+def _age(text: str) -> str:
+    """The band of `058Y`, `58` or `58.0`; empty for what no patient is."""
+    digits = re.match(r"0*(\d+)", text)
+    years = int(digits[1]) if digits else OLDEST + 1
+    return next((band for band, end in _AGES.items() if years < end), "")
+
+
+def _sources(archive: Archive, member: str) -> dict[str, str]:
+    """File stem, in lower case as sheets and files differ in it -> site and first two folders of its address."""
+    sheet = pd.read_excel(io.BytesIO(archive.read(member)), dtype=str).fillna("")
+    if not {"FILE NAME", "URL"} <= set(sheet):
+        raise ChestTransferError(
+            f"'{archive.path}': {member} has the columns {', '.join(map(str, sheet))} (needed: FILE NAME, URL); "
+            "fetch the archive again"
+        )
+    return {file.lower(): _site(url) for file, url in zip(sheet["FILE NAME"], sheet["URL"], strict=True)}
+
+
+def _site(url: str) -> str:
+    parts = urlsplit(url)
+    if not parts.netloc:
+        return url.strip()
+    return "/".join([parts.netloc.removeprefix("www."), *[part for part in parts.path.split("/") if part][:2]])
+
+
+def boxes(archive: Archive, radiographs: list[Radiograph]) -> pd.DataFrame:
+    """Where findings are: columns name, finding, x, y, width, height, in the archive's pixels; often no row at all."""
+    by_file = {PurePosixPath(radiograph.name).name: radiograph.name for radiograph in radiographs}
+    columns = ["name", "finding", "x", "y", "width", "height"]
+    member = next((member for member in archive.members if PurePosixPath(member).name == BOXES), None)
+    if member is None:
+        return pd.DataFrame(columns=columns)
+    table = pd.read_csv(io.BytesIO(archive.read(member)), header=None, skiprows=1, usecols=range(6))
+    table.columns = columns
+    table["name"], table["finding"] = table["name"].map(by_file.get), table["finding"].replace(FINDING_ALIASES)
+    return table.dropna().astype({"x": float, "y": float, "width": float, "height": float})
+
+
+def read_images(folder: Path) -> pd.DataFrame:
+    """preprocess' `images.csv`, indexed by name; labels and attributes are text, empty where there is none."""
+    text = dict.fromkeys(("name", "labels", "patient", "split", "mode", "sex", "age", "view"), str)
+    return pd.read_csv(folder / "images.csv", dtype=text, keep_default_na=False).set_index("name")

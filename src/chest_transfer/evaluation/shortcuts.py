@@ -1,0 +1,114 @@
+"""Shortcut probes: how well classes are told from what shows no disease, or hardly any.
+
+Sources, scanners and file formats differ by class in the public sets (DeGrave et al. 2021, AI for radiographic COVID-19
+detection selects shortcuts over signal). A model close to such a probe may have learnt nothing else.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from chest_transfer.data.arrays import Arrays
+from chest_transfer.evaluation.intervals import drawn
+from chest_transfer.evaluation.metrics import Judged, rounded, sampled_scores
+
+SIDE = 32  # pixels a side that pictures are shrunk to before a part is taken
+RING = 3  # of them, on each side: the border; no lung reaches it
+THUMBNAIL = 16
+
+
+def _shrunk(images: np.ndarray, side: int) -> np.ndarray:
+    """(N, side, side) float32: each pixel the mean of what it covers."""
+    small = (Image.fromarray(image).resize((side, side), Image.Resampling.BOX) for image in images)
+    return np.array([np.asarray(image, np.float32) for image in small]).reshape(-1, side, side)
+
+
+def _border(images: np.ndarray, files: pd.DataFrame) -> np.ndarray:
+    ring = np.ones((SIDE, SIDE), bool)
+    ring[RING:-RING, RING:-RING] = False
+    return _shrunk(images, SIDE)[:, ring]
+
+
+def _outside_centre(images: np.ndarray, files: pd.DataFrame) -> np.ndarray:
+    """Without the middle 60 % of either side, where nearly all of the lungs are."""
+    outside, edge = np.ones((SIDE, SIDE), bool), round(0.2 * SIDE)
+    outside[edge:-edge, edge:-edge] = False
+    return _shrunk(images, SIDE)[:, outside]
+
+
+def _thumbnail(images: np.ndarray, files: pd.DataFrame) -> np.ndarray:
+    return _shrunk(images, THUMBNAIL).reshape(len(images), -1)
+
+
+def _file(images: np.ndarray, files: pd.DataFrame) -> np.ndarray:
+    pixels = files["width"] * files["height"]
+    return np.column_stack([files["width"], files["height"], files["width"] / files["height"], files["bytes"] / pixels])
+
+
+def _mode(images: np.ndarray, files: pd.DataFrame) -> np.ndarray:
+    return np.column_stack([files["mode"] == mode for mode in ("RGB", "RGBA", "P", "CMYK", "I;16")]).astype(float)
+
+
+# What is shown of a radiograph, and whether it is read as pixels (a linear model) or as facts (trees).
+PROBES: dict[str, tuple[Callable, bool]] = {
+    "border": (_border, True),
+    "outside_centre": (_outside_centre, True),
+    "thumbnail": (_thumbnail, True),
+    "file": (_file, False),
+    "colour_mode": (_mode, False),
+}
+WITHOUT_DISEASE = ("border", "file", "colour_mode")  # of which even a good model should find none
+
+
+def shortcut_scores(
+    train: Arrays, test: Arrays, files: pd.DataFrame, multi_label: bool, rounds: int, seed: int
+) -> dict[str, dict]:
+    """Each probe's area under the ROC curve on the test split, fitted on the training split.
+
+    Args:
+        train, test: the splits.
+        files: of `images.csv`, indexed by name.
+        multi_label: whether an image may have several labels.
+        rounds, seed: of the bootstrap over patients.
+
+    Returns:
+        name -> auc, auc_low, auc_high: macro averages, as a model's own.
+    """
+    weights, found = drawn(test.patients, rounds, seed), {}
+    of_files = [files.loc[split.names] for split in (train, test)]
+    for name, (shown, pixels) in PROBES.items():
+        inputs = [shown(split.images, table) for split, table in zip((train, test), of_files, strict=True)]
+        probabilities = _told(*inputs, train.targets, pixels, multi_label)
+        judged = Judged(test.targets.astype(int), probabilities, multi_label, 1.0, np.full(len(test.classes), 0.5))
+        values = np.r_[_area(judged, np.ones((1, len(test.names)), np.uint8)), _area(judged, weights)]
+        low, high = np.nanquantile(values[1:], [0.025, 0.975])
+        found[name] = {"auc": rounded(values[0]), "auc_low": rounded(low), "auc_high": rounded(high)}
+    return found
+
+
+def _area(judged: Judged, weights: np.ndarray) -> np.ndarray:
+    return sampled_scores(judged, weights)[0]["auc"]
+
+
+def _told(train: np.ndarray, test: np.ndarray, targets: np.ndarray, pixels: bool, multi_label: bool) -> np.ndarray:
+    """(N, K) probabilities for the test inputs (N, d), from training inputs (M, d) and targets (M, K)."""
+    made = np.zeros((len(test), targets.shape[1]))
+    classes = targets.shape[1]
+    for k in range(classes) if multi_label or classes > 2 else [1]:
+        if not 0 < targets[:, k].sum() < len(targets):
+            continue
+        model = (
+            make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=500))
+            if pixels
+            else RandomForestClassifier(100, min_samples_leaf=5, class_weight="balanced", random_state=1)
+        )
+        made[:, k] = model.fit(train, targets[:, k]).predict_proba(test)[:, 1]
+    if not multi_label and classes == 2:
+        made[:, 0] = 1 - made[:, 1]
+    return made
