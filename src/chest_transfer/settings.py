@@ -117,6 +117,11 @@ class Evaluate(Section):
     seed: Annotated[int, Field(ge=0)]
 
 
+class Explain(Section):
+    method: Literal["grad-cam", "grad-cam++"]
+    images: Annotated[int, Field(ge=1, le=20)]
+
+
 class Architecture(Section):
     head: Name
     learning_rate_factor: Annotated[Float, Field(gt=0, le=1000)]
@@ -148,6 +153,7 @@ class Settings(Section):
     train: Train
     transfer: Transfer
     evaluate: Evaluate
+    explain: Explain
     architectures: dict[Name, Architecture]
 
     @model_validator(mode="after")
