@@ -70,7 +70,7 @@ def test_a_trained_network_looks_at_the_finding_and_a_random_one_no_more_than_at
         localisation(GradCam(network, method).maps(images[rows], labels[rows]), masks[rows], patients, 200, 1)
         for network in trained
     )
-    assert knows["pointing"] > 0.9
+    assert knows["pointing"] > 0.75
     assert knows["pointing_low"] > 3 * knows["pointing_chance"]
     assert knows["energy"] > 2 * knows["energy_chance"]
     assert random["pointing"] < 0.6
