@@ -1,11 +1,12 @@
 # make repro   the whole experiment on the embedded default        make test   the tests
+# make report  its page, report/index.html                         make bench  speed and statistics
 # Both set up the environment by themselves; the README gives the raw commands.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup repro test lint lock bench picture
+.PHONY: help setup repro report test lint lock bench picture
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -18,11 +19,15 @@ setup: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet uv==0.13.8
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch .venv/ready
 
 repro: setup
 	dvc repro
 	@PYTHONPATH=src python -m chest_transfer.evaluation.tables metrics/*.json
+
+report: setup
+	chest-transfer report
 
 test: setup
 	python -m pytest

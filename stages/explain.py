@@ -28,7 +28,7 @@ def main(dataset: str, model: str, name: str) -> None:
     cam = GradCam(network, settings.explain.method)
     shown = chosen(judged, test.names, settings.explain.images)
     sheet = heat_map_sheet(test, shown, maps_of(cam, test, shown), boxes, f"{dataset}: {name}")
-    save(sheet, Path(f"data/explanations/{dataset}/{model}/{name}.png"))
+    save(sheet, Path(f"data/pictures/{dataset}/{model}/{name}.png"))
     archive, fit = Path(f"data/raw/{dataset}.zip"), settings.preprocess.fit
     scores = localised(cam, dataset_named(dataset), archive, test, boxes, fit, settings.evaluate)
     target = Path(f"metrics/explained/{dataset}/{name}.json")

@@ -172,4 +172,4 @@ def test_the_stage_writes_a_sheet_and_says_how_well_it_points(project):
     scores = json.loads((project / "metrics/explained/pneumonia/train-none.json").read_text())
     assert 0 <= scores["boxes"]["PNEUMONIA"]["pointing"] <= 1
     assert scores["lungs"] == {}
-    assert (project / "data/explanations/pneumonia/cnn/train-none.png").stat().st_size > 10_000
+    assert (project / "data/pictures/pneumonia/cnn/train-none.png").stat().st_size > 10_000

@@ -21,12 +21,17 @@ def unknown_name(kind: str, name: str, allowed: Iterable[str], remedy: str = "")
 
 
 def run(main: Callable[..., None]) -> None:
-    """Call `main` with the command line's words; a known failure becomes one line on stderr and exit code 1.
+    """`run_command` with the command line's words."""
+    run_command(main, *sys.argv[1:])
+
+
+def run_command(command: Callable[..., None], *arguments) -> None:
+    """Call a command; a known failure becomes one line on stderr and exit code 1.
 
     Set CHEST_TRANSFER_TRACEBACK=1 to see the whole traceback instead.
     """
     try:
-        main(*sys.argv[1:])
+        command(*arguments)
     except (ChestTransferError, OSError) as error:
         if os.environ.get("CHEST_TRANSFER_TRACEBACK"):
             raise

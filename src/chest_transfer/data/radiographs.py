@@ -40,11 +40,27 @@ def decode(content: bytes, size: int, fit: str = "squeeze") -> np.ndarray:
     Raises:
         UnreadableImage: the image is truncated, broken, or unpacks to more pixels than a radiograph has.
     """
+    return np.asarray(_square(_opened(content, size), size, fit), dtype=np.uint8)
+
+
+def upright(content: bytes, longest: int) -> np.ndarray:
+    """One radiograph in its own shape, its longer side of at most `longest` pixels: (H, W) uint8, 0-255.
+
+    Raises:
+        UnreadableImage: as of `decode`.
+    """
+    grey = _opened(content, longest)
+    grey.thumbnail((longest, longest), _RESAMPLING)
+    return np.asarray(grey, dtype=np.uint8)
+
+
+def _opened(content: bytes, size: int) -> Image.Image:
+    """Grey and upright, at least `size` pixels a side if the file has them."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             # A JPEG decoded at 1/2, 1/4 or 1/8 scale, still at least twice the size that is wanted.
             image.draft("L", (2 * size, 2 * size))
-            grey = _grey(ImageOps.exif_transpose(image))
+            return _grey(ImageOps.exif_transpose(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableImage(f"bomb: {error}") from None
     except ValueError as error:
@@ -54,7 +70,6 @@ def decode(content: bytes, size: int, fit: str = "squeeze") -> np.ndarray:
         kind = "truncated" if "truncated" in str(error).lower() else "broken"
         reason = "no image" if "cannot identify" in str(error) else str(error)  # that one names a memory address
         raise UnreadableImage(f"{kind}: {reason}") from None
-    return np.asarray(_square(grey, size, fit), dtype=np.uint8)
 
 
 @dataclass(frozen=True)

@@ -61,3 +61,21 @@ def _overlay(axes, test: Arrays, each, heat: np.ndarray, boxes: pd.DataFrame, ki
         )
         axes.add_patch(Rectangle(corner, *sides, fill=False, edgecolor="#00d4ff", linewidth=1.2))
     axes.set_title(f"{f'{kind}, ' if kind else ''}p = {each.probability:.2f}", fontsize=8, color=INK, pad=3)
+
+
+def sample_sheet(rows: dict[str, list[np.ndarray]]) -> Figure:
+    """A row of radiographs for each class, each in its own shape and grey levels.
+
+    Args:
+        rows: class -> (H, W) uint8 each.
+    """
+    columns = max(map(len, rows.values()))
+    figure = Figure((1.75 * columns + 1.0, 1.85 * len(rows)), layout="constrained")
+    for line, (name, images) in zip(figure.subplots(len(rows), columns, squeeze=False), rows.items(), strict=True):
+        line[0].text(-0.08, 0.5, name.replace("_", " "), rotation=90, ha="right", va="center", color=INK, fontsize=9,
+                     transform=line[0].transAxes)  # fmt: skip
+        for axes in line:
+            axes.set_axis_off()
+        for axes, image in zip(line, images, strict=False):
+            axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+    return figure

@@ -1,0 +1,36 @@
+"""The command chest-transfer."""
+
+import argparse
+
+from chest_transfer.errors import run_command
+
+
+def main() -> None:
+    """Run one subcommand; a known failure becomes one line on stderr and exit code 1."""
+    parser = argparse.ArgumentParser(prog="chest-transfer", description="Transfer learning on chest X-rays.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    board = commands.add_parser("leaderboard", help="every experiment's models in one table, the best first")
+    board.add_argument("--csv", action="store_true", help="comma-separated, for other programs")
+    board.set_defaults(command=_leaderboard)
+    report = commands.add_parser("report", help="write report/index.html of the experiment in this folder")
+    report.set_defaults(command=_report)
+    asked = parser.parse_args()
+    run_command(asked.command, asked)
+
+
+def _leaderboard(asked: argparse.Namespace) -> None:
+    from chest_transfer.reporting.leaderboard import experiments, leaderboard, read_published, scores_of
+
+    table = leaderboard(scores_of(experiments()), read_published())
+    print(table.to_csv(index=False) if asked.csv else table.to_string(index=False))
+
+
+def _report(asked: argparse.Namespace) -> None:
+    from chest_transfer.reporting.writing import write_report
+    from chest_transfer.settings import read_settings
+
+    print(write_report(read_settings())[0].parent / "index.html")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Charts of the report: SVG text that takes the page's colours, light or dark; its bytes depend on the data alone."""
+
+import io
+import re
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+# Stand-ins that `_svg` turns into the page's own colours: ink, grid, and one for each series.
+INK, GRID, SERIES = "#010101", "#020202", [f"#0{number}0a0b" for number in range(1, 9)]
+STYLES = ("-", "--", "-.", ":")
+_SETTINGS = {
+    "svg.fonttype": "none", "svg.hashsalt": "chest-transfer", "font.family": "sans-serif", "font.size": 9,
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": GRID, "xtick.color": INK, "ytick.color": INK,
+    "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.6, "axes.spines.top": False, "axes.spines.right": False,
+    "legend.frameon": False, "axes.titlesize": 10,
+}  # fmt: skip
+
+
+def curves(
+    table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], diagonal: bool = False, unit: bool = True
+) -> str:
+    """One line for each `model` of a table of points.
+
+    Args:
+        table: columns model, and those named by x and y.
+        labels: of the axes.
+        diagonal: whether the line of chance (or of perfect calibration) is drawn.
+    """
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure((4.6, 3.9), layout="constrained")
+        axes = figure.subplots()
+        if diagonal:
+            axes.plot([0, 1], [0, 1], color=GRID, linewidth=1.2)
+        for number, (model, points) in enumerate(table.groupby("model", sort=False)):
+            style, colour = STYLES[number % len(STYLES)], SERIES[number % len(SERIES)]
+            marker = {"marker": "o", "markersize": 3} if len(points) <= 12 else {}
+            axes.plot(points[x], points[y], color=colour, linestyle=style, linewidth=1.6, label=model, **marker)
+        axes.set(xlabel=labels[0], ylabel=labels[1], xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+        return _svg(figure)
+
+
+def losses(table: pd.DataFrame) -> str:
+    """Log loss by epoch of a table with columns model, epoch, loss: training solid, validation dashed.
+
+    Args:
+        table: of `curves.losses`; a model's name ends in ` training` or ` validation`.
+    """
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure((4.6, 3.9), layout="constrained")
+        axes = figure.subplots()
+        models = list(dict.fromkeys(table["model"].str.rsplit(" ", n=1).str[0]))
+        for name, points in table.groupby("model", sort=False):
+            model, part = name.rsplit(" ", 1)
+            colour, style = SERIES[models.index(model) % len(SERIES)], "-" if part == "training" else "--"
+            label = model if part == "training" else "_"
+            axes.plot(points["epoch"], points["loss"], color=colour, linestyle=style, linewidth=1.6, label=label)
+        axes.set(xlabel="epoch", ylabel="log loss")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+        return _svg(figure)
+
+
+def intervals(rows: list[tuple[str, float, float, float]], label: str, zero: float | None = None) -> str:
+    """A dot with its interval for each row (name, value, low, high), the first on top.
+
+    Args:
+        rows: what to draw.
+        label: of the values.
+        zero: where nothing would be, e.g. 0 for a gain, 0.5 for an area under the ROC curve.
+    """
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure((6.4, 0.55 + 0.27 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        if zero is not None:
+            axes.axvline(zero, color=INK, linewidth=1)
+        for line, (_, value, low, high) in enumerate(rows):
+            axes.plot([low, high], [line, line], color=SERIES[0], linewidth=2, solid_capstyle="butt")
+            axes.plot([value], [line], "o", color=SERIES[0], markersize=5)
+        axes.set(
+            xlabel=label, yticks=range(len(rows)), yticklabels=[row[0] for row in rows], ylim=(len(rows) - 0.4, -0.6)
+        )
+        axes.grid(visible=False, axis="y")
+        return _svg(figure)
+
+
+def histogram(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str]) -> str:
+    """One stepped line for each `class` of a table of bars."""
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure((4.6, 3.2), layout="constrained")
+        axes = figure.subplots()
+        for number, (name, bars) in enumerate(table.groupby("class")):
+            style, colour = STYLES[number % len(STYLES)], SERIES[number % len(SERIES)]
+            axes.plot(
+                bars[x], bars[y], color=colour, linestyle=style, linewidth=1.5, label=name, drawstyle="steps-post"
+            )
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+        return _svg(figure)
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    colours = {INK: "var(--ink)", GRID: "var(--grid)"} | {c: f"var(--series-{n})" for n, c in enumerate(SERIES, 1)}
+    for placeholder, colour in colours.items():
+        text = text.replace(placeholder, colour)
+    # A size of its own, in points, would not shrink on a phone; its text is in the caption for those who cannot see it.
+    text = re.sub(r'<svg (.*?)width="[\d.]+pt" height="[\d.]+pt"|<svg ', _opened, text, count=1)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    return re.sub(r"font: [^;\"]*?([\d.]+px)[^;\"]*", r"font: \1 system-ui, sans-serif", text)
+
+
+def _opened(match: re.Match) -> str:
+    return f'<svg aria-hidden="true" {match[1] or ""}'

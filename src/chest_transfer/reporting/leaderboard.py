@@ -1,0 +1,116 @@
+"""The leaderboard: every DVC experiment's models in one table, seeds put together, published figures beside ours."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from chest_transfer.errors import ChestTransferError
+
+SHOWN = ("auc", "accuracy", "sensitivity", "specificity", "f1")
+PUBLISHED = Path("presets/published.csv")
+
+
+def experiments() -> list[dict]:
+    """`dvc exp show`'s data: one entry for the workspace, each baseline and each experiment.
+
+    Raises:
+        ChestTransferError: not a DVC repository.
+    """
+    words = [sys.executable, "-m", "dvc", "exp", "show", "--json", "--all-commits"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise ChestTransferError(f"dvc exp show failed: {reason}; run from the project's folder")
+    return json.loads(done.stdout)
+
+
+def scores_of(shown: list[dict]) -> pd.DataFrame:
+    """One row for each model of each experiment.
+
+    Args:
+        shown: of `experiments`.
+
+    Returns:
+        Columns experiment, model (the backbone), image_size, source, seed, settings (all others), dataset, regime, weights, then `SHOWN` with
+        `auc_low` and `auc_high`. The same metrics under two names (a commit and the workspace) come once.
+    """
+    rows = []
+    for entry in _revisions(shown):
+        data = entry.get("data") or {}
+        params = ((data.get("params") or {}).get("params.yaml") or {}).get("data") or {}
+        facts = {key: params.get(key) for key in ("model", "image_size", "source", "seed")}
+        facts["settings"] = json.dumps({key: value for key, value in params.items() if key != "seed"}, sort_keys=True)
+        for file, content in (data.get("metrics") or {}).items():
+            if Path(file).parent != Path("metrics") or Path(file).stem not in params.get("datasets", []):
+                continue
+            for regime, starts in (content.get("data") or {}).items():
+                for weights, found in starts.items():
+                    told = {key: found.get(key) for key in ("auc", "auc_low", "auc_high", *SHOWN[1:])}
+                    where = {"dataset": Path(file).stem, "regime": regime, "weights": weights}
+                    rows.append({"experiment": _name(entry)} | facts | where | told)
+    columns = ["experiment", "model", "image_size", "source", "seed", "settings", "dataset", "regime", "weights", "auc", "auc_low",
+               "auc_high", *SHOWN[1:]]  # fmt: skip
+    table = pd.DataFrame(rows, columns=columns)
+    return table.drop_duplicates(subset=[column for column in columns if column != "experiment"], ignore_index=True)
+
+
+def _name(entry: dict) -> str:
+    return entry["name"] or (entry["rev"] if entry["rev"] == "workspace" else entry["rev"][:7])
+
+
+def _revisions(shown: list[dict]):
+    for entry in shown:
+        yield entry
+        for experiment in entry.get("experiments") or []:
+            yield from experiment["revs"]
+
+
+def leaderboard(scores: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """The best area of each dataset first; experiments that differ in their seed alone are one row.
+
+    Args:
+        scores: of `scores_of`.
+        published: of presets/published.csv.
+
+    Returns:
+        Columns dataset, model, regime, weights, image_size, AUC (with its interval for one seed; mean and range for
+        more), accuracy, sensitivity, specificity, f1, seeds, experiment, published.
+    """
+    same = ["dataset", "model", "regime", "weights", "image_size", "source", "settings"]
+    rows = []
+    for key, runs in scores.groupby(same, sort=False, dropna=False):
+        runs = runs.drop_duplicates("seed", keep="first")
+        row = dict(zip(same, key, strict=True)) | {"mean": runs["auc"].mean(), "AUC": _area(runs)}
+        row |= {name: f"{runs[name].mean():.3f}" for name in SHOWN[1:]}
+        row |= {"seeds": len(runs), "experiment": runs["experiment"].iloc[0], "published": _published(row, published)}
+        rows.append(row)
+    if not rows:
+        raise ChestTransferError("no experiment has metrics yet; run: dvc exp run")
+    table = pd.DataFrame(rows).sort_values(["dataset", "mean"], ascending=[True, False], ignore_index=True)
+    return table.drop(columns=["mean", "source", "settings"])
+
+
+def _area(runs: pd.DataFrame) -> str:
+    mean = runs["auc"].mean()
+    if len(runs) > 1:
+        return f"{mean:.3f} (seeds {runs['auc'].min():.3f}-{runs['auc'].max():.3f})"
+    low, high = runs["auc_low"].iloc[0], runs["auc_high"].iloc[0]
+    return f"{mean:.3f}" if pd.isna(low) else f"{mean:.3f} ({low:.3f}-{high:.3f})"
+
+
+def _published(row: dict, published: pd.DataFrame) -> str:
+    """`accuracy 0.931 (three-backbones)`, of the same dataset, backbone, way and start; only for real radiographs."""
+    if row["source"] == "phantom":
+        return ""
+    same = published
+    for key in ("dataset", "model", "regime", "weights"):
+        same = same[same[key] == row[key]]
+    return "; ".join(f"{found.metric} {found.value:.3f} ({found.preset})" for found in same.itertuples())
+
+
+def read_published(path: Path = PUBLISHED) -> pd.DataFrame:
+    """Figures of published studies: preset, dataset, model, regime, weights, metric, value, source."""
+    return pd.read_csv(path, keep_default_na=False, dtype={"value": float})
