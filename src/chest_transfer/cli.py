@@ -11,6 +11,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     board = commands.add_parser("leaderboard", help="every experiment's models in one table, the best first")
     board.add_argument("--csv", action="store_true", help="comma-separated, for other programs")
+    board.add_argument("--all-commits", action="store_true", help="not only the last commit's experiments")
     board.set_defaults(command=_leaderboard)
     report = commands.add_parser("report", help="write report/index.html of the experiment in this folder")
     report.set_defaults(command=_report)
@@ -21,7 +22,7 @@ def main() -> None:
 def _leaderboard(asked: argparse.Namespace) -> None:
     from chest_transfer.reporting.leaderboard import experiments, leaderboard, read_published, scores_of
 
-    table = leaderboard(scores_of(experiments()), read_published())
+    table = leaderboard(scores_of(experiments(asked.all_commits)), read_published())
     print(table.to_csv(index=False) if asked.csv else table.to_string(index=False))
 
 

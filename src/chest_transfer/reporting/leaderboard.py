@@ -13,13 +13,13 @@ SHOWN = ("auc", "accuracy", "sensitivity", "specificity", "f1")
 PUBLISHED = Path("presets/published.csv")
 
 
-def experiments() -> list[dict]:
-    """`dvc exp show`'s data: one entry for the workspace, each baseline and each experiment.
+def experiments(all_commits: bool = False) -> list[dict]:
+    """`dvc exp show`'s data: the workspace, and the last commit or all of them, each with its experiments.
 
     Raises:
         ChestTransferError: not a DVC repository.
     """
-    words = [sys.executable, "-m", "dvc", "exp", "show", "--json", "--all-commits"]
+    words = [sys.executable, "-m", "dvc", "exp", "show", "--json", *(["--all-commits"] if all_commits else [])]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -34,8 +34,8 @@ def scores_of(shown: list[dict]) -> pd.DataFrame:
         shown: of `experiments`.
 
     Returns:
-        Columns experiment, model (the backbone), image_size, source, seed, settings (all others), dataset, regime, weights, then `SHOWN` with
-        `auc_low` and `auc_high`. The same metrics under two names (a commit and the workspace) come once.
+        Columns experiment, model (the backbone), image_size, source, seed, settings (all others), dataset, regime,
+        weights, then `SHOWN` with `auc_low` and `auc_high`. What two names share (a commit and the workspace) comes once.
     """
     rows = []
     for entry in _revisions(shown):
@@ -51,8 +51,8 @@ def scores_of(shown: list[dict]) -> pd.DataFrame:
                     told = {key: found.get(key) for key in ("auc", "auc_low", "auc_high", *SHOWN[1:])}
                     where = {"dataset": Path(file).stem, "regime": regime, "weights": weights}
                     rows.append({"experiment": _name(entry)} | facts | where | told)
-    columns = ["experiment", "model", "image_size", "source", "seed", "settings", "dataset", "regime", "weights", "auc", "auc_low",
-               "auc_high", *SHOWN[1:]]  # fmt: skip
+    columns = ["experiment", "model", "image_size", "source", "seed", "settings", "dataset", "regime", "weights"]
+    columns += ["auc", "auc_low", "auc_high", *SHOWN[1:]]
     table = pd.DataFrame(rows, columns=columns)
     return table.drop_duplicates(subset=[column for column in columns if column != "experiment"], ignore_index=True)
 
