@@ -35,7 +35,7 @@ def scores_of(shown: list[dict]) -> pd.DataFrame:
 
     Returns:
         Columns experiment, model (the backbone), image_size, source, seed, settings (all others), dataset, regime,
-        weights, then `SHOWN` with `auc_low` and `auc_high`. What two names share (a commit and the workspace) comes once.
+        weights, then `SHOWN` with `auc_low` and `auc_high`. What a commit and the workspace share comes once.
     """
     rows = []
     for entry in _revisions(shown):
