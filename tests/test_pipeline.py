@@ -1,7 +1,9 @@
 """The pipeline as a user runs it: a real Git and DVC repository at toy size, from `dvc repro` to a clone that pulls."""
 
 import hashlib
+import io
 import json
+import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,7 +11,7 @@ from threading import Thread
 
 import pandas as pd
 import pytest
-from conftest import TOY, all_stages, commit, run, toy_repository
+from conftest import ROOT, TOY, all_stages, commit, run, toy_repository
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,10 @@ def test_the_whole_graph_runs_and_leaves_metrics_in_git(repository):
     metrics = json.loads((repository / "metrics/pneumonia.json").read_text())
     assert set(metrics) == {"probe", "train"}
     assert set(metrics["train"]) == set(metrics["probe"]) == {"phantom"}
-    assert set(metrics["train"]["phantom"]) == {"auc", "accuracy", "sensitivity", "specificity", "f1", "loss"}
+    assert {"auc", "auc_low", "auc_high", "sensitivity", "specificity", "loss", "ece"} <= set(
+        metrics["train"]["phantom"]
+    )
+    assert (repository / "report/index.html").stat().st_size > 50_000
     tracked = run(repository, "git", "ls-files").stdout
     for name in (
         "metrics/pneumonia.json",
@@ -73,6 +78,14 @@ def test_two_backbones_side_by_side(two_models):
     assert set(change) == {"old", "new", "diff"}
     assert change["old"] is not None
     assert change["new"] is not None
+
+
+def test_the_leaderboard_holds_both_backbones(two_models):
+    told = run(two_models, sys.executable, "-m", "chest_transfer.cli", "leaderboard", "--csv", "--all-commits",
+               PYTHONPATH=str(ROOT / "src"))  # fmt: skip
+    table = pd.read_csv(io.StringIO(told.stdout))
+    assert set(table["model"]) == {"cnn", "cnn_strided"}
+    assert set(table["regime"]) == {"probe", "train"}
 
 
 def test_another_backbone_trains_only_its_own_stages(two_models):
