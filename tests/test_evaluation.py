@@ -237,7 +237,7 @@ def test_two_evaluations_write_the_same_bytes(tmp_path):
     for folder in ("a", "b"):
         evaluate(tmp_path / "p", ["train-none", "train-imagenet"], False, FILES, ASKED, "tb", tmp_path / folder)
     files = [path.relative_to(tmp_path / "a") for path in sorted((tmp_path / "a").rglob("*.*"))]
-    assert len(files) == 10
+    assert len(files) == 11
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
 
 

@@ -40,7 +40,7 @@ def test_every_other_command_runs_as_it_stands(tmp_path):
     assert "probe.none." in outputs["dvc metrics diff"]
     assert outputs["dvc queue status"].count("Queued") == 2
     pulled = next(output for command, output in outputs.items() if "--pull" in command)
-    assert not re.search("Running stage '(probe|pretrained|preprocess|download)@", pulled)
+    assert not re.search("Running stage '(probe|pretrained|preprocess|download|pictures)@", pulled)
     assert (tmp_path / "clone/models/pneumonia/cnn/probe-none.keras").exists()
 
 

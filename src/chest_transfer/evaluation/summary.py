@@ -20,6 +20,7 @@ HEADLINE = (
     "auc", "auc_low", "auc_high", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1", "loss", "ece",
     "overlap", "auc_with_overlap",
 )  # fmt: skip
+GAIN = ("auc", "auc_low", "auc_high")
 
 
 def evaluate(
@@ -82,7 +83,12 @@ def evaluate(
         regime: {start: {key: found[key] for key in HEADLINE if key in found} for start, found in starts.items()}
         for regime, starts in detail.items()
     }
-    for part, content in (("", headline), ("detail", detail), ("gain", gains(pairs))):
+    gain = gains(pairs)
+    bought = [
+        (f"{regime}-{start}", *map(found.get, GAIN)) for regime, of in gain.items() for start, found in of.items()
+    ]
+    _write(folder / "plots" / dataset / "gain.csv", pd.DataFrame(bought, columns=["model", *GAIN]).to_csv(index=False))
+    for part, content in (("", headline), ("detail", detail), ("gain", gain)):
         _write(folder / part / f"{dataset}.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     _write(folder / "subgroups" / f"{dataset}.csv", pd.concat(groups).to_csv(index=False))
     _write(folder / "comparisons" / f"{dataset}.csv", pairs.to_csv(index=False))
