@@ -16,9 +16,10 @@ from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.data.radiographs import decode, in_square
 from chest_transfer.evaluation.exploration import explored, plots, shared_pictures
 from chest_transfer.evaluation.metrics import Judged
-from chest_transfer.evaluation.shortcuts import PROBES, WITHOUT_DISEASE
+from chest_transfer.evaluation.shortcuts import PROBES
 from chest_transfer.evaluation.subgroups import subgroup_scores
 from chest_transfer.phantom.archive import write_archive
+from chest_transfer.reporting.cautions import WITHOUT_DISEASE
 from chest_transfer.settings import read_settings
 
 SIZE = 64

@@ -63,7 +63,6 @@ PROBES: dict[str, tuple[Callable, bool]] = {
     "file": (_file, False),
     "colour_mode": (_mode, False),
 }
-WITHOUT_DISEASE = ("border", "file", "colour_mode")  # of which even a good model should find none
 
 
 def shortcut_scores(
