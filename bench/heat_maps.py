@@ -1,8 +1,8 @@
 """Whether heat maps of a network that learnt a simulated finding point to it, and those of a random one do not.
 
-python -m bench.heat_maps [--images 2400] [--epochs 15]
+python -m bench.heat_maps [--images 3000] [--epochs 15] [--seeds 3]
 
-One finding at a time, half of the patients with it; trained networks of three seeds, and three with random weights.
+One finding at a time, half of the patients with it; networks of several seeds, trained and with random weights.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from chest_transfer.settings import read_settings
 from chest_transfer.training.determinism import pin
 
 SIZE = 96
-FINDINGS = ("Mass", "Effusion", "Pneumothorax")
+FINDINGS = ("Effusion", "Consolidation", "Pneumothorax")
 
 
 def patients(finding: str, first: int, count: int) -> tuple[Arrays, pd.DataFrame]:
@@ -44,8 +44,9 @@ def patients(finding: str, first: int, count: int) -> tuple[Arrays, pd.DataFrame
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--images", type=int, default=2400)
+    parser.add_argument("--images", type=int, default=3000)
     parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--seeds", type=int, default=3)
     asked, settings = parser.parse_args(), read_settings()
     pin(1, settings.threads)
     import keras
@@ -63,7 +64,7 @@ def main() -> None:
             patients(finding, first, count)
             for first, count in ((0, asked.images), (10**6, asked.images // 4), (2 * 10**6, 400))
         )
-        for seed in (1, 2, 3):
+        for seed in range(1, asked.seeds + 1):
             keras.utils.set_random_seed(seed)
             for way in ("random", "trained"):
                 network = build_classifier(build_backbone("cnn", SIZE), "dense64", 2, multi_label=False)
