@@ -49,3 +49,4 @@ bench: setup
 picture: setup
 	python -m docs.first_run
 	python -m docs.phantoms
+	python -m docs.report

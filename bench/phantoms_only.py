@@ -8,11 +8,8 @@ split. Nothing is chosen on either. Two cores: six minutes.
 """
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from bench.transfer import SEEDS, auc_on, splits_of, trained
 from chest_transfer.data.catalog import CATALOG

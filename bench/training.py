@@ -7,12 +7,9 @@ in which TensorFlow traces, is left out. The rounds take turns; the best of each
 """
 
 import argparse
-import sys
 import tempfile
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import numpy as np
 

@@ -8,11 +8,8 @@ end come the mean and the range over three seeds. A seed also chooses the traini
 """
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import numpy as np
 import pandas as pd

@@ -6,10 +6,7 @@ Reads what `dvc repro` left in data/, metrics/ and models/. The same results giv
 """
 
 import json
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import matplotlib as mpl
 

@@ -5,11 +5,7 @@
 The same code gives the same bytes.
 """
 
-import sys
 from dataclasses import replace
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import matplotlib as mpl
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from conftest import refused, stage, stages, toy_project
 
+from chest_transfer.networks.saving import read_facts
 from chest_transfer.reporting import charts
 from chest_transfer.reporting.cautions import of_dataset, of_overlap
 from chest_transfer.reporting.gathering import gain_sentence
@@ -96,6 +97,13 @@ def test_the_page_says_what_it_rests_on(html, project):
     assert "tensorflow" in html
     metrics = json.loads((project / "metrics/pneumonia.json").read_text())
     assert f"{metrics['train']['none']['auc']:.3f}" in html
+
+
+def test_the_threshold_that_was_scored_is_the_one_in_the_models_file(project):
+    facts = read_facts(project / "models/pneumonia/cnn/train-none.keras")
+    detail = json.loads((project / "metrics/detail/pneumonia.json").read_text())["train"]["none"]
+    assert facts["temperature"] == pytest.approx(detail["temperature"], abs=1e-5)
+    assert facts["thresholds"]["youden"][1] == pytest.approx(detail["threshold"], abs=1e-5)
 
 
 def test_markdown_and_cards_tell_the_same(project):
