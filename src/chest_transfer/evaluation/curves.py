@@ -7,6 +7,27 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from chest_transfer.evaluation.metrics import Judged, reliability
 
 MOST_POINTS = 200  # of a curve: enough for a picture, few enough for Git
+COLUMNS = {
+    "roc": ["model", "false_positive_rate", "true_positive_rate"],
+    "precision_recall": ["model", "recall", "precision"],
+    "reliability": ["model", "probability", "frequency", "images"],
+    "confusion": ["model", "actual", "predicted", "images", "share"],
+}
+
+
+def points_of(name: str, judged: Judged, classes: list[str]) -> dict[str, list[tuple]]:
+    """Rows of each plot of one model, with the columns `COLUMNS`; a curve a class where several are scored."""
+    single = len(classes) == 2 and not judged.multi_label
+    curves = {
+        "roc": roc_points(judged),
+        "precision_recall": precision_recall_points(judged),
+        "reliability": reliability_points(judged),
+    }
+    found = {
+        plot: [(name if single else f"{name} {classes[k]}", *point) for k, *point in points]
+        for plot, points in curves.items()
+    }
+    return found | {"confusion": [(name, *cell) for cell in confusion(judged, classes)]}
 
 
 def roc_points(judged: Judged) -> list[tuple[int, float, float]]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from chest_transfer.data.predictions import Predictions, read_predictions
 from chest_transfer.evaluation.comparisons import compared, gains
-from chest_transfer.evaluation.curves import confusion, losses, precision_recall_points, reliability_points, roc_points
+from chest_transfer.evaluation.curves import COLUMNS, losses, points_of
 from chest_transfer.evaluation.intervals import drawn
 from chest_transfer.evaluation.meaning import HEALTH
 from chest_transfer.evaluation.metrics import Judged, restricted, rounded, sampled_scores, scores
@@ -21,6 +21,7 @@ HEADLINE = (
     "overlap", "auc_with_overlap",
 )  # fmt: skip
 GAIN = ("auc", "auc_low", "auc_high")
+OF_ANOTHER = ("as_is-", "transfer-")  # models that learnt from another dataset
 
 
 def evaluate(
@@ -45,15 +46,11 @@ def evaluate(
     Raises:
         ChestTransferError: a model has no predictions.
     """
-    tests = {name: read_predictions(predictions / name / "test.csv") for name in models}
-    for name in models:
-        if name.startswith("transfer-"):
-            seen = read_predictions(predictions / name.replace("transfer", "as_is", 1) / "test.csv").seen
-            tests[name] = replace(tests[name], seen=seen)
+    tests = _tests(predictions, models)
     rounds = drawn(next(iter(tests.values())).patients, asked.rounds, asked.seed)
-    groups, detail = [], {}
-    plots: dict[str, list] = {"roc": [], "precision_recall": [], "reliability": [], "confusion": []}
-    histories, judgements, areas = [], {}, {}
+    judgements, areas, detail = {}, {}, {}
+    groups, histories = [], []
+    plots: dict[str, list] = {plot: [] for plot in COLUMNS}
     for name, test in tests.items():
         several = multi_label and test.classes != HEALTH
         judged = _judged(read_predictions(predictions / name / "val.csv"), test, several, asked.operating_point)
@@ -61,22 +58,16 @@ def evaluate(
         kept = restricted(judged, fresh)
         found, *areas[name] = scores(kept, rounds[:, fresh], test.classes)
         found |= _facts(judged, test, asked.operating_point)
-        groups.append(subgroup_scores(kept, files.loc[test.names[fresh]], rounds[:, fresh]).assign(model=name))
-        if name.startswith(("as_is-", "transfer-")):
+        if name.startswith(OF_ANOTHER):
             ones = np.ones((1, len(fresh)), np.uint8)
             found["overlap"] = int(test.seen.sum())
             found["auc_with_overlap"] = rounded(sampled_scores(judged, ones)[0]["auc"][0])
         regime, weights = name.split("-", 1)
         detail.setdefault(regime, {})[weights] = found
-        single = len(test.classes) == 2 and not several
-        for plot, points in (
-            ("roc", roc_points(kept)),
-            ("precision_recall", precision_recall_points(kept)),
-            ("reliability", reliability_points(kept)),
-        ):
-            plots[plot] += [(name if single else f"{name} {test.classes[k]}", *point) for k, *point in points]
-        plots["confusion"] += [(name, *cell) for cell in confusion(kept, test.classes)]
-        if (predictions / name / "history.csv").exists():
+        groups.append(subgroup_scores(kept, files.loc[test.names[fresh]], rounds[:, fresh]).assign(model=name))
+        for plot, rows in points_of(name, kept, test.classes).items():
+            plots[plot] += rows
+        if not name.startswith("as_is-"):
             histories.append(losses(name, pd.read_csv(predictions / name / "history.csv")))
     pairs = compared(tests, judgements, areas, rounds)
     headline = {
@@ -92,16 +83,20 @@ def evaluate(
         _write(folder / part / f"{dataset}.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     _write(folder / "subgroups" / f"{dataset}.csv", pd.concat(groups).to_csv(index=False))
     _write(folder / "comparisons" / f"{dataset}.csv", pairs.to_csv(index=False))
-    columns = {
-        "roc": ["model", "false_positive_rate", "true_positive_rate"],
-        "precision_recall": ["model", "recall", "precision"],
-        "reliability": ["model", "probability", "frequency", "images"],
-        "confusion": ["model", "actual", "predicted", "images", "share"],
-    }
     for plot, rows in plots.items():
-        table = pd.DataFrame(rows, columns=columns[plot])
+        table = pd.DataFrame(rows, columns=COLUMNS[plot])
         _write(folder / "plots" / dataset / f"{plot}.csv", table.to_csv(index=False))
     _write(folder / "plots" / dataset / "history.csv", pd.concat(histories).to_csv(index=False))
+
+
+def _tests(predictions: Path, models: list[str]) -> dict[str, Predictions]:
+    """Each model's test predictions; a transferred one has seen what the model that it comes from had."""
+    tests = {name: read_predictions(predictions / name / "test.csv") for name in models}
+    for name in models:
+        if name.startswith("transfer-"):
+            seen = read_predictions(predictions / name.replace("transfer", "as_is", 1) / "test.csv").seen
+            tests[name] = replace(tests[name], seen=seen)
+    return tests
 
 
 def _judged(val: Predictions, test: Predictions, multi_label: bool, point: str) -> Judged:
