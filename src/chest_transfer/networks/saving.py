@@ -1,10 +1,13 @@
 """Saving models so that equal models give equal bytes, and a model's facts travel in its own file."""
 
+import io
 import json
 import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from chest_transfer.data.archives import ArchiveWriter
 from chest_transfer.errors import ChestTransferError
@@ -39,12 +42,29 @@ def save_model(model, path: Path, facts: dict[str, Any]) -> None:
             target.write(FACTS, _encoded(facts))
 
 
-def add_facts(path: Path, more: dict[str, Any]) -> None:
-    """Add facts to a saved model's file; the network stays as it is, byte for byte."""
+def add_facts(path: Path, more: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Add facts, and arrays as `<name>.npy`, to a saved model's file; the network stays as it is, byte for byte."""
     facts = read_facts(path) | more
     with whole(path) as aside, zipfile.ZipFile(path) as source, ArchiveWriter(aside) as target:
         for member in source.namelist():
             target.write(member, _encoded(facts) if member == FACTS else source.read(member))
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, array, allow_pickle=False)
+            target.write(f"{name}.npy", content.getvalue())
+
+
+def read_array(path: Path, name: str) -> np.ndarray:
+    """An array in a saved model's file.
+
+    Raises:
+        ChestTransferError: no such file, or no such array in it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise ChestTransferError(f"'{path}' holds no array '{name}': {error}; run: dvc repro") from None
 
 
 def _encoded(facts: dict[str, Any]) -> bytes:

@@ -5,6 +5,7 @@ from pathlib import Path
 from chest_transfer.data.arrays import Features, open_arrays
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.predictions import write_predictions
+from chest_transfer.data.scope import scope_of
 from chest_transfer.networks.classifier import build_classifier, head_of
 from chest_transfer.networks.saving import add_facts, load_model, save_model
 from chest_transfer.training.batches import Batches
@@ -46,7 +47,7 @@ def make_model(
     """Fit a classifier on its dataset's arrays, or its head on stored features; save it, and write what it predicts.
 
     The file is loaded again before it predicts: the tables tell of the model that others will load. Its calibration and
-    thresholds are chosen by what it says of the validation split, and kept in it.
+    thresholds are chosen by what it says of the validation split, and kept in it, as is what its pictures look like.
 
     Args:
         name: `<dataset>/<backbone>/<regime>-<weights>`, of the model's file and the folder of its predictions.
@@ -78,6 +79,8 @@ def make_model(
         else saved.predict(Batches(arrays[split], asked.batch_size), verbose=0)
         for split in ("val", "test")
     }
-    add_facts(path, operating_facts(val.targets, found["val"], multi_label))
+    scope = scope_of(arrays["train"].images, arrays["val"].images)
+    chosen = operating_facts(val.targets, found["val"], multi_label) | {"scope": scope.numbers()}
+    add_facts(path, chosen, scope.arrays())
     write_predictions(Path(f"data/predictions/{name}"), arrays, found, history)
     checkpoints.remove()
