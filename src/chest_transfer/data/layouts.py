@@ -13,7 +13,7 @@ import pandas as pd
 from chest_transfer.data.archives import Archive
 from chest_transfer.errors import ChestTransferError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps
 
+from chest_transfer.data.dicom import NEGATIVE, RefusedDicom, is_dicom, read_dicom
+
 # Above 89 million pixels Pillow warns of a decompression bomb, above twice that it refuses: here both refuse.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
@@ -20,7 +22,7 @@ _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
 
 class UnreadableImage(ValueError):
-    """The bytes are no whole image; the first word of the message is the kind: truncated, broken or bomb."""
+    """The bytes are no whole image; the first word of the message is the kind: truncated, broken, bomb or dicom."""
 
 
 def decode(content: bytes, size: int, fit: str = "squeeze") -> np.ndarray:
@@ -30,7 +32,7 @@ def decode(content: bytes, size: int, fit: str = "squeeze") -> np.ndarray:
     them; 8-bit grey levels stay as they are. Transparency is ignored: the archives' RGBA files are opaque.
 
     Args:
-        content: the bytes of a PNG, JPEG or any other file that Pillow reads.
+        content: the bytes of a PNG, JPEG, DICOM or any other file that Pillow reads.
         size: pixels a side of the result.
         fit: `squeeze` (the whole image, distorted), `pad` (the whole image with black bars) or `crop` (its centre).
 
@@ -56,6 +58,8 @@ def upright(content: bytes, longest: int) -> np.ndarray:
 
 def _opened(content: bytes, size: int) -> Image.Image:
     """Grey and upright, at least `size` pixels a side if the file has them."""
+    if is_dicom(content):
+        return _from_dicom(content)
     try:
         with Image.open(io.BytesIO(content)) as image:
             # A JPEG decoded at 1/2, 1/4 or 1/8 scale, still at least twice the size that is wanted.
@@ -84,6 +88,10 @@ class FileFacts:
 
 def file_facts(content: bytes) -> FileFacts:
     """Of the bytes of an image that `decode` accepts."""
+    if is_dicom(content):
+        levels, _, unusual = read_dicom(content)
+        mode = "DICOM negative" if NEGATIVE in unusual else "DICOM"
+        return FileFacts(levels.shape[1], levels.shape[0], mode, len(content))
     with Image.open(io.BytesIO(content)) as image:
         return FileFacts(*image.size, image.mode, len(content))
 
@@ -99,10 +107,21 @@ def in_square(
     return inside[0], inside[1], inside[2], inside[3]
 
 
+def _from_dicom(content: bytes) -> Image.Image:
+    try:
+        levels, plain, _ = read_dicom(content)
+    except RefusedDicom as error:
+        raise UnreadableImage(f"dicom: {error}") from None
+    return Image.fromarray(levels.astype(np.uint8)) if plain else _stretched(levels)
+
+
 def _grey(image: Image.Image) -> Image.Image:
     if image.mode not in _SIXTEEN_BIT:
         return image.convert("L")
-    levels = np.asarray(image, dtype=np.float32)
+    return _stretched(np.asarray(image, dtype=np.float32))
+
+
+def _stretched(levels: np.ndarray) -> Image.Image:
     darkest, brightest = float(levels.min()), float(levels.max())
     if brightest > darkest:
         levels = (levels - darkest) * (255.0 / (brightest - darkest))

@@ -1,0 +1,162 @@
+"""DICOM: grey levels as a screen shows them, whatever the file's bits, flags and windows; no word of the patient."""
+
+import io
+
+import numpy as np
+import pytest
+from conftest import make_zip
+from PIL import Image
+
+from chest_transfer.data.archives import Archive
+from chest_transfer.data.catalog import dataset_named
+from chest_transfer.data.dicom import NEGATIVE, RefusedDicom, lungs_lead, read_dicom
+from chest_transfer.data.preprocessing import preprocess
+from chest_transfer.data.radiographs import UnreadableImage, decode, file_facts
+from chest_transfer.phantom.patients import Patient
+from chest_transfer.phantom.radiograph import radiograph
+from chest_transfer.settings import read_settings
+
+pydicom = pytest.importorskip("pydicom")
+NAME = "Somebody^Secret"
+
+
+@pytest.fixture(scope="module")
+def chest() -> np.ndarray:
+    """A simulated radiograph (120, 100) uint8."""
+    chance = np.random.default_rng(5)
+    return radiograph(Patient.random(chance), (), chance, (120, 100)).pixels
+
+
+def dicom(pixels: np.ndarray, **changes) -> bytes:
+    """A DICOM file of these pixels; `changes` sets attributes, None removes one."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, "1.2.840.10008.5.1.4.1.1.1"
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["test"])
+    file = FileDataset("file.dcm", {}, file_meta=meta, preamble=b"\0" * 128)
+    values = {
+        "PatientName": NAME, "Modality": "CR", "BodyPartExamined": "CHEST", "ViewPosition": "PA",
+        "PhotometricInterpretation": "MONOCHROME2", "SamplesPerPixel": 1, "Rows": pixels.shape[-2],
+        "Columns": pixels.shape[-1], "BitsAllocated": 8 * pixels.itemsize, "BitsStored": 8 * pixels.itemsize,
+        "HighBit": 8 * pixels.itemsize - 1, "PixelRepresentation": int(pixels.dtype.kind == "i"),
+        "PixelData": pixels.tobytes(),
+    }  # fmt: skip
+    for key, value in (values | changes).items():
+        if value is not None:
+            setattr(file, key, value)
+    content = io.BytesIO()
+    file.save_as(content, enforce_file_format=True)
+    return content.getvalue()
+
+
+def alike(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
+def test_eight_bits_stay_as_they_are(chest):
+    grey, plain, unusual = read_dicom(dicom(chest))
+    assert plain
+    assert (grey == chest).all()
+    assert unusual == ()
+
+
+def test_monochrome1_comes_out_with_dark_lungs(chest):
+    grey, _, unusual = read_dicom(dicom(255 - chest, PhotometricInterpretation="MONOCHROME1"))
+    assert (grey == chest).all()
+    assert lungs_lead(grey) > 0.3
+    assert unusual == ()
+
+
+@pytest.mark.parametrize(("pixels", "flag"), [("chest", "MONOCHROME1"), ("negative", "MONOCHROME2")])
+def test_a_file_that_says_the_wrong_one_comes_out_with_dark_lungs_too_and_that_is_said(chest, pixels, flag):
+    given = chest if pixels == "chest" else 255 - chest
+    content = dicom(given, PhotometricInterpretation=flag)
+    grey, _, unusual = read_dicom(content)
+    assert (grey == chest).all()
+    assert unusual == (NEGATIVE,)
+    assert file_facts(content).mode == "DICOM negative"
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16])
+def test_rescaling_and_windows_are_applied(chest, dtype):
+    raw = (chest.astype(int) * 20 + 100).astype(dtype)
+    content = dicom(
+        raw, BitsStored=14, HighBit=13, RescaleSlope=2, RescaleIntercept=-200, WindowCenter=5100, WindowWidth=10200
+    )
+    shown = decode(content, 96)
+    assert alike(shown, decode(dicom(chest), 96)) > 0.99
+    narrow = dicom(raw, BitsStored=14, HighBit=13, WindowCenter=2600, WindowWidth=400)
+    assert len(np.unique(decode(narrow, 96))) < len(np.unique(shown))
+
+
+def test_a_lookup_table_is_applied(chest):
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    table = Dataset()
+    table.LUTDescriptor = [256, 0, 16]
+    table.LUTData = (65535 * (np.arange(256) / 255) ** 2).astype("<u2").tobytes()
+    shown = decode(dicom(chest, VOILUTSequence=Sequence([table])), 96)
+    assert shown.mean() < decode(dicom(chest), 96).mean() - 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"BodyPartExamined": "HAND"}, "another body part"),
+        ({"ViewPosition": "LL"}, "no frontal view"),
+        ({"Modality": "CT"}, "no radiograph"),
+    ],
+)
+def test_what_is_unusual_is_said(chest, changes, said):
+    assert said in read_dicom(dicom(chest, **changes))[2][0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (lambda chest: dicom(np.stack([chest] * 3), NumberOfFrames=3), "3 frames"),
+        (lambda chest: dicom(chest, PhotometricInterpretation="RGB", SamplesPerPixel=3), "not a grey image"),
+        (lambda chest: dicom(chest, PixelData=None), "no image"),
+        (lambda chest: dicom(chest)[:-500], "damaged"),
+        (lambda chest: dicom(chest, Rows=60_000, Columns=60_000), "pixels"),
+        (lambda chest: b"\0" * 128 + b"DICM" + b"nonsense" * 9, "damaged|no image"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_without_a_word_of_the_patient(chest, content, said):
+    with pytest.raises(UnreadableImage, match=said) as refusal:
+        decode(content(chest), 96)
+    assert NAME not in str(refusal.value)
+    with pytest.raises(RefusedDicom):
+        read_dicom(content(chest))
+
+
+def test_a_dataset_may_be_of_dicom_files(tmp_path):
+    root, members = "TB_Chest_Radiography_Database", {}
+    for number in range(40):
+        chance, kind = np.random.default_rng(number), ("Normal", "Tuberculosis")[number % 2]
+        pixels = radiograph(Patient.random(chance), (), chance, (64, 64)).pixels
+        members[f"{root}/{kind}/{kind}-{number}.dcm"] = dicom(pixels)
+    make_zip(tmp_path / "tb.zip", members)
+    with Archive(tmp_path / "tb.zip") as archive:
+        assert len(dataset_named("tuberculosis").layout.read(archive).radiographs) == 40
+    settings = read_settings("params.yaml").preprocess
+    summary = preprocess(dataset_named("tuberculosis"), tmp_path / "tb.zip", tmp_path / "tb", settings, 32, 2)
+    assert sum(summary["images"].values()) == 40
+    assert NAME.encode() not in (tmp_path / "tb/images.csv").read_bytes()
+
+
+def test_a_jpeg_inside_is_decoded(chest):
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import JPEGBaseline8Bit
+
+    content = io.BytesIO()
+    Image.fromarray(chest).save(content, "JPEG", quality=95)
+    file = pydicom.dcmread(io.BytesIO(dicom(chest)))
+    file.PixelData, file["PixelData"].is_undefined_length = encapsulate([content.getvalue()]), True
+    file.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    saved = io.BytesIO()
+    file.save_as(saved, enforce_file_format=True)
+    assert alike(read_dicom(saved.getvalue())[0], chest) > 0.99
