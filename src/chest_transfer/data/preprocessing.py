@@ -69,7 +69,7 @@ def preprocess(dataset: Dataset, archive_path: Path, target: Path, settings, ima
         files = files.assign(split=split.of, patient=[_patient(radiograph) for radiograph in kept])
         files.join(table).to_csv(aside / "images.csv")
         _squared(found, files, dataset, settings.fit).to_csv(aside / "boxes.csv", index=False)
-        summary = _summary(dataset, listing, skipped, labels, split)
+        summary = _summary(dataset, listing, skipped, labels, split) | {"fit": settings.fit}
         (aside / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     return summary
 

@@ -18,6 +18,7 @@ from chest_transfer.data.dicom import NEGATIVE, RefusedDicom, is_dicom, read_dic
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 _RESAMPLING = Image.Resampling.BICUBIC  # Pillow widens the kernel when it shrinks: no aliasing of ribs or vessels
+COLOUR = 12  # grey levels between the channels, on average: above what JPEG does to a grey picture
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
 
@@ -94,6 +95,16 @@ def file_facts(content: bytes) -> FileFacts:
         return FileFacts(levels.shape[1], levels.shape[0], mode, len(content))
     with Image.open(io.BytesIO(content)) as image:
         return FileFacts(*image.size, image.mode, len(content))
+
+
+def coloured(content: bytes) -> bool:
+    """Whether the bytes of an image that `decode` accepts show colours; a grey one in three channels does not."""
+    with Image.open(io.BytesIO(content)) as image:
+        if image.mode in ("L", "LA", "1", *_SIXTEEN_BIT):
+            return False
+        image.thumbnail((64, 64))
+        channels = np.asarray(image.convert("RGB"), dtype=np.int16)
+    return bool(np.ptp(channels, axis=-1).mean() > COLOUR)
 
 
 def in_square(

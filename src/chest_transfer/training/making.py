@@ -1,5 +1,6 @@
 """Making a model: fitted, saved with its facts, and asked for its predictions by its file alone."""
 
+import json
 from pathlib import Path
 
 from chest_transfer.data.arrays import Features, open_arrays
@@ -70,7 +71,11 @@ def make_model(
     learner = head_of(classifier) if features else classifier
     history = fit(learner, train, val, asked, learning_rate, multi_label, seed, checkpoints, unfreezing)
     facts = facts | {"dataset": dataset, "regime": model.split("-")[0], "classes": train.classes.tolist()}
-    facts |= {"multi_label": multi_label, "settings": facts.get("settings", {}) | used}
+    facts |= {
+        "fit": json.loads((folder / "summary.json").read_text())["fit"],
+        "multi_label": multi_label,
+        "settings": facts.get("settings", {}) | used,
+    }
     save_model(classifier, path, facts)
     saved, _ = load_model(path)
     found = {
