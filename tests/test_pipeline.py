@@ -130,12 +130,13 @@ def test_a_fresh_clone_without_the_remote_makes_the_same_bytes(two_models):
 
 
 def test_a_temporary_experiment_runs_the_code_of_its_own_copy(two_models):
-    # Its copy has another loss; an editable install or a wrong path would take this checkout's.
+    # Its copy writes a score more; an editable install or a wrong path would take this checkout's.
     folder = clone(two_models, "temporary")
     run(folder, "dvc", "pull")
     summary = folder / "src/chest_transfer/evaluation/summary.py"
-    start = "summary: dict[str, dict] = {"
-    summary.write_text(summary.read_text().replace(start, start + '"own": {"copy": 1}', 1))
+    start = "    pairs = compared("
+    assert start in summary.read_text()
+    summary.write_text(summary.read_text().replace(start, '    detail["own"] = {"copy": {"auc": 1}}\n' + start, 1))
     commit(folder, "changed code")
     run(folder, "dvc", "exp", "run", "--temp", "-n", "own-copy")
     shown = json.loads(run(folder, "dvc", "exp", "show", "--json", "--only-changed").stdout)

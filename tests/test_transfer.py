@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import TOY, all_stages, change_settings, stages, toy_project, toy_repository
 
-from chest_transfer.data.arrays import Arrays, open_arrays, write_arrays
+from chest_transfer.data.arrays import open_arrays, write_arrays
 from chest_transfer.data.predictions import read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.meaning import as_health, health_table
@@ -34,17 +34,15 @@ def test_classes_are_matched_by_meaning():
 
 
 def test_a_table_of_health_tells_the_truth_of_the_target(tmp_path):
-    names, classes = np.array(["a", "b", "c"]), np.array(["x", "y"])
-    labels = np.array([[0, 0], [0, 1], [1, 1]], np.uint8)
-    target = Arrays(np.zeros((3, 4, 4), np.uint8), labels, names, names, classes)
+    names, findings = np.array(["a", "b", "c"]), np.array([[0, 0], [0, 1], [1, 1]])
     said = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
-    table = health_table(target, True, said, False, np.array([False, True, False]))
+    table = health_table(names, names, findings, True, said, False).assign(seen=[0, 1, 0])
     table.to_csv(tmp_path / "test.csv", index=False)
-    truth, probabilities, named = read_predictions(tmp_path / "test.csv")
-    assert named == ["healthy", "diseased"]
-    assert truth[:, 1].tolist() == [0, 1, 1]
-    assert probabilities[:, 1] == pytest.approx([0.1, 0.6, 0.8])
-    assert table["seen"].tolist() == [0, 1, 0]
+    read = read_predictions(tmp_path / "test.csv")
+    assert read.classes == ["healthy", "diseased"]
+    assert read.truth[:, 1].tolist() == [0, 1, 1]
+    assert read.probabilities[:, 1] == pytest.approx([0.1, 0.6, 0.8])
+    assert read.seen.tolist() == [False, True, False]
 
 
 def test_the_backbone_of_a_classifier_keeps_its_weights_and_learns():

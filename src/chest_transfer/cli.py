@@ -1,6 +1,7 @@
 """The command chest-transfer."""
 
 import argparse
+import sys
 
 from chest_transfer.errors import run_command
 
@@ -15,6 +16,15 @@ def main() -> None:
     board.set_defaults(command=_leaderboard)
     report = commands.add_parser("report", help="write report/index.html of the experiment in this folder")
     report.set_defaults(command=_report)
+    predict = commands.add_parser("predict", help="what a model says of radiographs")
+    predict.add_argument("model", help="a file, or dataset, dataset/way-start, dataset/backbone/way-start")
+    predict.add_argument("images", nargs="+", help="files, folders, zip archives, patterns; PNG, JPEG, DICOM ...")
+    predict.add_argument("--rev", help="the model of this Git revision")
+    predict.add_argument("--operating-point", default="youden", help="of those in the model's file (default: youden)")
+    predict.add_argument("--json", action="store_true", help="one JSON document")
+    predict.add_argument("--csv", action="store_true", help="comma-separated, a row for each picture")
+    predict.add_argument("--heatmap", metavar="DIR", help="write each picture with a heat map of what is called")
+    predict.set_defaults(command=_predict)
     asked = parser.parse_args()
     run_command(asked.command, asked)
 
@@ -31,6 +41,14 @@ def _report(asked: argparse.Namespace) -> None:
     from chest_transfer.settings import read_settings
 
     print(write_report(read_settings())[0].parent / "index.html")
+
+
+def _predict(asked: argparse.Namespace) -> None:
+    from chest_transfer.serving.predict import predict
+
+    failed = predict(asked)
+    if failed:
+        sys.exit(2)
 
 
 if __name__ == "__main__":

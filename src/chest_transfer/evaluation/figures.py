@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from PIL import Image
 
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.files import whole
@@ -61,6 +62,19 @@ def _overlay(axes, test: Arrays, each, heat: np.ndarray, boxes: pd.DataFrame, ki
         )
         axes.add_patch(Rectangle(corner, *sides, fill=False, edgecolor="#00d4ff", linewidth=1.2))
     axes.set_title(f"{f'{kind}, ' if kind else ''}p = {each.probability:.2f}", fontsize=8, color=INK, pad=3)
+
+
+def laid_over(pixels: np.ndarray, heat: np.ndarray, strength: float = 0.55) -> Image.Image:
+    """A radiograph with a heat map over it, in its own size.
+
+    Args:
+        pixels: (H, W) uint8.
+        heat: (H, W), 0-1.
+        strength: of the hottest place, 0-1.
+    """
+    alpha = (strength * heat)[..., np.newaxis]
+    mixed = (1 - alpha) * pixels[..., np.newaxis] + alpha * 255 * HEAT(heat)[..., :3]
+    return Image.fromarray(np.clip(np.rint(mixed), 0, 255).astype(np.uint8))
 
 
 def sample_sheet(rows: dict[str, list[np.ndarray]]) -> Figure:

@@ -53,11 +53,12 @@ def evaluate(
     plots: dict[str, list] = {plot: [] for plot in COLUMNS}
     for name, test in tests.items():
         several = multi_label and test.classes != HEALTH
-        judged = _judged(read_predictions(predictions / name / "val.csv"), test, several, asked.operating_point)
+        val = read_predictions(predictions / name / "val.csv")
+        judged = _judged(val, test, several, asked.operating_point)
         judgements[name], fresh = judged, ~test.seen
         kept = restricted(judged, fresh)
         found, *areas[name] = scores(kept, rounds[:, fresh], test.classes)
-        found |= _facts(judged, test, asked.operating_point)
+        found |= _facts(judged, test, asked.operating_point) | {"validation_auc": _area(val, several)}
         if name.startswith(OF_ANOTHER):
             ones = np.ones((1, len(fresh)), np.uint8)
             found["overlap"] = int(test.seen.sum())
@@ -104,6 +105,12 @@ def _judged(val: Predictions, test: Predictions, multi_label: bool, point: str) 
     ready = calibrated(val.probabilities, temperature, multi_label)
     cuts = thresholds(val.truth, ready, multi_label, point)
     return Judged(test.truth, test.probabilities, multi_label, temperature, cuts)
+
+
+def _area(val: Predictions, multi_label: bool) -> float | None:
+    """The area under the ROC curve on validation, by which one model of several may be chosen."""
+    judged = Judged(val.truth, val.probabilities, multi_label, 1.0, np.full(len(val.classes), 0.5))
+    return rounded(sampled_scores(judged, np.ones((1, len(val.names)), np.uint8))[0]["auc"][0])
 
 
 def _facts(judged: Judged, test: Predictions, point: str) -> dict:

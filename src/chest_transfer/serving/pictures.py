@@ -8,7 +8,6 @@ from pathlib import Path
 from chest_transfer.data.archives import LARGEST_MEMBER, Archive
 from chest_transfer.data.dicom import is_dicom
 from chest_transfer.data.layouts import IMAGE_SUFFIXES
-from chest_transfer.errors import ChestTransferError
 
 SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff", ".bmp", ".webp")
 
@@ -27,10 +26,8 @@ def pictures(places: list[str]) -> Iterator[Picture]:
 
     Args:
         places: files; folders, with all below them; patterns such as `images/*.png`; zip archives. In a folder or an
-            archive, only files that end as pictures do, or begin as DICOM files do, count.
-
-    Raises:
-        ChestTransferError: a place that holds no picture.
+            archive, only files that end as pictures do, or begin as DICOM files do, count. A place without any is one
+            picture that cannot be read.
     """
     for place in places:
         found = False
@@ -38,10 +35,8 @@ def pictures(places: list[str]) -> Iterator[Picture]:
             found = True
             yield picture
         if not found:
-            raise ChestTransferError(
-                f"no picture at '{place}' (allowed: {', '.join(SUFFIXES)}, DICOM, folders, zip archives, patterns in "
-                "quotes); check the path"
-            )
+            allowed = f"{', '.join(SUFFIXES)}, DICOM; folders, zip archives, patterns"
+            yield Picture(place, None, f"no picture there (allowed: {allowed}); check the path")
 
 
 def _at(place: str) -> Iterator[Picture]:

@@ -1,0 +1,94 @@
+"""The command predict: a table on screen, JSON or CSV, and heat maps."""
+
+import csv
+import json
+import os
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from chest_transfer.serving.models import model_file
+from chest_transfer.serving.pictures import pictures
+from chest_transfer.serving.predicting import Prediction, Predictor
+
+
+def predict(asked) -> int:
+    """Predict what the command line asks; how many pictures could not be read.
+
+    Raises:
+        ChestTransferError: no such model or pictures.
+    """
+    path = model_file(asked.model, asked.rev)
+    predictor = Predictor(path, asked.operating_point)
+    from chest_transfer.training.determinism import pin
+
+    pin(seed=0, threads=os.cpu_count() or 1)
+    hidden = not sys.stderr.isatty()
+    told = list(tqdm(predictor.predict(pictures(asked.images)), unit=" pictures", disable=hidden, leave=False))
+    if asked.json:
+        _json(predictor, told)
+    elif asked.csv:
+        _csv(predictor, told)
+    else:
+        _table(predictor, told)
+    if asked.heatmap:
+        _heat_maps(predictor, told, Path(asked.heatmap))
+    return sum(bool(prediction.error) for prediction in told)
+
+
+def _json(predictor: Predictor, told: list[Prediction]) -> None:
+    facts = {key: predictor.facts[key] for key in ("dataset", "backbone", "regime", "weights", "classes")}
+    model = facts | {"operating_point": predictor.point, "threshold": predictor.threshold}
+    content = {"model": model, "predictions": [prediction.record() for prediction in told]}
+    print(json.dumps(content, indent=2))
+
+
+def _csv(predictor: Predictor, told: list[Prediction]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["name", "called", *(f"p:{name}" for name in predictor.classes), "cautions", "error"])
+    for prediction in told:
+        values = [f"{value:.6f}" for value in (prediction.probabilities or {}).values()]
+        values = values or [""] * len(predictor.classes)
+        cautions = "; ".join(prediction.cautions)
+        writer.writerow([prediction.name, "|".join(prediction.called), *values, cautions, prediction.error])
+
+
+def _table(predictor: Predictor, told: list[Prediction]) -> None:
+    facts, threshold = predictor.facts, predictor.threshold
+    print(f"{facts['dataset']}: {facts['backbone']}, {facts['regime']} from {facts['weights']}")
+    if isinstance(threshold, float):
+        print(f"{predictor.classes[1]} is called from {threshold:.3f} ({predictor.point}, chosen on validation)")
+    width = max((len(prediction.name) for prediction in told), default=0)
+    for prediction in told:
+        if prediction.error:
+            print(f"{prediction.name:{width}}  error: {prediction.error}")
+            continue
+        shown = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:3]
+        if len(predictor.classes) == 2:
+            shown = list(prediction.probabilities.items())[1:]
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in shown)
+        called = " and ".join(prediction.called) or "nothing called"
+        caution = f"  CAUTION: {'; '.join(prediction.cautions)}" if prediction.cautions else ""
+        print(f"{prediction.name:{width}}  {called}  ({figures}){caution}")
+    print("Research only: not a medical device.")
+
+
+def _heat_maps(predictor: Predictor, told: list[Prediction], folder: Path) -> None:
+    import numpy as np
+
+    from chest_transfer.evaluation.figures import laid_over
+    from chest_transfer.evaluation.grad_cam import GradCam
+
+    folder.mkdir(parents=True, exist_ok=True)
+    cam = GradCam(predictor.network)
+    for number, prediction in enumerate(told):
+        if prediction.pixels is None:
+            continue
+        likeliest = max(prediction.probabilities, key=prediction.probabilities.get)
+        explained = prediction.called[0] if prediction.called else likeliest
+        if len(predictor.classes) == 2:
+            explained = predictor.classes[1]  # what speaks for the disease, called or not
+        heat = cam.maps(prediction.pixels[np.newaxis], np.array([predictor.classes.index(explained)]))[0]
+        stem = Path(prediction.name).stem or "picture"
+        laid_over(prediction.pixels, heat).save(folder / f"{number + 1:04d}-{stem}-{explained}.png")
