@@ -6,7 +6,7 @@ import pytest
 from conftest import change_settings, refused, stage, stages, toy_project
 from test_training import CONSTANT, blobs
 
-from chest_transfer.data.arrays import open_features
+from chest_transfer.data.arrays import Features, open_features
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.backbones import build_backbone
 from chest_transfer.networks.classifier import build_classifier, head_of
@@ -113,6 +113,22 @@ def test_scales_leave_no_feature_out_of_proportion(tmp_path):
     assert standardized.mean(axis=0) == pytest.approx(0, abs=1e-4)
     assert standardized.std(axis=0).max() == pytest.approx(1, abs=1e-4)
     assert variance.min() > 0
+
+
+@pytest.mark.parametrize("factor", [1e-15, 1e-9, 1, 1e6])
+def test_a_head_learns_as_much_from_features_however_small_they_are(factor):
+    # A random MobileNetV2's have a deviation of 3e-12.
+    chance = np.random.default_rng(1)
+    labels = np.arange(300) % 2
+    values = (chance.normal(size=(1, 300, 8)) + labels[:, np.newaxis] * np.linspace(0, 1.5, 8)).astype(np.float32)
+    names = np.array([str(row) for row in range(300)])
+    features = Features(values * np.float32(factor), labels, names, names, np.array(["healthy", "ill"]))
+    inputs = keras.Input((4, 4, 8))
+    classifier = build_classifier(keras.Model(inputs, inputs), "linear", 2, False, scales_of(features))
+    standardized = classifier.get_layer("head_standardized")
+    seen = np.asarray(standardized(features.features[0]))
+    assert seen.mean(axis=0) == pytest.approx(np.zeros(8), abs=1e-4)
+    assert seen.std(axis=0) == pytest.approx(np.ones(8), abs=1e-3)
 
 
 def test_features_of_another_backbone_are_refused(tmp_path):

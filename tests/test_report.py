@@ -222,10 +222,18 @@ def test_what_is_less_serious_is_said_too():
 
 def test_overlap_is_serious_where_test_radiographs_were_learnt():
     columns = ["dataset", "other", "images", "also_in_other", "test_images", "test_learnt_by_other"]
-    rows = [("covid", "tb", 900, 57, 190, 10), ("tb", "covid", 800, 57, 160, 0), ("nih", "tb", 600, 0, 147, 0)]
+    rows = [("covid", "tb", 900, 57, 190, 10), ("tb", "covid", 800, 57, 160, 0), ("nih", "tb", 600, 3, 147, 0)]
+    rows += [("tb", "nih", 800, 3, 160, 0), ("covid", "nih", 900, 0, 190, 0), ("nih", "covid", 600, 0, 147, 0)]
     first, second = of_overlap(pd.DataFrame(rows, columns=columns))
     assert first.serious
+    assert "57 of 900 radiographs of covid are in tb too: 10 of its 190" in first.text
     assert not second.serious
+
+
+def test_heat_maps_outside_the_lungs_are_told():
+    lungs = {"pointing": 0.1, "pointing_high": 0.15, "area": 0.37, "images": 190}
+    (caution,) = of_dataset("covid", data(), MODEL, {"train-none": {"boxes": {}, "lungs": lungs}})
+    assert "10% of 190 point into lungs that cover 37%" in caution.text
 
 
 def shown(name: str, seed: int, auc: float, **params) -> dict:

@@ -1,5 +1,7 @@
 """A classifier: a backbone with a head and an output, as one flat graph from raw grey pixels to probabilities."""
 
+import numpy as np
+
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.heads import HEADS, head_named
 
@@ -32,8 +34,10 @@ def build_classifier(backbone, head: str, classes: int, multi_label: bool, scale
     )
     hidden = pool(backbone.output)
     if scales is not None:
-        mean, variance = (values.tolist() for values in scales)
-        hidden = keras.layers.Normalization(mean=mean, variance=variance, name="head_standardized")(hidden)
+        # Keras' Normalization takes no deviation below 1e-7, and a random MobileNetV2's features have 3e-12.
+        mean, deviation = scales[0], np.sqrt(scales[1])
+        scale, offset = (1 / deviation).tolist(), (-mean / deviation).tolist()
+        hidden = keras.layers.Rescaling(scale, offset, name="head_standardized", dtype="float32")(hidden)
     for layer in row.hidden():
         hidden = layer(hidden)
     output = keras.layers.Dense(

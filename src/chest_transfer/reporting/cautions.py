@@ -79,24 +79,31 @@ def _limits(name: str, data: dict) -> list[Caution]:
 def _pointing(name: str, explained: dict[str, dict]) -> list[Caution]:
     found = []
     for model, scores in explained.items():
-        for what, told in {**scores["boxes"], "the lungs": scores["lungs"]}.items():
-            if told and told["pointing_low"] <= told["pointing_chance"]:
+        for finding, told in scores["boxes"].items():
+            if told["pointing_low"] <= told["pointing_chance"]:
                 figures = f"{told['pointing']:.0%} of {told['images']}, {told['pointing_chance']:.0%} by chance"
-                found.append(
-                    Caution(False, f"{name}: the heat maps of {model} point to {what} no more than chance ({figures}).")
-                )
+                text = f"{name}: the heat maps of {model} point to {finding} no more than chance does ({figures})."
+                found.append(Caution(False, text))
+        lungs = scores["lungs"]
+        if lungs and lungs["pointing_high"] < lungs["area"]:
+            figures = f"{lungs['pointing']:.0%} of {lungs['images']} point into lungs that cover {lungs['area']:.0%}"
+            found.append(Caution(False, f"{name}: the heat maps of {model} point outside the lungs ({figures})."))
     return found
 
 
 def of_overlap(rows) -> list[Caution]:
-    """Datasets that show the same radiographs; rows of `exploration.shared_pictures`."""
-    return [
-        Caution(
-            bool(row.test_learnt_by_other),
-            f"{row.also_in_other} of {row.images} radiographs of {row.dataset} are in {row.other} too; "
-            f"{row.test_learnt_by_other} of its {row.test_images} test radiographs are in the other's training: "
-            f"a model of {row.other} is scored without them.",
+    """Pairs of datasets that show the same radiographs; rows of `exploration.shared_pictures`."""
+    told = {(row.dataset, row.other): row for row in rows.itertuples()}
+    found = []
+    for (one, other), row in told.items():
+        if one > other or not row.also_in_other:
+            continue
+        back = told[other, one]
+        learnt = f"{row.test_learnt_by_other} of its {row.test_images} test radiographs are in {other}'s training"
+        text = (
+            f"{row.also_in_other} of {row.images} radiographs of {one} are in {other} too: {learnt}, "
+            f"{back.test_learnt_by_other} of {back.test_images} the other way. A model that comes from the other dataset "
+            "is scored without them."
         )
-        for row in rows.itertuples()
-        if row.also_in_other
-    ]
+        found.append(Caution(bool(row.test_learnt_by_other or back.test_learnt_by_other), text))
+    return found
