@@ -102,8 +102,8 @@ def of_overlap(rows) -> list[Caution]:
         learnt = f"{row.test_learnt_by_other} of its {row.test_images} test radiographs are in {other}'s training"
         text = (
             f"{row.also_in_other} of {row.images} radiographs of {one} are in {other} too: {learnt}, "
-            f"{back.test_learnt_by_other} of {back.test_images} the other way. A model that comes from the other dataset "
-            "is scored without them."
+            f"{back.test_learnt_by_other} of {back.test_images} the other way. A model that comes from the other "
+            "dataset is scored without them."
         )
         found.append(Caution(bool(row.test_learnt_by_other or back.test_learnt_by_other), text))
     return found
