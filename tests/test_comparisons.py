@@ -70,6 +70,12 @@ def test_images_of_one_patient_count_as_one_witness():
     assert naive == pytest.approx(of_images / 4, rel=0.02)
 
 
+def test_one_case_alone_has_no_known_spread():
+    areas, spread = delong(np.array([1, 0, 0]), np.array([[0.9, 0.1, 0.2], [0.1, 0.2, 0.3]]), np.array(["a", "b", "c"]))
+    assert areas.tolist() == [1, 0]
+    assert np.isnan(delong_p(areas, spread, 0, 1))
+
+
 def test_resampled_areas_are_scikit_learns():
     truth, scores, patients = some()
     weights = drawn(patients, 30, seed=1)

@@ -134,9 +134,9 @@ def test_a_temporary_experiment_runs_the_code_of_its_own_copy(two_models):
     folder = clone(two_models, "temporary")
     run(folder, "dvc", "pull")
     summary = folder / "src/chest_transfer/evaluation/summary.py"
-    start = "    pairs = compared("
+    start = "    gain = gains("
     assert start in summary.read_text()
-    summary.write_text(summary.read_text().replace(start, '    detail["own"] = {"copy": {"auc": 1}}\n' + start, 1))
+    summary.write_text(summary.read_text().replace(start, '    headline["own"] = {"copy": {"auc": 1}}\n' + start, 1))
     commit(folder, "changed code")
     run(folder, "dvc", "exp", "run", "--temp", "-n", "own-copy")
     shown = json.loads(run(folder, "dvc", "exp", "show", "--json", "--only-changed").stdout)

@@ -53,7 +53,8 @@ def _corrected(people: int) -> np.float64:
 def delong_p(areas: np.ndarray, spread: np.ndarray, one: int, other: int) -> float:
     """Two-sided p of the difference between two models' areas; 1 where they are the same, NaN where it is unknown."""
     difference = areas[one] - areas[other]
-    variance = spread[one, one] + spread[other, other] - 2 * spread[one, other]
+    with np.errstate(invalid="ignore"):
+        variance = spread[one, one] + spread[other, other] - 2 * spread[one, other]
     if abs(difference) < 1e-12:
         return 1.0
     return float("nan") if np.isnan(variance) else float(2 * norm.sf(abs(difference) / np.sqrt(max(variance, 1e-300))))
