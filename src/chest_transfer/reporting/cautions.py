@@ -66,7 +66,9 @@ def _shortcuts(name: str, data: dict, scores: dict[str, dict]) -> list[Caution]:
 def _limits(name: str, data: dict) -> list[Caution]:
     found = []
     rarest = min(data["classes"]["test"].items(), key=lambda item: item[1])
-    if rarest[1] < FEW:
+    if not rarest[1]:
+        found.append(Caution(False, f"{name}: no test radiograph shows {rarest[0]}: nothing is known of it."))
+    elif rarest[1] < FEW:
         found.append(Caution(False, f"{name}: {rarest[1]} test radiographs of {rarest[0]}: intervals are wide."))
     if data["without_patient_id"]:
         text = f"{name}: the archive names no patients; two radiographs of one may lie in two splits."
