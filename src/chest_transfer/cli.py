@@ -1,6 +1,7 @@
 """The command chest-transfer."""
 
 import argparse
+import os
 import sys
 
 from chest_transfer.errors import run_command
@@ -25,6 +26,12 @@ def main() -> None:
     predict.add_argument("--csv", action="store_true", help="comma-separated, a row for each picture")
     predict.add_argument("--heatmap", metavar="DIR", help="write each picture with a heat map of what is called")
     predict.set_defaults(command=_predict)
+    export = commands.add_parser("export", help="a model as h5, SavedModel, TFLite or ONNX")
+    export.add_argument("model", help="as of predict")
+    export.add_argument("--to", required=True, help="h5, savedmodel, tflite, tflite-float16, tflite-int8, onnx")
+    export.add_argument("--out", required=True, metavar="PATH", help="the file, or for savedmodel the folder, to write")
+    export.add_argument("--rev", help="the model of this Git revision")
+    export.set_defaults(command=_export)
     asked = parser.parse_args()
     run_command(asked.command, asked)
 
@@ -49,6 +56,21 @@ def _predict(asked: argparse.Namespace) -> None:
     failed = predict(asked)
     if failed:
         sys.exit(2)
+
+
+def _export(asked: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from chest_transfer.serving.exporting import export, pictures_like
+    from chest_transfer.serving.models import model_file
+    from chest_transfer.serving.predicting import Predictor
+    from chest_transfer.training.determinism import pin
+
+    predictor = Predictor(model_file(asked.model, asked.rev))
+    pin(seed=0, threads=os.cpu_count() or 1)
+    images, examples, said = pictures_like(predictor.facts["dataset"], predictor.size)
+    made = export(predictor.network, predictor.facts, asked.to, Path(asked.out), images, examples)
+    print(f"{made.path}: probabilities at most {made.farthest:.1e} from the model's, on {len(images)} {said}")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def read_dicom(content: bytes) -> tuple[np.ndarray, bool, tuple[str, ...]]:
         from pydicom.pixels import apply_modality_lut, apply_voi_lut
     except ImportError:
         raise ChestTransferError(
-            "DICOM files need pydicom and its decoders, which are not installed; run: pip install chest-transfer[dicom]"
+            "DICOM files need pydicom and its decoders, which are not installed; run: pip install --editable '.[dicom]'"
         ) from None
     try:
         with warnings.catch_warnings():

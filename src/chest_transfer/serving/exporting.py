@@ -1,0 +1,183 @@
+"""Exporting: a saved model as h5, SavedModel, TFLite or ONNX, opened again and held against the original."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from chest_transfer.data.arrays import open_arrays
+from chest_transfer.errors import ChestTransferError
+from chest_transfer.files import whole
+from chest_transfer.phantom.pretraining import fresh_patients
+
+FARTHEST = {"h5": 1e-6, "savedmodel": 1e-6, "tflite": 1e-4, "tflite-float16": 0.02, "onnx": 1e-4}
+FACTS = "facts.json"
+MOST = 100  # radiographs to compare on
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export: its file or folder, and how far its probabilities are from the original's, at most."""
+
+    path: Path
+    farthest: float
+
+
+def pictures_like(dataset: str, size: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Radiographs to compare on and to take ranges from, (n, size, size) uint8 each, and what they are.
+
+    Of the dataset's test and training splits where they are here, else simulated.
+    """
+    splits = [Path(f"data/arrays/{dataset}/{split}.npz") for split in ("test", "train")]
+    if all(path.exists() for path in splits):
+        test, train = (open_arrays(path).images[:MOST] for path in splits)
+        if test.shape[1] == size:
+            return np.array(test), np.array(train), f"test radiographs of {dataset}"
+    simulated, _ = fresh_patients(2 * MOST, seed=1, image_size=size, processes=1)
+    return simulated.images[::2], simulated.images[1::2], "simulated radiographs"
+
+
+def export(network, facts: dict, form: str, path: Path, images: np.ndarray, examples: np.ndarray) -> Exported:
+    """Write a model in another form, with its facts beside it, and check what it answers.
+
+    It takes raw grey pixels (N, size, size, 1) float32, 0-255, as the original does, and gives probabilities before
+    calibration; the facts hold classes, temperature and thresholds. TFLite takes one radiograph at a time.
+
+    Args:
+        network: the Keras model.
+        facts: of its file.
+        form: a key of `FORMS`.
+        path: the file (a folder for `savedmodel`) to write; `<path>.facts.json` is written too, and into the folder.
+        images: (n, size, size) uint8 to compare on.
+        examples: (m, size, size) uint8 like the training split's, that `tflite-int8` takes its ranges from.
+
+    Raises:
+        ChestTransferError: an unknown form, a missing package, or probabilities too far from the original's.
+    """
+    if form not in FORMS:
+        raise ChestTransferError(f"unknown form '{form}' (allowed: {', '.join(FORMS)})")
+    inputs = images[..., np.newaxis].astype(np.float32)
+    expected = network.predict(inputs, verbose=0)
+    write, read = FORMS[form]
+    with whole(path) as aside:
+        write(network, aside, examples[..., np.newaxis].astype(np.float32))
+        if aside.is_dir():
+            (aside / FACTS).write_text(_told(facts))
+        farthest = float(np.abs(read(aside)(inputs) - expected).max())
+        allowed = FARTHEST.get(form, 1.0)
+        if farthest > allowed:
+            raise ChestTransferError(
+                f"the {form} export is up to {farthest:.2g} away from the model (allowed: {allowed:g}); "
+                "nothing was written"
+            )
+    path.with_name(path.name + f".{FACTS}").write_text(_told(facts))
+    return Exported(path, farthest)
+
+
+def _told(facts: dict) -> str:
+    return json.dumps(facts, indent=2, sort_keys=True) + "\n"
+
+
+def _write_h5(network, path: Path, examples: np.ndarray) -> None:
+    import h5py
+    from keras.src.legacy.saving import legacy_h5_format
+
+    # By Keras' own writer of the old format: `model.save` chooses it by the file's ending alone.
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_model_to_hdf5(network, file, include_optimizer=False)
+
+
+def _read_h5(path: Path) -> Callable:
+    import keras
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "model.h5")
+        shutil.copyfile(path, copy)
+        network = keras.saving.load_model(copy, compile=False)
+    return lambda inputs: network.predict(inputs, verbose=0)
+
+
+def _write_saved_model(network, path: Path, examples: np.ndarray) -> None:
+    network.export(path, format="tf_saved_model", verbose=False)
+
+
+def _read_saved_model(path: Path) -> Callable:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+    return lambda inputs: loaded.serve(inputs).numpy()
+
+
+def _write_tflite(precision: str) -> Callable:
+    def write(network, path: Path, examples: np.ndarray) -> None:
+        import tensorflow as tf
+
+        with tempfile.TemporaryDirectory() as folder:
+            # By way of SavedModel: the converter cannot read a Keras 3 model object.
+            network.export(folder, format="tf_saved_model", verbose=False)
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+            if precision != "float32":
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            if precision == "float16":
+                converter.target_spec.supported_types = [tf.float16]
+            if precision == "int8":
+                converter.representative_dataset = lambda: ([example[np.newaxis]] for example in examples)
+            path.write_bytes(converter.convert())
+
+    return write
+
+
+def _read_tflite(path: Path) -> Callable:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        raise _missing("ai-edge-litert") from None
+    interpreter = Interpreter(model_content=path.read_bytes())
+    interpreter.allocate_tensors()
+    given, told = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+
+    def predict(inputs: np.ndarray) -> np.ndarray:
+        answers = []
+        for one in inputs:
+            interpreter.set_tensor(given, one[np.newaxis])
+            interpreter.invoke()
+            answers.append(interpreter.get_tensor(told)[0].copy())
+        return np.array(answers)
+
+    return predict
+
+
+def _write_onnx(network, path: Path, examples: np.ndarray) -> None:
+    try:
+        import tf2onnx  # noqa: F401 - Keras' export needs it
+    except ImportError:
+        raise _missing("tf2onnx") from None
+    network.export(path, format="onnx", verbose=False)
+
+
+def _read_onnx(path: Path) -> Callable:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise _missing("onnxruntime") from None
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda inputs: session.run(None, {name: inputs})[0]
+
+
+def _missing(package: str) -> ChestTransferError:
+    return ChestTransferError(f"this needs {package}, which is not installed; run: pip install --editable '.[export]'")
+
+
+FORMS: dict[str, tuple[Callable, Callable]] = {
+    "h5": (_write_h5, _read_h5),
+    "savedmodel": (_write_saved_model, _read_saved_model),
+    "tflite": (_write_tflite("float32"), _read_tflite),
+    "tflite-float16": (_write_tflite("float16"), _read_tflite),
+    "tflite-int8": (_write_tflite("int8"), _read_tflite),
+    "onnx": (_write_onnx, _read_onnx),
+}
