@@ -97,7 +97,19 @@ def test_stage_scripts_are_thin_and_nothing_imports_them():
         assert "stages" not in re.findall(r"^(?:from|import) (\w+)", module.read_text(), re.MULTILINE)
 
 
-ROOMS = ["errors", "files", "settings", "data", "networks", "phantom", "training", "evaluation"]
+ROOMS = [
+    "errors",
+    "files",
+    "settings",
+    "data",
+    "networks",
+    "phantom",
+    "training",
+    "evaluation",
+    "reporting",
+    "serving",
+    "cli",
+]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "src").glob("**/*.py")), ids=lambda path: path.stem)

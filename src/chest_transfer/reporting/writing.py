@@ -6,7 +6,8 @@ from pathlib import Path
 from chest_transfer.files import whole
 from chest_transfer.networks.saving import read_facts
 from chest_transfer.reporting.gathering import Dataset, gathered
-from chest_transfer.reporting.page import TEMPLATES, number, page, ranged
+from chest_transfer.reporting.page import TEMPLATES, page
+from chest_transfer.reporting.tables import number, ranged
 from chest_transfer.settings import Settings
 
 FOLDER = Path("report")
