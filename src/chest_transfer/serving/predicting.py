@@ -102,22 +102,21 @@ class Predictor:
         while batch := list(islice(pictures, BATCH)):
             read = [self._read(picture) for picture in batch]
             images = [pixels for pixels, _ in read if isinstance(pixels, np.ndarray)]
-            answers = iter(self._answers(np.array(images)) if images else ())
+            answers = iter(self.answers(np.array(images)) if images else ())
             for picture, (pixels, cautions) in zip(batch, read, strict=True):
                 if isinstance(pixels, str):
                     yield Prediction(picture.name, error=pixels)
                 else:
                     yield self._told(picture.name, pixels, cautions, *next(answers))
 
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """(N, K) calibrated, of (N, H, W) uint8."""
-        raw = self.network.predict(images[..., np.newaxis], batch_size=BATCH, verbose=0)
-        return calibrated(raw, self.facts["temperature"], self.multi_label)
-
-    def _answers(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
-        found = self.probabilities(images)
+    def answers(self, images: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, bool]]:
+        """For each of (n, size, size) uint8, at most `BATCH`: calibrated probabilities (K,), what is called (K,), and
+        whether it lies outside the scope.
+        """
+        raw = self.network.predict_on_batch(images[..., np.newaxis].astype(np.float32))
+        found = calibrated(raw, self.facts["temperature"], self.multi_label)
         called = decisions(found, self.cuts, self.multi_label)
-        return zip(found, called, self.scope.outside(images), strict=True)
+        return list(zip(found, called, self.scope.outside(images), strict=True))
 
     def _read(self, picture: Picture) -> tuple[np.ndarray | str, tuple[str, ...]]:
         if picture.content is None:
