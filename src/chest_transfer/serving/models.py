@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -105,7 +104,6 @@ def _fetch(path: str, revision: str | None, target: Path) -> None:
             DVCFileSystem(os.curdir, rev=revision).get_file(path, str(aside))
     except (DvcException, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        shutil.rmtree(target, ignore_errors=True)
         raise ChestTransferError(
             f"'{path}' is neither here nor in DVC's cache or remote ({reason}); run: dvc pull {path}, or: dvc repro"
         ) from None
