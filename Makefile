@@ -24,7 +24,8 @@ setup: .venv/ready
 
 repro: setup
 	dvc repro
-	@PYTHONPATH=src python -m chest_transfer.evaluation.tables metrics/*.json
+	@chest-transfer report
+	@python -m chest_transfer.evaluation.tables metrics/*.json
 
 report: setup
 	chest-transfer report
