@@ -105,6 +105,13 @@ def test_more_unreadable_images_than_allowed_fail_and_leave_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["in.zip"]
 
 
+def test_an_archive_without_one_readable_image_is_refused_in_one_line(tmp_path):
+    members = dict.fromkeys(tuberculosis(1), b"no image")
+    with pytest.raises(ChestTransferError, match=r"no readable image .* fetch the archive again"):
+        arrays_of(tmp_path, members)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.zip"]
+
+
 def test_duplicates_are_counted_and_stay_together(tmp_path):
     members = tuberculosis()
     root = "TB_Chest_Radiography_Database/Normal/Normal"

@@ -114,6 +114,9 @@ def _decode_all(
                     f"more than {settings.max_skipped} images of '{archive.path}' are unreadable, the last {name} "
                     f"({reason}); fetch the archive again, or raise preprocess.max_skipped"
                 )
+    if not kept:
+        reason = next(iter(skipped.values()))
+        raise ChestTransferError(f"'{archive.path}' holds no readable image ({reason}); fetch the archive again")
     return kept, pd.DataFrame(files).set_index("name"), skipped
 
 
