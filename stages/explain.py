@@ -3,14 +3,14 @@
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from chest_transfer.data.arrays import open_arrays
 from chest_transfer.data.catalog import dataset_named
+from chest_transfer.data.descriptions import read_boxes
 from chest_transfer.data.predictions import read_predictions
 from chest_transfer.errors import run
-from chest_transfer.evaluation.explanation import chosen, judged_by, localised, maps_of
+from chest_transfer.evaluation.explanation import chosen, localised, maps_of
 from chest_transfer.evaluation.figures import heat_map_sheet, save
+from chest_transfer.evaluation.metrics import judged_by
 from chest_transfer.networks.saving import load_model
 from chest_transfer.settings import read_settings
 from chest_transfer.training.determinism import pin
@@ -22,9 +22,9 @@ def main(dataset: str, model: str, name: str) -> None:
     from chest_transfer.evaluation.grad_cam import GradCam
 
     network, facts = load_model(Path(f"models/{dataset}/{model}/{name}.keras"))
-    test, boxes = open_arrays(f"data/arrays/{dataset}/test.npz"), pd.read_csv(f"data/arrays/{dataset}/boxes.csv")
+    test, boxes = open_arrays(f"data/arrays/{dataset}/test.npz"), read_boxes(Path(f"data/arrays/{dataset}"))
     said = read_predictions(Path(f"data/predictions/{dataset}/{model}/{name}/test.csv"))
-    judged = judged_by(facts, said, settings.evaluate.operating_point)
+    judged = judged_by(facts, said, facts["multi_label"], settings.evaluate.operating_point)
     cam = GradCam(network, settings.explain.method)
     shown = chosen(judged, test.names, settings.explain.images)
     sheet = heat_map_sheet(test, shown, maps_of(cam, test, shown), boxes, f"{dataset}: {name}")

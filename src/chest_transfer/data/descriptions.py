@@ -97,3 +97,8 @@ def read_images(folder: Path) -> pd.DataFrame:
     """preprocess' `images.csv`, indexed by name; labels and attributes are text, empty where there is none."""
     text = dict.fromkeys(("name", "labels", "patient", "split", "mode", "sex", "age", "view"), str)
     return pd.read_csv(folder / "images.csv", dtype=text, keep_default_na=False).set_index("name")
+
+
+def read_boxes(folder: Path) -> pd.DataFrame:
+    """preprocess' `boxes.csv`: name, finding, left, top, right, bottom, as shares of the square image."""
+    return pd.read_csv(folder / "boxes.csv")

@@ -14,6 +14,19 @@ SAME = 0.92  # correlation from which two pictures are one; between what was see
 CHUNK = 4096
 
 
+def shrunk(images: np.ndarray, side: int) -> np.ndarray:
+    """(N, side, side) float32: each pixel the mean of what it covers.
+
+    Args:
+        images: (N, H, W) uint8.
+        side: pixels.
+    """
+    small = np.empty((len(images), side, side), np.float32)
+    for row, image in enumerate(images):
+        small[row] = Image.fromarray(image).resize((side, side), Image.Resampling.BOX)
+    return small
+
+
 def fingerprints(images: np.ndarray) -> np.ndarray:
     """(N, SIDE ** 2) float32, of length 1: each picture shrunk, without its wide shades.
 
@@ -21,8 +34,7 @@ def fingerprints(images: np.ndarray) -> np.ndarray:
         images: (N, H, W) uint8.
     """
     found = np.empty((len(images), SIDE**2), np.float32)
-    for row, image in enumerate(images):
-        small = np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX), np.float32)
+    for row, small in enumerate(shrunk(images, SIDE)):
         detail = (small - gaussian_filter(small, SIDE / 12)).ravel()
         detail -= detail.mean()
         found[row] = detail / max(float(np.linalg.norm(detail)), 1e-6)

@@ -9,7 +9,7 @@ from chest_transfer.data.predictions import Predictions
 from chest_transfer.evaluation.delong import bootstrap_p, delong, delong_p
 from chest_transfer.evaluation.intervals import interval
 from chest_transfer.evaluation.meaning import HEALTH, as_health
-from chest_transfer.evaluation.metrics import Judged, restricted, rounded, sampled_scores
+from chest_transfer.evaluation.metrics import Judged, area, restricted, rounded, sampled_areas
 
 CONTROL = "none"  # the starting point that gains are measured against
 
@@ -30,7 +30,7 @@ def compared(
     """
     fresh = ~np.any([test.seen for test in tests.values()], axis=0)
     patients = next(iter(tests.values())).patients[fresh]
-    rounds, ones = rounds[:, fresh], np.ones((1, int(fresh.sum())), np.uint8)
+    rounds = rounds[:, fresh]
 
     def view(name: str, health: bool) -> tuple[float, np.ndarray, Judged]:
         judged = restricted(judgements[name], fresh)
@@ -38,7 +38,7 @@ def compared(
             judged = _as_health(judged)
         elif (fresh == ~tests[name].seen).all():
             return *areas[name], judged
-        return sampled_scores(judged, ones)[0]["auc"][0], sampled_scores(judged, rounds)[0]["auc"], judged
+        return area(judged), sampled_areas(judged, rounds), judged
 
     views: dict[tuple[str, bool], tuple] = {}
     rows = []

@@ -12,7 +12,6 @@ import pandas as pd
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.catalog import Dataset
-from chest_transfer.data.predictions import Predictions
 from chest_transfer.data.radiographs import decode
 from chest_transfer.evaluation.localisation import box_masks, localisation
 from chest_transfer.evaluation.metrics import Judged
@@ -46,12 +45,6 @@ def chosen(judged: Judged, names: np.ndarray, images: int) -> list[Shown]:
             rows = order[(truth == true) & (called == says)][: images if len(judged.scored) == 1 else 1]
             found += [Shown(int(row), k, kind, float(judged.probabilities[row, k])) for row in rows]
     return found
-
-
-def judged_by(facts: dict, said: Predictions, point: str) -> Judged:
-    """A model's predictions with the calibration and the thresholds in its file."""
-    cuts = np.array(facts["thresholds"][point])
-    return Judged(said.truth, said.probabilities, facts["multi_label"], facts["temperature"], cuts)
 
 
 def maps_of(cam, test: Arrays, shown: list[Shown]) -> np.ndarray:

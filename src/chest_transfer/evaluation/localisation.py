@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from chest_transfer.evaluation.intervals import drawn, interval
-from chest_transfer.evaluation.metrics import rounded
+from chest_transfer.evaluation.intervals import drawn
+from chest_transfer.evaluation.metrics import rounded, with_interval
 
 
 def box_masks(boxes: pd.DataFrame, size: int) -> np.ndarray:
@@ -46,9 +46,6 @@ def localisation(maps: np.ndarray, masks: np.ndarray, patients: np.ndarray, roun
     weights, found = drawn(patients, rounds, seed).astype(float), {}
     for name, pairs in (("pointing", points), ("energy", energies)):
         own, others = np.diag(pairs), (pairs.sum() - np.trace(pairs)) / (len(maps) * (len(maps) - 1))
-        low, high = interval(weights @ own / weights.sum(axis=1))
-        found |= {
-            name: rounded(own.mean()), f"{name}_low": rounded(low), f"{name}_high": rounded(high),
-            f"{name}_chance": rounded(others),
-        }  # fmt: skip
+        found |= with_interval(name, own.mean(), weights @ own / weights.sum(axis=1))
+        found[f"{name}_chance"] = rounded(others)
     return found | {"area": rounded(inside.mean()), "images": len(maps)}

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from sklearn.metrics import f1_score, log_loss, precision_score, recall_score, roc_curve
 
+from chest_transfer.data.predictions import Predictions
 from chest_transfer.evaluation.intervals import decision_counts, interval, ranking_scores, weighed
 from chest_transfer.training.operating import calibrated, decisions
 
@@ -48,6 +49,12 @@ class Judged:
         return [k for k in candidates if 0 < self.truth[:, k].sum() < len(self.truth)]
 
 
+def judged_by(chosen: dict, said: Predictions, multi_label: bool, point: str) -> Judged:
+    """Predictions with the calibration and the thresholds of `operating.operating_facts`."""
+    cuts = np.array(chosen["thresholds"][point])
+    return Judged(said.truth, said.probabilities, multi_label, chosen["temperature"], cuts)
+
+
 def restricted(judged: Judged, rows: np.ndarray) -> Judged:
     """The same model on some of the images: (N,) bool."""
     return judged if rows.all() else replace(judged, truth=judged.truth[rows], raw=judged.raw[rows])
@@ -72,9 +79,7 @@ def sampled_scores(
     """
     truth, called = judged.truth, judged.called
     columns = judged.scored if columns is None else columns
-    ranked = [ranking_scores(truth[:, k], judged.probabilities[:, k], weights) for k in columns]
-    shape = len(columns), len(weights)
-    areas, precisions = (np.reshape([pair[part] for pair in ranked], shape) for part in (0, 1))
+    areas, precisions = _ranked(judged, weights, columns)
     counts = {name: found[:, columns] for name, found in decision_counts(truth, called, weights).items()}
     right = (called == truth).mean(axis=1) if judged.multi_label else (called * truth).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -94,6 +99,22 @@ def sampled_scores(
         "f1": _mean(f1),
     }
     return found, areas
+
+
+def sampled_areas(judged: Judged, weights: np.ndarray) -> np.ndarray:
+    """(R,): only the area under the ROC curve of `sampled_scores`."""
+    return _mean(_ranked(judged, weights, judged.scored)[0].T)
+
+
+def area(judged: Judged) -> float:
+    """The area under the ROC curve, once: of all images, each counted once."""
+    return float(sampled_areas(judged, np.ones((1, len(judged.truth)), np.uint8))[0])
+
+
+def _ranked(judged: Judged, weights: np.ndarray, columns: list[int]) -> np.ndarray:
+    """(2, K', R): the area under the ROC curve and the average precision of some classes."""
+    pairs = [ranking_scores(judged.truth[:, k], judged.probabilities[:, k], weights) for k in columns]
+    return np.reshape(pairs, (len(columns), 2, len(weights))).transpose(1, 0, 2)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -175,16 +196,17 @@ def scores(judged: Judged, rounds: np.ndarray, classes: list[str]) -> tuple[dict
     (points, point_areas), (samples, areas) = (sampled_scores(judged, weights) for weights in (ones, rounds))
     found: dict = {}
     for name, value in points.items():
-        found |= _with_interval(name, value[0], samples[name])
+        found |= with_interval(name, value[0], samples[name])
     found |= {name: rounded(value) for name, value in other_scores(judged).items()}
     if len(judged.scored) > 1:
         found["findings"] = {
-            classes[k]: _with_interval("auc", point_areas[row, 0], areas[row]) for row, k in enumerate(judged.scored)
+            classes[k]: with_interval("auc", point_areas[row, 0], areas[row]) for row, k in enumerate(judged.scored)
         }
     return found, points["auc"][0], samples["auc"]
 
 
-def _with_interval(name: str, value: float, samples: np.ndarray) -> dict[str, float | None]:
+def with_interval(name: str, value: float, samples: np.ndarray) -> dict[str, float | None]:
+    """A score as `name`, `<name>_low` and `<name>_high`, from its value and those of R rounds."""
     low, high = interval(samples)
     return {name: rounded(value), f"{name}_low": rounded(low), f"{name}_high": rounded(high)}
 

@@ -8,15 +8,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from chest_transfer.data.arrays import Arrays
+from chest_transfer.data.overlap import shrunk
 from chest_transfer.evaluation.intervals import drawn
-from chest_transfer.evaluation.metrics import Judged, rounded, sampled_scores
+from chest_transfer.evaluation.metrics import Judged, area, sampled_areas, with_interval
 
 SIDE = 32  # pixels a side that pictures are shrunk to before a part is taken
 RING = 3  # of them, on each side: the border; no lung reaches it
@@ -24,27 +24,21 @@ THUMBNAIL = 16
 MOST = 20_000  # training radiographs that a probe learns from, evenly over the split
 
 
-def _shrunk(images: np.ndarray, side: int) -> np.ndarray:
-    """(N, side, side) float32: each pixel the mean of what it covers."""
-    small = (Image.fromarray(image).resize((side, side), Image.Resampling.BOX) for image in images)
-    return np.array([np.asarray(image, np.float32) for image in small]).reshape(-1, side, side)
-
-
 def _border(images: np.ndarray, files: pd.DataFrame) -> np.ndarray:
     ring = np.ones((SIDE, SIDE), bool)
     ring[RING:-RING, RING:-RING] = False
-    return _shrunk(images, SIDE)[:, ring]
+    return shrunk(images, SIDE)[:, ring]
 
 
 def _outside_centre(images: np.ndarray, files: pd.DataFrame) -> np.ndarray:
     """Without the middle 60 % of either side, where nearly all of the lungs are."""
     outside, edge = np.ones((SIDE, SIDE), bool), round(0.2 * SIDE)
     outside[edge:-edge, edge:-edge] = False
-    return _shrunk(images, SIDE)[:, outside]
+    return shrunk(images, SIDE)[:, outside]
 
 
 def _thumbnail(images: np.ndarray, files: pd.DataFrame) -> np.ndarray:
-    return _shrunk(images, THUMBNAIL).reshape(len(images), -1)
+    return shrunk(images, THUMBNAIL).reshape(len(images), -1)
 
 
 def _file(images: np.ndarray, files: pd.DataFrame) -> np.ndarray:
@@ -87,14 +81,8 @@ def shortcut_scores(
         asked = shown(test.images, files.loc[test.names])
         probabilities = _told(learnt_from, asked, train.targets[every], pixels, multi_label)
         judged = Judged(test.targets.astype(int), probabilities, multi_label, 1.0, np.full(len(test.classes), 0.5))
-        values = np.r_[_area(judged, np.ones((1, len(test.names)), np.uint8)), _area(judged, weights)]
-        low, high = np.nanquantile(values[1:], [0.025, 0.975])
-        found[name] = {"auc": rounded(values[0]), "auc_low": rounded(low), "auc_high": rounded(high)}
+        found[name] = with_interval("auc", area(judged), sampled_areas(judged, weights))
     return found
-
-
-def _area(judged: Judged, weights: np.ndarray) -> np.ndarray:
-    return sampled_scores(judged, weights)[0]["auc"]
 
 
 def _told(train: np.ndarray, test: np.ndarray, targets: np.ndarray, pixels: bool, multi_label: bool) -> np.ndarray:

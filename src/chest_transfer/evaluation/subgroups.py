@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 
 from chest_transfer.data.descriptions import ATTRIBUTES
-from chest_transfer.evaluation.intervals import interval
-from chest_transfer.evaluation.metrics import Judged, restricted, rounded, sampled_scores
+from chest_transfer.evaluation.metrics import Judged, restricted, sampled_scores, with_interval
 
 FEWEST = 10  # images of a subgroup
 ROUNDS = 200  # of the bootstrap, at most: there are many subgroups
@@ -48,8 +47,7 @@ def subgroup_scores(judged: Judged, files: pd.DataFrame, rounds: np.ndarray) -> 
 def _scores(judged: Judged, rounds: np.ndarray, columns: list[int]) -> dict[str, float | None]:
     points, _ = sampled_scores(judged, np.ones((1, rounds.shape[1]), np.uint8), columns)
     samples, _ = sampled_scores(judged, rounds, columns)
-    found = {}
+    found: dict[str, float | None] = {}
     for name in SHOWN:
-        low, high = interval(samples[name])
-        found |= {name: rounded(points[name][0]), f"{name}_low": rounded(low), f"{name}_high": rounded(high)}
+        found |= with_interval(name, points[name][0], samples[name])
     return found

@@ -12,9 +12,9 @@ from chest_transfer.evaluation.comparisons import compared, gains
 from chest_transfer.evaluation.curves import COLUMNS, losses, points_of
 from chest_transfer.evaluation.intervals import drawn
 from chest_transfer.evaluation.meaning import HEALTH
-from chest_transfer.evaluation.metrics import Judged, restricted, rounded, sampled_scores, scores
+from chest_transfer.evaluation.metrics import Judged, area, judged_by, restricted, rounded, scores
 from chest_transfer.evaluation.subgroups import subgroup_scores
-from chest_transfer.training.operating import calibrated, fitted_temperature, thresholds
+from chest_transfer.training.operating import operating_facts
 
 HEADLINE = (
     "auc", "auc_low", "auc_high", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1", "loss", "ece",
@@ -54,15 +54,14 @@ def evaluate(
     for name, test in tests.items():
         several = multi_label and test.classes != HEALTH
         val = read_predictions(predictions / name / "val.csv")
-        judged = _judged(val, test, several, asked.operating_point)
+        judged = judged_by(operating_facts(val.truth, val.probabilities, several), test, several, asked.operating_point)
         judgements[name], fresh = judged, ~test.seen
         kept = restricted(judged, fresh)
         found, *areas[name] = scores(kept, rounds[:, fresh], test.classes)
         found |= _facts(judged, test, asked.operating_point) | {"validation_auc": _area(val, several)}
         if name.startswith(OF_ANOTHER):
-            ones = np.ones((1, len(fresh)), np.uint8)
             found["overlap"] = int(test.seen.sum())
-            found["auc_with_overlap"] = rounded(sampled_scores(judged, ones)[0]["auc"][0])
+            found["auc_with_overlap"] = rounded(area(judged))
         regime, weights = name.split("-", 1)
         detail.setdefault(regime, {})[weights] = found
         groups.append(subgroup_scores(kept, files.loc[test.names[fresh]], rounds[:, fresh]).assign(model=name))
@@ -100,17 +99,9 @@ def _tests(predictions: Path, models: list[str]) -> dict[str, Predictions]:
     return tests
 
 
-def _judged(val: Predictions, test: Predictions, multi_label: bool, point: str) -> Judged:
-    temperature = fitted_temperature(val.truth, val.probabilities, multi_label)
-    ready = calibrated(val.probabilities, temperature, multi_label)
-    cuts = thresholds(val.truth, ready, multi_label, point)
-    return Judged(test.truth, test.probabilities, multi_label, temperature, cuts)
-
-
 def _area(val: Predictions, multi_label: bool) -> float | None:
     """The area under the ROC curve on validation, by which one model of several may be chosen."""
-    judged = Judged(val.truth, val.probabilities, multi_label, 1.0, np.full(len(val.classes), 0.5))
-    return rounded(sampled_scores(judged, np.ones((1, len(val.names)), np.uint8))[0]["auc"][0])
+    return rounded(area(Judged(val.truth, val.probabilities, multi_label, 1.0, np.full(len(val.classes), 0.5))))
 
 
 def _facts(judged: Judged, test: Predictions, point: str) -> dict:

@@ -12,10 +12,10 @@ import numpy as np
 from chest_transfer.data.arrays import open_arrays
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import whole
+from chest_transfer.networks.saving import FACTS
 from chest_transfer.phantom.pretraining import fresh_patients
 
 FARTHEST = {"h5": 1e-6, "savedmodel": 1e-6, "tflite": 1e-4, "tflite-float16": 0.02, "onnx": 1e-4}
-FACTS = "facts.json"
 MOST = 100  # radiographs to compare on
 
 

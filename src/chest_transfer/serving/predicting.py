@@ -14,7 +14,7 @@ from chest_transfer.data.dicom import is_dicom, read_dicom
 from chest_transfer.data.radiographs import UnreadableImage, coloured, decode
 from chest_transfer.data.scope import Scope
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.networks.saving import load_model, read_array, read_facts
+from chest_transfer.networks.saving import FACTS, load_model, read_array, read_facts
 from chest_transfer.serving.pictures import Picture
 from chest_transfer.training.operating import calibrated, decisions
 
@@ -140,7 +140,7 @@ class Predictor:
         )
 
 
-MEMBERS = ("config.json", "metadata.json", "model.weights.h5", "facts.json")
+MEMBERS = ("config.json", "metadata.json", "model.weights.h5", FACTS)
 MODULES = (
     "keras", "keras.layers", "keras.initializers", "keras.regularizers", "keras.constraints",
     "keras.src.models.functional",
