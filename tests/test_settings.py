@@ -1,19 +1,29 @@
 """params.yaml: typed, frozen, and refused in one line that names the key, what is allowed and the nearest name."""
 
+from typing import get_args
+
 import pydantic
 import pytest
 from conftest import ROOT, change_settings, refused, run, stage
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.evaluation.grad_cam import METHODS
 from chest_transfer.networks.backbones import BACKBONES
 from chest_transfer.networks.heads import HEADS
-from chest_transfer.settings import read_settings
+from chest_transfer.settings import Settings, read_settings
+from chest_transfer.training.operating import OPERATING_POINTS
 
 
 def test_the_shipped_settings_are_valid_and_frozen():
     settings = read_settings(ROOT / "params.yaml")
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         settings.seed = 2
+
+
+def test_operating_points_and_methods_are_those_that_the_code_has():
+    fields = {section: Settings.model_fields[section].annotation.model_fields for section in ("evaluate", "explain")}
+    assert get_args(fields["evaluate"]["operating_point"].annotation) == OPERATING_POINTS
+    assert get_args(fields["explain"]["method"].annotation) == METHODS
 
 
 def test_every_backbone_has_settings_and_a_head_that_exists():

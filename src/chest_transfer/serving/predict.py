@@ -77,18 +77,22 @@ def _table(predictor: Predictor, told: list[Prediction]) -> None:
 def _heat_maps(predictor: Predictor, told: list[Prediction], folder: Path) -> None:
     import numpy as np
 
+    from chest_transfer.evaluation.explanation import heat_maps
     from chest_transfer.evaluation.figures import laid_over
     from chest_transfer.evaluation.grad_cam import GradCam
 
     folder.mkdir(parents=True, exist_ok=True)
-    cam = GradCam(predictor.network)
-    for number, prediction in enumerate(told):
-        if prediction.pixels is None:
-            continue
-        likeliest = max(prediction.probabilities, key=prediction.probabilities.get)
-        explained = prediction.called[0] if prediction.called else likeliest
-        if len(predictor.classes) == 2:
-            explained = predictor.classes[1]  # what speaks for the disease, called or not
-        heat = cam.maps(prediction.pixels[np.newaxis], np.array([predictor.classes.index(explained)]))[0]
-        stem = Path(prediction.name).stem or "picture"
-        laid_over(prediction.pixels, heat).save(folder / f"{number + 1:04d}-{stem}-{explained}.png")
+    drawn = [(number, one, _explained(predictor, one)) for number, one in enumerate(told, 1) if one.pixels is not None]
+    if not drawn:
+        return
+    classes = np.array([predictor.classes.index(explained) for _, _, explained in drawn])
+    maps = heat_maps(GradCam(predictor.network), np.array([one.pixels for _, one, _ in drawn]), classes)
+    for (number, one, explained), heat in zip(drawn, maps, strict=True):
+        laid_over(one.pixels, heat).save(folder / f"{number:04d}-{Path(one.name).stem or 'picture'}-{explained}.png")
+
+
+def _explained(predictor: Predictor, prediction: Prediction) -> str:
+    """The class that a heat map is of: of two the disease, called or not; else the first called, or the likeliest."""
+    if len(predictor.classes) == 2:
+        return predictor.classes[1]
+    return (*prediction.called, max(prediction.probabilities, key=prediction.probabilities.get))[0]
