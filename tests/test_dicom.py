@@ -11,7 +11,7 @@ from chest_transfer.data.archives import Archive
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.dicom import NEGATIVE, RefusedDicom, lungs_lead, read_dicom
 from chest_transfer.data.preprocessing import preprocess
-from chest_transfer.data.radiographs import UnreadableImage, decode, file_facts
+from chest_transfer.data.radiographs import UnreadableImage, decode, read_grey
 from chest_transfer.phantom.patients import Patient
 from chest_transfer.phantom.radiograph import radiograph
 from chest_transfer.settings import read_settings
@@ -76,7 +76,7 @@ def test_a_file_that_says_the_wrong_one_comes_out_with_dark_lungs_too_and_that_i
     grey, _, unusual = read_dicom(content)
     assert (grey == chest).all()
     assert unusual == (NEGATIVE,)
-    assert file_facts(content).mode == "DICOM negative"
+    assert read_grey(content, 96).facts.mode == "DICOM negative"
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int16])

@@ -18,7 +18,8 @@ from chest_transfer.data.predictions import read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.saving import save_model
 from chest_transfer.serving.pictures import Picture, pictures
-from chest_transfer.serving.predicting import COLOURED, OUTSIDE, Predictor, refuse_code
+from chest_transfer.serving.predicting import COLOURED, OUTSIDE, Predictor
+from chest_transfer.serving.untrusted import refuse_code
 from chest_transfer.training.determinism import pin
 
 

@@ -17,7 +17,7 @@ from chest_transfer.data.arrays import write_arrays
 from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.descriptions import boxes, described
 from chest_transfer.data.layouts import Listing, Radiograph
-from chest_transfer.data.radiographs import UnreadableImage, decode, file_facts, in_square
+from chest_transfer.data.radiographs import UnreadableImage, in_square, read_grey
 from chest_transfer.data.splits import SPLITS, Split, rarest_label, split_by_patient
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import whole
@@ -82,8 +82,9 @@ def _decode_all(
     def decoded(radiograph: Radiograph) -> tuple[np.ndarray, dict] | str:
         try:
             content = archive.read(radiograph.member)
-            image = decode(content, image_size, settings.fit)
-            facts = {"name": radiograph.name} | asdict(file_facts(content))
+            read = read_grey(content, image_size)
+            image = read.square(image_size, settings.fit)
+            facts = {"name": radiograph.name} | asdict(read.facts)
             facts |= {"brightness": round(float(image.mean()), 2), "labels": "|".join(radiograph.labels)}
             return image, facts | {"digest": hashlib.sha256(content).hexdigest()}
         except UnreadableImage as error:

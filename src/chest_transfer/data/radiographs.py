@@ -26,46 +26,70 @@ class UnreadableImage(ValueError):
     """The bytes are no whole image; the first word of the message is the kind: truncated, broken, bomb or dicom."""
 
 
-def decode(content: bytes, size: int, fit: str = "squeeze") -> np.ndarray:
-    """One radiograph as a square grey image.
+@dataclass(frozen=True)
+class FileFacts:
+    """What a radiograph's file looks like before it is decoded; such facts alone can tell classes apart."""
+
+    width: int
+    height: int
+    mode: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class GreyImage:
+    """A radiograph's file, decoded.
+
+    Args:
+        grey: one channel of 8 bits, upright, in the radiograph's own shape.
+        facts: of the file.
+        unusual: what a DICOM file says that is unusual for a frontal chest radiograph.
+    """
+
+    grey: Image.Image
+    facts: FileFacts
+    unusual: tuple[str, ...] = ()
+
+    def square(self, size: int, fit: str = "squeeze") -> np.ndarray:
+        """(size, size) uint8, 0-255: by `squeeze` the whole image, distorted; by `pad` the whole image with black
+        bars; by `crop` its centre.
+        """
+        if fit == "pad":
+            squared = ImageOps.pad(self.grey, (size, size), _RESAMPLING, color=0)
+        elif fit == "crop":
+            squared = ImageOps.fit(self.grey, (size, size), _RESAMPLING)
+        else:
+            squared = self.grey.resize((size, size), _RESAMPLING)
+        return np.asarray(squared, dtype=np.uint8)
+
+    def at_most(self, longest: int) -> np.ndarray:
+        """(H, W) uint8, 0-255, in its own shape, the longer side of at most `longest` pixels."""
+        small = self.grey.copy()
+        small.thumbnail((longest, longest), _RESAMPLING)
+        return np.asarray(small, dtype=np.uint8)
+
+
+def read_grey(content: bytes, size: int) -> GreyImage:
+    """One radiograph, decoded once for all that is asked of it.
 
     Images of 16 bits are stretched from their own darkest to their own brightest pixel, since scanners use 10 to 16 of
     them; 8-bit grey levels stay as they are. Transparency is ignored: the archives' RGBA files are opaque.
 
     Args:
         content: the bytes of a PNG, JPEG, DICOM or any other file that Pillow reads.
-        size: pixels a side of the result.
-        fit: `squeeze` (the whole image, distorted), `pad` (the whole image with black bars) or `crop` (its centre).
-
-    Returns:
-        (size, size) uint8, 0-255.
+        size: pixels a side that must be left; a larger JPEG is decoded at a smaller scale.
 
     Raises:
         UnreadableImage: the image is truncated, broken, or unpacks to more pixels than a radiograph has.
     """
-    return np.asarray(_square(_opened(content, size), size, fit), dtype=np.uint8)
-
-
-def upright(content: bytes, longest: int) -> np.ndarray:
-    """One radiograph in its own shape, its longer side of at most `longest` pixels: (H, W) uint8, 0-255.
-
-    Raises:
-        UnreadableImage: as of `decode`.
-    """
-    grey = _opened(content, longest)
-    grey.thumbnail((longest, longest), _RESAMPLING)
-    return np.asarray(grey, dtype=np.uint8)
-
-
-def _opened(content: bytes, size: int) -> Image.Image:
-    """Grey and upright, at least `size` pixels a side if the file has them."""
     if is_dicom(content):
         return _from_dicom(content)
     try:
         with Image.open(io.BytesIO(content)) as image:
+            facts = FileFacts(*image.size, image.mode, len(content))
             # A JPEG decoded at 1/2, 1/4 or 1/8 scale, still at least twice the size that is wanted.
             image.draft("L", (2 * size, 2 * size))
-            return _grey(ImageOps.exif_transpose(image))
+            return GreyImage(_grey(ImageOps.exif_transpose(image)), facts)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableImage(f"bomb: {error}") from None
     except ValueError as error:
@@ -77,24 +101,9 @@ def _opened(content: bytes, size: int) -> Image.Image:
         raise UnreadableImage(f"{kind}: {reason}") from None
 
 
-@dataclass(frozen=True)
-class FileFacts:
-    """What a radiograph's file looks like before it is decoded; such facts alone can tell classes apart."""
-
-    width: int
-    height: int
-    mode: str
-    bytes: int
-
-
-def file_facts(content: bytes) -> FileFacts:
-    """Of the bytes of an image that `decode` accepts."""
-    if is_dicom(content):
-        levels, _, unusual = read_dicom(content)
-        mode = "DICOM negative" if NEGATIVE in unusual else "DICOM"
-        return FileFacts(levels.shape[1], levels.shape[0], mode, len(content))
-    with Image.open(io.BytesIO(content)) as image:
-        return FileFacts(*image.size, image.mode, len(content))
+def decode(content: bytes, size: int, fit: str = "squeeze") -> np.ndarray:
+    """One radiograph as a square grey image, (size, size) uint8, 0-255; `read_grey`, then `square`."""
+    return read_grey(content, size).square(size, fit)
 
 
 def coloured(content: bytes) -> bool:
@@ -118,12 +127,14 @@ def in_square(
     return inside[0], inside[1], inside[2], inside[3]
 
 
-def _from_dicom(content: bytes) -> Image.Image:
+def _from_dicom(content: bytes) -> GreyImage:
     try:
-        levels, plain, _ = read_dicom(content)
+        levels, plain, unusual = read_dicom(content)
     except RefusedDicom as error:
         raise UnreadableImage(f"dicom: {error}") from None
-    return Image.fromarray(levels.astype(np.uint8)) if plain else _stretched(levels)
+    mode = "DICOM negative" if NEGATIVE in unusual else "DICOM"
+    facts = FileFacts(levels.shape[1], levels.shape[0], mode, len(content))
+    return GreyImage(Image.fromarray(levels.astype(np.uint8)) if plain else _stretched(levels), facts, unusual)
 
 
 def _grey(image: Image.Image) -> Image.Image:
@@ -137,11 +148,3 @@ def _stretched(levels: np.ndarray) -> Image.Image:
     if brightest > darkest:
         levels = (levels - darkest) * (255.0 / (brightest - darkest))
     return Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
-
-
-def _square(grey: Image.Image, size: int, fit: str) -> Image.Image:
-    if fit == "pad":
-        return ImageOps.pad(grey, (size, size), _RESAMPLING, color=0)
-    if fit == "crop":
-        return ImageOps.fit(grey, (size, size), _RESAMPLING)
-    return grey.resize((size, size), _RESAMPLING)

@@ -8,7 +8,7 @@ import pandas as pd
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.catalog import Dataset
-from chest_transfer.data.radiographs import upright
+from chest_transfer.data.radiographs import read_grey
 from chest_transfer.evaluation.explanation import in_fixed_order
 
 LONGEST = 320  # pixels of a side
@@ -24,7 +24,7 @@ def samples(dataset: Dataset, archive_path: Path, files: pd.DataFrame, images: i
             names = of_class.to_numpy(str)
             names = names[in_fixed_order(names)][:images]
             if len(names):
-                found[name] = [upright(archive.read(member_of[each]), LONGEST) for each in names]
+                found[name] = [read_grey(archive.read(member_of[each]), LONGEST).at_most(LONGEST) for each in names]
     return found
 
 

@@ -75,24 +75,12 @@ def _table(predictor: Predictor, told: list[Prediction]) -> None:
 
 
 def _heat_maps(predictor: Predictor, told: list[Prediction], folder: Path) -> None:
-    import numpy as np
-
-    from chest_transfer.evaluation.explanation import heat_maps
     from chest_transfer.evaluation.figures import laid_over
-    from chest_transfer.evaluation.grad_cam import GradCam
 
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = [(number, one, _explained(predictor, one)) for number, one in enumerate(told, 1) if one.pixels is not None]
+    drawn = [(number, one, predictor.explained(one)) for number, one in enumerate(told, 1) if not one.error]
     if not drawn:
         return
-    classes = np.array([predictor.classes.index(explained) for _, _, explained in drawn])
-    maps = heat_maps(GradCam(predictor.network), np.array([one.pixels for _, one, _ in drawn]), classes)
+    maps = predictor.heat_maps([one for _, one, _ in drawn], [explained for _, _, explained in drawn])
     for (number, one, explained), heat in zip(drawn, maps, strict=True):
         laid_over(one.pixels, heat).save(folder / f"{number:04d}-{Path(one.name).stem or 'picture'}-{explained}.png")
-
-
-def _explained(predictor: Predictor, prediction: Prediction) -> str:
-    """The class that a heat map is of: of two the disease, called or not; else the first called, or the likeliest."""
-    if len(predictor.classes) == 2:
-        return predictor.classes[1]
-    return (*prediction.called, max(prediction.probabilities, key=prediction.probabilities.get))[0]

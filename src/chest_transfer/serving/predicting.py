@@ -1,7 +1,6 @@
 """Predicting: what a saved model says of radiographs, calibrated, at its threshold, and whether it should be asked."""
 
-import json
-import zipfile
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from chest_transfer.data.dicom import is_dicom, read_dicom
-from chest_transfer.data.radiographs import UnreadableImage, coloured, decode
+from chest_transfer.data.dicom import is_dicom
+from chest_transfer.data.radiographs import UnreadableImage, coloured, read_grey
 from chest_transfer.data.scope import Scope
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.networks.saving import FACTS, load_model, read_array, read_facts
+from chest_transfer.networks.saving import load_model, read_array, read_facts
 from chest_transfer.serving.pictures import Picture
+from chest_transfer.serving.untrusted import refuse_code
 from chest_transfer.training.operating import calibrated, decisions
 
 BATCH = 32
@@ -65,13 +65,23 @@ class Predictor:
     def __init__(self, path: Path, point: str = "youden"):
         refuse_code(path)
         self.path, self.facts = path, read_facts(path)
+        self._set(point)
+        self.classes, self.multi_label = self.facts["classes"], self.facts["multi_label"]
+
+    def _set(self, point: str) -> None:
         points = self.facts.get("thresholds", {})
         if point not in points:
             raise ChestTransferError(
-                f"'{path}' has no operating point '{point}' (allowed: {', '.join(points) or 'none: no classifier'})"
+                f"'{self.path}' has no operating point '{point}' "
+                f"(allowed: {', '.join(points) or 'none: no classifier'})"
             )
         self.point, self.cuts = point, np.array(points[point])
-        self.classes, self.multi_label = self.facts["classes"], self.facts["multi_label"]
+
+    def at(self, point: str) -> "Predictor":
+        """The same model at another operating point."""
+        other = copy.copy(self)
+        other._set(point)
+        return other
 
     @cached_property
     def network(self):
@@ -83,6 +93,12 @@ class Predictor:
         """What its training pictures look like."""
         arrays = {name: read_array(self.path, f"scope_{name}") for name in ("mean", "components", "variances")}
         return Scope(**arrays, **self.facts["scope"])
+
+    @cached_property
+    def _grad_cam(self):
+        from chest_transfer.evaluation.grad_cam import GradCam
+
+        return GradCam(self.network)
 
     @property
     def size(self) -> int:
@@ -118,17 +134,30 @@ class Predictor:
         called = decisions(found, self.cuts, self.multi_label)
         return list(zip(found, called, self.scope.outside(images), strict=True))
 
+    def explained(self, prediction: Prediction) -> str:
+        """The class that a heat map is of: of two the disease; else the first that is called, or the likeliest."""
+        if len(self.classes) == 2:
+            return self.classes[1]
+        return (*prediction.called, max(prediction.probabilities, key=prediction.probabilities.get))[0]
+
+    def heat_maps(self, predictions: list[Prediction], classes: list[str]) -> np.ndarray:
+        """Grad-CAM of a class of each readable picture: (n, size, size) float32, 0-1."""
+        from chest_transfer.evaluation.explanation import heat_maps
+
+        numbers = np.array([self.classes.index(name) for name in classes])
+        return heat_maps(self._grad_cam, np.array([prediction.pixels for prediction in predictions]), numbers)
+
     def _read(self, picture: Picture) -> tuple[np.ndarray | str, tuple[str, ...]]:
         if picture.content is None:
             return picture.reason, ()
         try:
-            pixels = decode(picture.content, self.size, self.facts["fit"])
-            cautions = read_dicom(picture.content)[2] if is_dicom(picture.content) else ()
+            read = read_grey(picture.content, self.size)
         except UnreadableImage as error:
             return str(error), ()
+        cautions = read.unusual
         if not is_dicom(picture.content) and coloured(picture.content):
             cautions = (*cautions, COLOURED)
-        return pixels, cautions
+        return read.square(self.size, self.facts["fit"]), cautions
 
     def _told(self, name, pixels, cautions, probabilities, called, outside) -> Prediction:
         return Prediction(
@@ -138,55 +167,3 @@ class Predictor:
             cautions=(*cautions, OUTSIDE) if outside else cautions,
             pixels=pixels,
         )
-
-
-MEMBERS = ("config.json", "metadata.json", "model.weights.h5", FACTS)
-MODULES = (
-    "keras", "keras.layers", "keras.initializers", "keras.regularizers", "keras.constraints",
-    "keras.src.models.functional",
-)  # fmt: skip
-CODE = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")  # layers that run what a file brings
-
-
-def refuse_code(path: Path) -> None:
-    """Refuse a model file whose network is not made of Keras' own layers, before anything in it is built.
-
-    Keras' safe mode refuses Lambda layers; a file may also name any importable class, or a graph of TensorFlow's.
-
-    Raises:
-        ChestTransferError: what is not allowed, or no such file.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            config = json.loads(archive.read("config.json"))
-    except FileNotFoundError:
-        raise ChestTransferError(f"no model at '{path}'; run: dvc repro, or: dvc pull") from None
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise ChestTransferError(f"'{path}' is no saved model of this project: {error}") from None
-    if strange := [name for name in names if name not in MEMBERS and not name.endswith(".npy")]:
-        raise ChestTransferError(
-            f"'{path}' holds '{strange[0]}', which no model of this project does; it was not opened"
-        )
-    for module, name in _classes(config):
-        if module not in MODULES or name in CODE:
-            raise ChestTransferError(
-                f"'{path}' holds '{module}.{name}', which could run code (allowed: Keras' own layers); "
-                "it was not opened"
-            )
-
-
-def _classes(config) -> Iterator[tuple[str, str]]:
-    """(module, class) of every object in a Keras configuration."""
-    if isinstance(config, list):
-        for item in config:
-            yield from _classes(item)
-    elif isinstance(config, dict):
-        name, registered = config.get("class_name"), str(config.get("registered_name") or "")
-        # Tensors, shapes and the like in call arguments are written in the same way, without a module.
-        if name and not (config.get("module") is None and str(name).startswith("__")):
-            yield str(config.get("module")), str(name)
-        if ">" in registered:
-            yield "registered", registered
-        for value in config.values():
-            yield from _classes(value)
