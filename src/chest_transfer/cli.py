@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from chest_transfer.errors import run_command
+from chest_transfer.errors import ChestTransferError, run_command
 
 
 def main() -> None:
@@ -32,6 +32,11 @@ def main() -> None:
     export.add_argument("--out", required=True, metavar="PATH", help="the file, or for savedmodel the folder, to write")
     export.add_argument("--rev", help="the model of this Git revision")
     export.set_defaults(command=_export)
+    app = commands.add_parser("app", help="a page in the browser that asks models of radiographs")
+    app.add_argument("models", nargs="*", help="as of predict (default: all in models/)")
+    app.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
+    app.add_argument("--port", type=int, default=7860, help="0 is any free one (default: 7860)")
+    app.set_defaults(command=_app)
     asked = parser.parse_args()
     run_command(asked.command, asked)
 
@@ -71,6 +76,18 @@ def _export(asked: argparse.Namespace) -> None:
     images, examples, said = pictures_like(predictor.facts["dataset"], predictor.size)
     made = export(predictor.network, predictor.facts, asked.to, Path(asked.out), images, examples)
     print(f"{made.path}: probabilities at most {made.farthest:.1e} from the model's, on {len(images)} {said}")
+
+
+def _app(asked: argparse.Namespace) -> None:
+    try:
+        from chest_transfer.serving.app import serve
+    except ImportError as error:
+        raise ChestTransferError(
+            f"the app needs {error.name}, which is not installed; run: pip install --editable '.[app]'"
+        ) from None
+    from chest_transfer.serving.collection import collected
+
+    serve(collected(asked.models), asked.host, asked.port)
 
 
 if __name__ == "__main__":
