@@ -29,6 +29,26 @@ ENVIRONMENT = {
 SLOWEST = ("test_readme.py", "test_pipeline.py", "test_presets.py", "test_training.py")
 
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium of this machine, headless."""
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium; run: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield started
+        started.close()
+
+
 def pytest_collection_modifyitems(items):
     """The files that take longest first, so that no process waits for another at the end."""
     items.sort(key=lambda item: SLOWEST.index(item.path.name) if item.path.name in SLOWEST else len(SLOWEST))
@@ -40,6 +60,33 @@ def encoded(pixels: np.ndarray | Image.Image, form: str = "PNG", **options) -> b
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
     return buffer.getvalue()
+
+
+PATIENT_NAME = "Somebody^Secret"
+
+
+def dicom(pixels: np.ndarray, **changes) -> bytes:
+    """A DICOM file of these pixels; `changes` sets attributes, None removes one."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, "1.2.840.10008.5.1.4.1.1.1"
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["test"])
+    file = FileDataset("file.dcm", {}, file_meta=meta, preamble=b"\0" * 128)
+    values = {
+        "PatientName": PATIENT_NAME, "Modality": "CR", "BodyPartExamined": "CHEST", "ViewPosition": "PA",
+        "PhotometricInterpretation": "MONOCHROME2", "SamplesPerPixel": 1, "Rows": pixels.shape[-2],
+        "Columns": pixels.shape[-1], "BitsAllocated": 8 * pixels.itemsize, "BitsStored": 8 * pixels.itemsize,
+        "HighBit": 8 * pixels.itemsize - 1, "PixelRepresentation": int(pixels.dtype.kind == "i"),
+        "PixelData": pixels.tobytes(),
+    }  # fmt: skip
+    for key, value in (values | changes).items():
+        if value is not None:
+            setattr(file, key, value)
+    content = io.BytesIO()
+    file.save_as(content, enforce_file_format=True)
+    return content.getvalue()
 
 
 def grey(value: int = 128, size: int = 24) -> bytes:
@@ -96,6 +143,19 @@ def toy_project(parent: Path) -> Path:
     folder.mkdir()
     shutil.copy(ROOT / "params.yaml", folder)
     change_settings(folder / "params.yaml", **TOY)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def evaluated(tmp_path_factory) -> Path:
+    """A project whose toy experiment has been run to its evaluation."""
+    folder = toy_project(tmp_path_factory.mktemp("evaluated"))
+    words = (
+        "download pneumonia", "preprocess pneumonia", "explore pneumonia", "overlap", "pictures pneumonia",
+        "pretrained cnn none", "embed pneumonia cnn none", "probe pneumonia cnn none", "train pneumonia cnn none",
+        "explain pneumonia cnn train-none", "evaluate pneumonia",
+    )  # fmt: skip
+    stages(folder, *(command.split() for command in words))
     return folder
 
 

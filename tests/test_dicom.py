@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from conftest import make_zip
+from conftest import PATIENT_NAME, dicom, make_zip
 from PIL import Image
 
 from chest_transfer.data.archives import Archive
@@ -17,7 +17,6 @@ from chest_transfer.phantom.radiograph import radiograph
 from chest_transfer.settings import read_settings
 
 pydicom = pytest.importorskip("pydicom")
-NAME = "Somebody^Secret"
 
 
 @pytest.fixture(scope="module")
@@ -25,30 +24,6 @@ def chest() -> np.ndarray:
     """A simulated radiograph (120, 100) uint8."""
     chance = np.random.default_rng(5)
     return radiograph(Patient.random(chance), (), chance, (120, 100)).pixels
-
-
-def dicom(pixels: np.ndarray, **changes) -> bytes:
-    """A DICOM file of these pixels; `changes` sets attributes, None removes one."""
-    from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
-
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, "1.2.840.10008.5.1.4.1.1.1"
-    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["test"])
-    file = FileDataset("file.dcm", {}, file_meta=meta, preamble=b"\0" * 128)
-    values = {
-        "PatientName": NAME, "Modality": "CR", "BodyPartExamined": "CHEST", "ViewPosition": "PA",
-        "PhotometricInterpretation": "MONOCHROME2", "SamplesPerPixel": 1, "Rows": pixels.shape[-2],
-        "Columns": pixels.shape[-1], "BitsAllocated": 8 * pixels.itemsize, "BitsStored": 8 * pixels.itemsize,
-        "HighBit": 8 * pixels.itemsize - 1, "PixelRepresentation": int(pixels.dtype.kind == "i"),
-        "PixelData": pixels.tobytes(),
-    }  # fmt: skip
-    for key, value in (values | changes).items():
-        if value is not None:
-            setattr(file, key, value)
-    content = io.BytesIO()
-    file.save_as(content, enforce_file_format=True)
-    return content.getvalue()
 
 
 def alike(one: np.ndarray, other: np.ndarray) -> float:
@@ -128,9 +103,15 @@ def test_what_is_unusual_is_said(chest, changes, said):
 def test_what_cannot_be_read_is_refused_without_a_word_of_the_patient(chest, content, said):
     with pytest.raises(UnreadableImage, match=said) as refusal:
         decode(content(chest), 96)
-    assert NAME not in str(refusal.value)
+    assert PATIENT_NAME not in str(refusal.value)
     with pytest.raises(RefusedDicom):
         read_dicom(content(chest))
+
+
+def test_a_damaged_tag_is_no_failure_of_its_own_and_is_not_quoted(chest):
+    content = dicom(chest).replace(b"\x18\x00\x15\x00CS", b"\x18\x00\x15\x00\x43\xc8")
+    with pytest.raises(RefusedDicom, match="damaged"):  # its body part has a type that there is not
+        read_dicom(content)
 
 
 def test_a_dataset_may_be_of_dicom_files(tmp_path):
@@ -145,7 +126,7 @@ def test_a_dataset_may_be_of_dicom_files(tmp_path):
     settings = read_settings("params.yaml").preprocess
     summary = preprocess(dataset_named("tuberculosis"), tmp_path / "tb.zip", tmp_path / "tb", settings, 32, 2)
     assert sum(summary["images"].values()) == 40
-    assert NAME.encode() not in (tmp_path / "tb/images.csv").read_bytes()
+    assert PATIENT_NAME.encode() not in (tmp_path / "tb/images.csv").read_bytes()
 
 
 def test_a_jpeg_inside_is_decoded(chest):

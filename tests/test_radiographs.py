@@ -105,6 +105,8 @@ NOISE = np.random.default_rng(0).integers(0, 255, (200, 200), np.uint8)
         ("broken", b""),
         ("broken", encoded(NOISE)[:10]),
         ("bomb", bomb()),
+        ("broken", encoded(NOISE, "ICO")),  # of a format that no radiograph comes in
+        ("broken", encoded(NOISE, "EPS")),  # Pillow would start a program to read it
     ],
 )
 def test_what_is_no_whole_image_is_refused_with_its_kind(kind, content):

@@ -56,14 +56,15 @@ def read_dicom(content: bytes) -> tuple[np.ndarray, bool, tuple[str, ...]]:
             _check(file)
             levels = apply_modality_lut(file.pixel_array, file)
             shown = apply_voi_lut(levels, file)
+            plain = shown is levels and file.BitsStored == 8 and levels.dtype == np.uint8
+            low_is_bright, unusual = file.PhotometricInterpretation == "MONOCHROME1", _unusual(file)
     except RefusedDicom:
         raise
     except Exception as error:  # of any decoder, and with any text
         raise RefusedDicom(f"damaged, or compressed in a way that cannot be read ({type(error).__name__})") from None
-    plain = shown is levels and file.BitsStored == 8 and levels.dtype == np.uint8
     grey = np.asarray(shown, np.float32)
-    unusual, ends = _unusual(file), 255 if plain else grey.max() + grey.min()
-    if file.PhotometricInterpretation == "MONOCHROME1":
+    ends = 255 if plain else grey.max() + grey.min()
+    if low_is_bright:
         grey = ends - grey
     if lungs_lead(grey) < _NEGATIVE_LEAD:
         grey, unusual = ends - grey, (*unusual, NEGATIVE)

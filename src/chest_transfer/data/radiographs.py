@@ -6,7 +6,8 @@ and EXIF rotation, bounds decompression bombs, and decodes a large JPEG at the s
 
 import io
 import warnings
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +17,12 @@ from chest_transfer.data.dicom import NEGATIVE, RefusedDicom, is_dicom, read_dic
 
 # Above 89 million pixels Pillow warns of a decompression bomb, above twice that it refuses: here both refuse.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # what it says of odd tags helps nobody
 
 _RESAMPLING = Image.Resampling.BICUBIC  # Pillow widens the kernel when it shrinks: no aliasing of ribs or vessels
 COLOUR = 12  # grey levels between the channels, on average: above what JPEG does to a grey picture
+# Of Pillow's decoders those for what radiographs come in; some others start programs, or are hardly ever used.
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
 
@@ -76,7 +80,7 @@ def read_grey(content: bytes, size: int) -> GreyImage:
     them; 8-bit grey levels stay as they are. Transparency is ignored: the archives' RGBA files are opaque.
 
     Args:
-        content: the bytes of a PNG, JPEG, DICOM or any other file that Pillow reads.
+        content: the bytes of a DICOM file, or of one of `FORMATS`.
         size: pixels a side that must be left; a larger JPEG is decoded at a smaller scale.
 
     Raises:
@@ -84,21 +88,11 @@ def read_grey(content: bytes, size: int) -> GreyImage:
     """
     if is_dicom(content):
         return _from_dicom(content)
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            facts = FileFacts(*image.size, image.mode, len(content))
-            # A JPEG decoded at 1/2, 1/4 or 1/8 scale, still at least twice the size that is wanted.
-            image.draft("L", (2 * size, 2 * size))
-            return GreyImage(_grey(ImageOps.exif_transpose(image)), facts)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnreadableImage(f"bomb: {error}") from None
-    except ValueError as error:
-        kind = "bomb" if "too large" in str(error) else "broken"
-        raise UnreadableImage(f"{kind}: {error}") from None
-    except (OSError, SyntaxError, EOFError, IndexError, TypeError, zlib.error, MemoryError) as error:
-        kind = "truncated" if "truncated" in str(error).lower() else "broken"
-        reason = "no image" if "cannot identify" in str(error) else str(error)  # that one names a memory address
-        raise UnreadableImage(f"{kind}: {reason}") from None
+    with _open(content) as image:
+        facts = FileFacts(*image.size, image.mode, len(content))
+        # A JPEG decoded at 1/2, 1/4 or 1/8 scale, still at least twice the size that is wanted.
+        image.draft("L", (2 * size, 2 * size))
+        return GreyImage(_grey(ImageOps.exif_transpose(image)), facts)
 
 
 def decode(content: bytes, size: int, fit: str = "squeeze") -> np.ndarray:
@@ -107,8 +101,12 @@ def decode(content: bytes, size: int, fit: str = "squeeze") -> np.ndarray:
 
 
 def coloured(content: bytes) -> bool:
-    """Whether the bytes of an image that `decode` accepts show colours; a grey one in three channels does not."""
-    with Image.open(io.BytesIO(content)) as image:
+    """Whether the bytes of an image, no DICOM file, show colours; a grey one in three channels does not.
+
+    Raises:
+        UnreadableImage: as of `read_grey`.
+    """
+    with _open(content) as image:
         if image.mode in ("L", "LA", "1", *_SIXTEEN_BIT):
             return False
         image.thumbnail((64, 64))
@@ -125,6 +123,21 @@ def in_square(
     for edge, length, side in ((left, width, 0), (top, height, 1), (right, width, 0), (bottom, height, 1)):
         inside.append(min(max((edge + (sides[side] - length) / 2) / sides[side], 0.0), 1.0))
     return inside[0], inside[1], inside[2], inside[3]
+
+
+@contextmanager
+def _open(content: bytes) -> Iterator[Image.Image]:
+    """The image in a file; what fails in opening it, or in decoding it within the block, is its own fault."""
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnreadableImage(f"bomb: {error}") from None
+    except Exception as error:  # decoders meet broken files with any exception
+        said = " ".join(str(error).split()) or type(error).__name__
+        kind = "bomb" if "too large" in said else "truncated" if "truncated" in said.lower() else "broken"
+        reason = "no image" if "cannot identify" in said else said  # that one names a memory address
+        raise UnreadableImage(f"{kind}: {reason}") from None
 
 
 def _from_dicom(content: bytes) -> GreyImage:

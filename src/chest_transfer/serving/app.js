@@ -22,7 +22,7 @@ async function start() {
   const groups = new Map();
   for (const model of told.models) {
     if (!groups.has(model.dataset)) groups.set(model.dataset, made("optgroup", { label: shown(model.dataset) }));
-    groups.get(model.dataset).append(made("option", { value: model.name, textContent: `${shown(model.dataset)}: ${model.title}` }));
+    groups.get(model.dataset).append(made("option", { value: model.name, textContent: `${shown(model.dataset)}: ${model.backbone}, ${model.way}` }));
   }
   at("model").append(...groups.values());
   for (const name of told.examples) {
@@ -52,7 +52,7 @@ const chosen = () => told.models.find((model) => model.name === at("model").valu
 function describe() {
   const model = chosen();
   at("point").replaceChildren(...Object.entries(model.points).map(([value, textContent]) => made("option", { value, textContent })));
-  const rows = [["Calls", model.classes.map(shown).join(", ")]];
+  const rows = [["Made", model.made], ["Calls", model.classes.map(shown).join(", ")]];
   if (model.trained_on) rows.push(["Trained on", `${model.trained_on[0]} radiographs of ${model.trained_on[1]} patients`]);
   if (model.auc) {
     const [auc, low, high] = model.auc.map((value) => (value === null ? "?" : value.toFixed(3)));
@@ -62,8 +62,12 @@ function describe() {
   }
   rows.push(["File", model.name]);
   at("facts").replaceChildren(...rows.flatMap(([name, value]) => [made("dt", { textContent: name }), made("dd", { textContent: value })]));
-  at("cautions").replaceChildren(
-    ...model.cautions.map(({ serious, text }) => made("li", { className: serious ? "serious" : "", textContent: text })));
+  const [serious, other] = [true, false].map((wanted) => model.cautions.filter((caution) => caution.serious === wanted));
+  const items = (cautions, className) => cautions.map(({ text }) => made("li", { className, textContent: text }));
+  at("warnings").replaceChildren(...items(serious, "serious"));
+  at("remarks").replaceChildren(...items(other, ""));
+  at("more").hidden = !other.length;
+  at("more").firstElementChild.textContent = `What else must be known of it (${other.length})`;
 }
 
 function add(files) {
@@ -119,7 +123,7 @@ function draw(one, model, answer) {
   const ill = model.multi_label ? answer.called.length : answer.called[0] !== model.classes[0];
   part(".verdict").textContent = called ? `Called: ${called}` : "Nothing is called";
   part(".verdict").classList.toggle("called", Boolean(ill));
-  part(".doubts").replaceChildren(...answer.cautions.map((textContent) => made("li", { textContent: `Do not believe this answer: ${textContent}.` })));
+  part(".doubts").replaceChildren(...answer.cautions.map((textContent) => made("li", { textContent: `Caution: ${textContent}.` })));
   part(".radiograph").src = answer.picture;
   part(".radiograph").alt = one.file.name;
   part(".heat").src = answer.heat_map;

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.reporting.cautions import Caution, of_dataset
 from chest_transfer.reporting.gathering import STARTS, WAYS, gathered
 from chest_transfer.serving.models import model_file
 from chest_transfer.serving.predicting import Predictor
@@ -10,8 +11,8 @@ from chest_transfer.settings import read_settings
 
 POINTS = {
     "youden": "sensitivity and specificity together",
-    "sensitivity_90": "finding 90 % of the ill",
-    "sensitivity_95": "finding 95 % of the ill",
+    "sensitivity 0.9": "finding 90 % of the ill",
+    "sensitivity 0.95": "finding 95 % of the ill",
 }
 
 
@@ -42,17 +43,21 @@ def known(predictors: dict[str, Predictor]) -> list[dict]:
     try:
         settings = read_settings()
         datasets, cautions = gathered(settings)
-    except ChestTransferError:
-        return [_told(name, predictor, {}, None, []) for name, predictor in predictors.items()]
+    except ChestTransferError as error:
+        unknown = [Caution(False, f"No scores are known here: {error}")]
+        return [_told(name, predictor, {}, None, unknown) for name, predictor in predictors.items()]
+    of_any = [caution for dataset in datasets for caution in dataset.cautions]
+    of_all, by_name = [caution for caution in cautions if caution not in of_any], {one.name: one for one in datasets}
     found = []
     for name, predictor in predictors.items():
-        dataset = next((one for one in datasets if one.name == predictor.facts["dataset"]), None)
-        facts = predictor.facts
-        ours = dataset is not None and facts["backbone"] == settings.model
-        scores = dataset.scores.get(f"{facts['regime']}-{facts['weights']}", {}) if ours else {}
-        others = [caution for one in datasets if one is not dataset for caution in one.cautions]
-        apply = [caution for caution in cautions if caution not in others] if dataset else []
-        found.append(_told(name, predictor, scores, dataset, apply))
+        facts, dataset = predictor.facts, by_name.get(predictor.facts["dataset"])
+        if dataset is None or facts["backbone"] != settings.model:
+            found.append(_told(name, predictor, {}, None, of_all))
+            continue
+        way = f"{facts['regime']}-{facts['weights']}"
+        scores, explained = ({way: each[way]} if way in each else {} for each in (dataset.scores, dataset.explained))
+        of_model = of_dataset(dataset.name, dataset.data, scores, explained)
+        found.append(_told(name, predictor, scores.get(way, {}), dataset, of_model + of_all))
     return sorted(found, key=lambda told: (told["dataset"], -(told["validation_auc"] or 0), told["name"]))
 
 
@@ -62,11 +67,11 @@ def _told(name: str, predictor: Predictor, scores: dict, dataset, cautions: list
         "name": name,
         "dataset": facts["dataset"],
         "backbone": facts["backbone"],
-        "title": f"{facts['backbone']}, {WAYS.get(facts['regime'], facts['regime'])}, "
-        f"from {STARTS.get(facts['weights'], facts['weights'])}",
+        "way": f"{facts['regime']}-{facts['weights']}",
+        "made": f"{WAYS.get(facts['regime'], facts['regime'])}, from {STARTS.get(facts['weights'], facts['weights'])}",
         "classes": predictor.classes,
         "multi_label": predictor.multi_label,
-        "points": {point: POINTS.get(point, point) for point in points},
+        "points": {point: said for point, said in POINTS.items() if point in points},
         "validation_auc": scores.get("validation_auc"),
         "auc": [scores.get(key) for key in ("auc", "auc_low", "auc_high")] if scores else None,
         "test": [scores["images"], scores["patients"]] if scores else None,

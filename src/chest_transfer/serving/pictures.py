@@ -9,7 +9,7 @@ from chest_transfer.data.archives import LARGEST_MEMBER, Archive
 from chest_transfer.data.dicom import is_dicom
 from chest_transfer.data.layouts import IMAGE_SUFFIXES
 
-SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff", ".bmp", ".webp")
+SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".pgm")
 
 
 @dataclass(frozen=True)

@@ -152,11 +152,10 @@ class Predictor:
             return picture.reason, ()
         try:
             read = read_grey(picture.content, self.size)
+            colours = not is_dicom(picture.content) and coloured(picture.content)
         except UnreadableImage as error:
             return str(error), ()
-        cautions = read.unusual
-        if not is_dicom(picture.content) and coloured(picture.content):
-            cautions = (*cautions, COLOURED)
+        cautions = (*read.unusual, COLOURED) if colours else read.unusual
         return read.square(self.size, self.facts["fit"]), cautions
 
     def _told(self, name, pixels, cautions, probabilities, called, outside) -> Prediction:
