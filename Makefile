@@ -1,12 +1,13 @@
 # make repro   the whole experiment on the embedded default        make test   the tests
 # make report  its page, report/index.html                         make bench  speed and statistics
+# make app     the models on a page, http://127.0.0.1:7860
 # Both set up the environment by themselves; the README gives the raw commands.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup repro report test lint lock bench picture
+.PHONY: help setup repro report app test lint lock bench picture
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -30,6 +31,9 @@ repro: setup
 report: setup
 	chest-transfer report
 
+app: setup
+	chest-transfer app
+
 test: setup
 	python -m pytest
 
@@ -51,3 +55,4 @@ picture: setup
 	python -m docs.first_run
 	python -m docs.phantoms
 	python -m docs.report
+	python -m docs.app

@@ -13,7 +13,7 @@ LONGEST = 768  # pixels of a side that are shown
 def png(pixels: np.ndarray) -> bytes:
     """(H, W) grey or (H, W, 4) colours and opacity, uint8, as the bytes of a PNG."""
     content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "PNG")
+    Image.fromarray(pixels).save(content, "PNG", compress_level=1)  # a fifth of the time, a sixth more bytes
     return content.getvalue()
 
 
