@@ -90,6 +90,14 @@ def test_metrics_carry_no_models_name_and_models_do():
         assert all("${item.model}" in out for out in STAGES[stage]["outs"])
 
 
+def test_the_best_model_of_every_dataset_is_an_artifact():
+    artifacts = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["artifacts"]
+    [out] = STAGES["best"]["outs"]
+    assert {name: artifact["path"] for name, artifact in artifacts.items()} == {
+        name: out.replace("${item.dataset}", name) for name in CATALOG
+    }
+
+
 def test_stage_scripts_are_thin_and_nothing_imports_them():
     for script in ROOT.glob("stages/*.py"):
         assert len(script.read_text().splitlines()) <= 40, script.name

@@ -1,6 +1,5 @@
 """Models by name: a file, or what DVC keeps of this or another revision, pulled if it is not here."""
 
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -16,7 +15,7 @@ def model_file(name: str, revision: str | None = None) -> Path:
 
     Args:
         name: a path; or `dataset/backbone/way-start` (`pneumonia/xception/finetune-imagenet`); or `dataset/way-start`,
-            of the experiment's backbone; or `dataset` alone: its model with the best area on *validation*.
+            of the experiment's backbone; or `dataset` alone: its model with the best area on validation (`best@D`).
         revision: of Git, None for the workspace. Without the file here, it is fetched from DVC's cache or remote.
 
     Raises:
@@ -35,13 +34,13 @@ def model_file(name: str, revision: str | None = None) -> Path:
 
 
 def _path(name: str, outputs: dict[str, str], revision: str | None) -> str:
-    parts, known = name.removesuffix(".keras").removeprefix("models/").split("/"), sorted(_names(outputs))
+    parts, known = name.removesuffix(".keras").removeprefix("models/").split("/"), _names(outputs)
     dataset = parts[0]
     if dataset not in {one.split("/")[0] for one in known}:
         raise unknown_name("model", name, known or ["none yet"], "run: dvc repro")
     if len(parts) == 1:
-        parts = [dataset, _best(dataset, revision)]
-    if len(parts) == 2:
+        parts = ["best", dataset]
+    elif len(parts) == 2:
         parts = [dataset, str(_yaml("params.yaml", revision)["model"]), parts[1]]
     path = f"models/{'/'.join(parts)}.keras"
     if path not in outputs:
@@ -50,7 +49,8 @@ def _path(name: str, outputs: dict[str, str], revision: str | None) -> str:
 
 
 def _names(outputs: dict[str, str]) -> list[str]:
-    return [path.removeprefix("models/").removesuffix(".keras") for path in outputs]
+    names = [path.removeprefix("models/").removesuffix(".keras") for path in outputs]
+    return sorted(name for name in names if not name.startswith("best/"))
 
 
 def _outputs(revision: str | None) -> dict[str, str]:
@@ -62,18 +62,6 @@ def _outputs(revision: str | None) -> dict[str, str]:
         for out in outs
         if out["path"].startswith("models/") and not out["path"].startswith("models/pretrained/")
     }
-
-
-def _best(dataset: str, revision: str | None) -> str:
-    """The model of the experiment with the best area on validation; never chosen on the test split."""
-    detail = json.loads(_text(f"metrics/detail/{dataset}.json", revision))
-    found = {
-        f"{regime}-{start}": scores.get("validation_auc")
-        for regime, starts in detail.items()
-        for start, scores in starts.items()
-        if regime != "as_is"
-    }
-    return max(found, key=lambda name: (found[name] or 0, name))
 
 
 def _yaml(path: str, revision: str | None):
