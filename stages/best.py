@@ -12,7 +12,8 @@ from chest_transfer.settings import read_settings
 
 def main(dataset: str) -> None:
     way = best_on_validation(json.loads(Path(f"metrics/detail/{dataset}.json").read_text()))
-    model = Path(f"models/{dataset}/{read_settings().model}/{way}.keras")
+    settings = read_settings()
+    model = Path(f"models/{dataset}/{settings.model}/{way}.keras")
     with whole(Path(f"models/best/{dataset}.keras")) as aside:
         shutil.copyfile(model, aside)
     print(f"{dataset}: {model}")
