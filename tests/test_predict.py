@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 
+import dvc.api
 import keras
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ def repository(tmp_path_factory):
     """A toy experiment with a remote, run, committed and pushed."""
     folder = toy_repository(tmp_path_factory.mktemp("predict"), **(TOY | {"phantom__patients": 100}))
     run(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "remote"))
-    run(folder, "dvc", "repro", "evaluate@pneumonia")
+    run(folder, "dvc", "repro", "best@pneumonia")
     run(folder, "dvc", "push")
     commit(folder, "A model")
     return folder
@@ -63,6 +64,16 @@ def test_a_file_is_read_as_its_dataset_was_and_answered_as_it_was_scored(predict
     sensitivity = called[table.truth[:, 1] == 1].mean()
     assert sensitivity == pytest.approx(detail["sensitivity"], abs=1e-6)
     assert predictor.threshold == pytest.approx(detail["threshold"], abs=1e-5)
+
+
+def test_at_another_operating_point_it_is_the_same_model_loaded_once(predictor, members):
+    other = predictor.at("sensitivity 0.95")
+    assert other.network is predictor.network
+    told = list(other.predict(Picture(name, content) for name, content in members.items()))
+    other.heat_maps(told[:1], ["PNEUMONIA"])
+    assert predictor.at("youden")._loaded.grad_cam is other._loaded.grad_cam
+    assert (predictor.point, other.point) == ("youden", "sensitivity 0.95")
+    assert other.threshold == predictor.facts["thresholds"]["sensitivity 0.95"][1]
 
 
 def test_one_bad_file_does_not_stop_the_rest(predictor, members):
@@ -142,6 +153,21 @@ def test_a_fresh_clone_pulls_a_model_that_it_has_not_and_one_of_an_older_revisio
     ]
     assert answers[0]["probabilities"] == answers[1]["probabilities"]
     assert not (tmp_path / "clone/models/pneumonia").exists()
+
+
+def test_the_best_model_is_taken_away_by_its_artifacts_name(repository, tmp_path):
+    run(repository, "git", "tag", "-a", "pneumonia@v1.0.0", "-m", "First model")
+    run(tmp_path, "git", "clone", "-q", str(repository), "clone")
+    run(tmp_path, "dvc", "artifacts", "get", str(tmp_path / "clone"), "pneumonia", "--out", "registered.keras")
+    run(tmp_path, "dvc", "get", str(tmp_path / "clone"), "models/best/pneumonia.keras", "--out", "got.keras")
+    opened = dvc.api.read("models/best/pneumonia.keras", repo=str(tmp_path / "clone"), mode="rb")
+    best = (repository / "models/best/pneumonia.keras").read_bytes()
+    copies = [(tmp_path / f"{name}.keras").read_bytes() for name in ("registered", "got")]
+    assert [*copies, opened] == [best] * 3
+    detail = json.loads((repository / "metrics/detail/pneumonia.json").read_text())
+    facts = Predictor(tmp_path / "got.keras").facts
+    areas = {way: scores["none"]["validation_auc"] for way, scores in detail.items()}
+    assert areas[facts["regime"]] == max(areas.values())
 
 
 @pytest.mark.parametrize(

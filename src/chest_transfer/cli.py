@@ -66,16 +66,20 @@ def _predict(asked: argparse.Namespace) -> None:
 def _export(asked: argparse.Namespace) -> None:
     from pathlib import Path
 
-    from chest_transfer.serving.exporting import export, pictures_like
+    from chest_transfer.serving.exporting import export
     from chest_transfer.serving.models import model_file
+    from chest_transfer.serving.parity import sample_like
     from chest_transfer.serving.predicting import Predictor
     from chest_transfer.training.determinism import pin
 
     predictor = Predictor(model_file(asked.model, asked.rev))
     pin(seed=0, threads=os.cpu_count() or 1)
-    images, examples, said = pictures_like(predictor.facts["dataset"], predictor.size)
-    made = export(predictor.network, predictor.facts, asked.to, Path(asked.out), images, examples)
-    print(f"{made.path}: probabilities at most {made.farthest:.1e} from the model's, on {len(images)} {said}")
+    sample = sample_like(predictor.facts["dataset"], predictor.size)
+    made = export(predictor.network, predictor.facts, asked.to, Path(asked.out), sample)
+    print(f"{made.path}: probabilities at most {made.farthest:.1e} from the model's, on {sample.said}")
+    if made.area:
+        change, low, high = made.area
+        print(f"AUC {change:+.4f} on them (95 %: {low:+.4f} to {high:+.4f})")
 
 
 def _app(asked: argparse.Namespace) -> None:

@@ -93,10 +93,8 @@ class Asker:
     def _predictor(self, name: str, point: str) -> Predictor:
         if name not in self.predictors:
             raise Refused(404, str(unknown_name("model", name, list(self.predictors))))
-        predictor = self.predictors[name]
         try:
-            predictor.network  # noqa: B018 - loaded once, for every operating point
-            return predictor.at(point)
+            return self.predictors[name].at(point)
         except ChestTransferError as error:
             raise Refused(404, str(error)) from None
 

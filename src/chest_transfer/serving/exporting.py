@@ -9,39 +9,26 @@ from pathlib import Path
 
 import numpy as np
 
-from chest_transfer.data.arrays import open_arrays
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import whole
 from chest_transfer.networks.saving import FACTS
-from chest_transfer.phantom.pretraining import fresh_patients
+from chest_transfer.serving.parity import Sample, area_change
 
 FARTHEST = {"h5": 1e-6, "savedmodel": 1e-6, "tflite": 1e-4, "tflite-float16": 0.02, "onnx": 1e-4}
-MOST = 100  # radiographs to compare on
 
 
 @dataclass(frozen=True)
 class Exported:
-    """An export: its file or folder, and how far its probabilities are from the original's, at most."""
+    """An export: its file or folder, how far its probabilities are from the original's, at most, and what its area
+    under the ROC curve is more than the original's, with an interval; None where nothing is known to be ill.
+    """
 
     path: Path
     farthest: float
+    area: tuple[float, float, float] | None
 
 
-def pictures_like(dataset: str, size: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Radiographs to compare on and to take ranges from, (n, size, size) uint8 each, and what they are.
-
-    Of the dataset's test and training splits where they are here, else simulated.
-    """
-    splits = [Path(f"data/arrays/{dataset}/{split}.npz") for split in ("test", "train")]
-    if all(path.exists() for path in splits):
-        test, train = (open_arrays(path).images[:MOST] for path in splits)
-        if test.shape[1] == size:
-            return np.array(test), np.array(train), f"test radiographs of {dataset}"
-    simulated, _ = fresh_patients(2 * MOST, seed=1, image_size=size, processes=1)
-    return simulated.images[::2], simulated.images[1::2], "simulated radiographs"
-
-
-def export(network, facts: dict, form: str, path: Path, images: np.ndarray, examples: np.ndarray) -> Exported:
+def export(network, facts: dict, form: str, path: Path, sample: Sample) -> Exported:
     """Write a model in another form, with its facts beside it, and check what it answers.
 
     It takes raw grey pixels (N, size, size, 1) float32, 0-255, as the original does, and gives probabilities before
@@ -52,22 +39,22 @@ def export(network, facts: dict, form: str, path: Path, images: np.ndarray, exam
         facts: of its file.
         form: a key of `FORMS`.
         path: the file (a folder for `savedmodel`) to write; `<path>.facts.json` is written too, and into the folder.
-        images: (n, size, size) uint8 to compare on.
-        examples: (m, size, size) uint8 like the training split's, that `tflite-int8` takes its ranges from.
+        sample: what to compare on, and what `tflite-int8` takes its ranges from.
 
     Raises:
         ChestTransferError: an unknown form, a missing package, or probabilities too far from the original's.
     """
     if form not in FORMS:
         raise ChestTransferError(f"unknown form '{form}' (allowed: {', '.join(FORMS)})")
-    inputs = images[..., np.newaxis].astype(np.float32)
+    inputs, examples = (images[..., np.newaxis].astype(np.float32) for images in (sample.images, sample.examples))
     expected = network.predict(inputs, verbose=0)
     write, read = FORMS[form]
     with whole(path) as aside:
-        write(network, aside, examples[..., np.newaxis].astype(np.float32))
+        write(network, aside, examples)
         if aside.is_dir():
             (aside / FACTS).write_text(_told(facts))
-        farthest = float(np.abs(read(aside)(inputs) - expected).max())
+        answers = read(aside)(inputs)
+        farthest = float(np.abs(answers - expected).max())
         allowed = FARTHEST.get(form, 1.0)
         if farthest > allowed:
             raise ChestTransferError(
@@ -75,7 +62,7 @@ def export(network, facts: dict, form: str, path: Path, images: np.ndarray, exam
                 "nothing was written"
             )
     path.with_name(path.name + f".{FACTS}").write_text(_told(facts))
-    return Exported(path, farthest)
+    return Exported(path, farthest, area_change(sample, facts, expected, answers))
 
 
 def _told(facts: dict) -> str:

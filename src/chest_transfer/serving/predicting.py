@@ -51,6 +51,28 @@ class Prediction:
         }  # fmt: skip
 
 
+class _Loaded:
+    """The parts of a model file that take time, each made when it is first needed."""
+
+    def __init__(self, path: Path, scope: dict):
+        self._path, self._scope = path, scope
+
+    @cached_property
+    def network(self):
+        return load_model(self._path)[0]
+
+    @cached_property
+    def scope(self) -> Scope:
+        arrays = {name: read_array(self._path, f"scope_{name}") for name in ("mean", "components", "variances")}
+        return Scope(**arrays, **self._scope)
+
+    @cached_property
+    def grad_cam(self):
+        from chest_transfer.evaluation.grad_cam import GradCam
+
+        return GradCam(self.network)
+
+
 class Predictor:
     """A saved model, ready to be asked.
 
@@ -65,6 +87,7 @@ class Predictor:
     def __init__(self, path: Path, point: str = "youden"):
         refuse_code(path)
         self.path, self.facts = path, read_facts(path)
+        self._loaded = _Loaded(path, self.facts.get("scope", {}))
         self._set(point)
         self.classes, self.multi_label = self.facts["classes"], self.facts["multi_label"]
 
@@ -78,27 +101,20 @@ class Predictor:
         self.point, self.cuts = point, np.array(points[point])
 
     def at(self, point: str) -> "Predictor":
-        """The same model at another operating point."""
+        """The same model at another operating point; what one of both has loaded, the other has too."""
         other = copy.copy(self)
         other._set(point)
         return other
 
-    @cached_property
+    @property
     def network(self):
         """The Keras model."""
-        return load_model(self.path)[0]
+        return self._loaded.network
 
-    @cached_property
+    @property
     def scope(self) -> Scope:
         """What its training pictures look like."""
-        arrays = {name: read_array(self.path, f"scope_{name}") for name in ("mean", "components", "variances")}
-        return Scope(**arrays, **self.facts["scope"])
-
-    @cached_property
-    def _grad_cam(self):
-        from chest_transfer.evaluation.grad_cam import GradCam
-
-        return GradCam(self.network)
+        return self._loaded.scope
 
     @property
     def size(self) -> int:
@@ -145,7 +161,7 @@ class Predictor:
         from chest_transfer.evaluation.explanation import heat_maps
 
         numbers = np.array([self.classes.index(name) for name in classes])
-        return heat_maps(self._grad_cam, np.array([prediction.pixels for prediction in predictions]), numbers)
+        return heat_maps(self._loaded.grad_cam, np.array([prediction.pixels for prediction in predictions]), numbers)
 
     def _read(self, picture: Picture) -> tuple[np.ndarray | str, tuple[str, ...]]:
         if picture.content is None:
