@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import zipfile
 
 import dvc.api
@@ -181,6 +182,22 @@ def test_the_best_model_is_taken_away_by_its_artifacts_name(repository, tmp_path
 )
 def test_a_wrong_name_is_told_in_one_line(repository, words, said):
     assert said in refused(command(repository, "predict", *words, "x.png", check=False))
+
+
+def test_a_file_that_is_no_whole_classifier_is_told(repository, tmp_path):
+    with pytest.raises(ChestTransferError, match="lacks 'fit'"):
+        Predictor(repository / "models/pretrained/cnn/none.keras")
+    old = tmp_path / "old.keras"
+    shutil.copyfile(repository / "models/pneumonia/cnn/train-none.keras", old)
+
+    def without_scope(members):
+        facts = json.loads(members["facts.json"])
+        del facts["scope"]
+        members["facts.json"] = json.dumps(facts)
+
+    rewritten(old, without_scope)
+    with pytest.raises(ChestTransferError, match=r"lacks 'scope': .*older version"):
+        Predictor(old)
 
 
 def saved_with(tmp_path, layer) -> str:

@@ -192,7 +192,7 @@ def app(predictors: dict[str, Predictor], hosts: list[str]) -> Starlette:
             Route("/examples/{name}", of_example),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
-        exception_handlers={Refused: _refusal, HTTPException: _refusal},
+        exception_handlers={Refused: _refusal, HTTPException: _refusal, Exception: _failure},
         lifespan=lifespan,
     )
 
@@ -201,6 +201,10 @@ def _refusal(request: Request, error: Refused | HTTPException) -> Response:
     status = error.status if isinstance(error, Refused) else error.status_code
     reason = str(error) if isinstance(error, Refused) else error.detail
     return JSONResponse({"error": reason}, status, headers=HEADERS)
+
+
+def _failure(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "the app failed; its terminal tells more"}, 500, headers=HEADERS)
 
 
 def serve(predictors: dict[str, Predictor], host: str, port: int) -> None:

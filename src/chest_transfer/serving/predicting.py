@@ -19,6 +19,7 @@ from chest_transfer.serving.untrusted import refuse_code
 from chest_transfer.training.operating import calibrated, decisions
 
 BATCH = 32
+NEEDED = ("classes", "multi_label", "fit", "temperature", "thresholds", "scope")  # of a model file's facts
 OUTSIDE = "unlike the radiographs that the model was trained on"
 COLOURED = "a colour picture"
 
@@ -81,23 +82,24 @@ class Predictor:
         point: the operating point, one of those that were frozen into it.
 
     Raises:
-        ChestTransferError: no such file, none of this project's models, or an operating point that it has not.
+        ChestTransferError: no such file, none of this project's classifiers, or an operating point that it has not.
     """
 
     def __init__(self, path: Path, point: str = "youden"):
         refuse_code(path)
         self.path, self.facts = path, read_facts(path)
-        self._loaded = _Loaded(path, self.facts.get("scope", {}))
+        if lacking := [key for key in NEEDED if key not in self.facts]:
+            raise ChestTransferError(
+                f"'{path}' lacks '{lacking[0]}': no classifier, or of an older version; run: dvc repro"
+            )
+        self._loaded = _Loaded(path, self.facts["scope"])
         self._set(point)
         self.classes, self.multi_label = self.facts["classes"], self.facts["multi_label"]
 
     def _set(self, point: str) -> None:
-        points = self.facts.get("thresholds", {})
+        points = self.facts["thresholds"]
         if point not in points:
-            raise ChestTransferError(
-                f"'{self.path}' has no operating point '{point}' "
-                f"(allowed: {', '.join(points) or 'none: no classifier'})"
-            )
+            raise ChestTransferError(f"'{self.path}' has no operating point '{point}' (allowed: {', '.join(points)})")
         self.point, self.cuts = point, np.array(points[point])
 
     def at(self, point: str) -> "Predictor":
