@@ -6,20 +6,23 @@ Inside the pipeline an archive is always one zip file, because a zip is read in 
 import shutil
 import tarfile
 import zipfile
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from chest_transfer.errors import ChestTransferError
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can state: equal contents give equal bytes
-LARGEST_MEMBER = 512 * 1024 * 1024  # bytes; a radiograph of 4096 x 4096 16-bit pixels has 32 MiB
+LARGEST_MEMBER = 128 * 1024 * 1024  # bytes; a radiograph of 4096 x 4096 16-bit pixels has 32 MiB
+MOST_MEMBERS = 1_000_000  # NIH ChestX-ray14 has 112,134
 
 
 class Archive:
     """A zip file of radiographs, opened for reading; threads may share it.
 
     Raises:
-        ChestTransferError: the file is no zip archive, or is cut short.
+        ChestTransferError: the file is no zip archive, is cut short, or holds what no archive of radiographs does: a
+            name twice, a path outside of it, a million files.
     """
 
     def __init__(self, path: Path | str):
@@ -30,6 +33,7 @@ class Archive:
             raise ChestTransferError(
                 f"'{self.path}' is no whole zip archive ({error}); delete it and fetch it again"
             ) from None
+        self._check()
         # macOS writes a resource fork `__MACOSX/._x` beside every file, and `.DS_Store` into every folder.
         self.members = sorted(
             info.filename
@@ -44,19 +48,38 @@ class Archive:
     def __exit__(self, *_) -> None:
         self._zip.close()
 
-    def read(self, member: str) -> bytes:
+    def _check(self) -> None:
+        names, reason = self._zip.namelist(), ""
+        if len(names) > MOST_MEMBERS:
+            reason = f"{len(names):,} files (at most {MOST_MEMBERS:,})"
+        elif len(set(names)) < len(names):
+            reason = f"'{Counter(names).most_common(1)[0][0]}' twice"
+        elif outside := next((name for name in names if _leads_out(name)), None):
+            reason = f"'{outside}', a path that leads out of it"
+        if reason:
+            self._zip.close()
+            raise ChestTransferError(f"'{self.path}' holds {reason}: no archive of radiographs does; fetch it again")
+
+    def read(self, member: str, largest: int = LARGEST_MEMBER) -> bytes:
         """One member's bytes.
 
         Raises:
-            ValueError: the member is damaged, encrypted, or larger than any radiograph.
+            ValueError: the member is damaged, encrypted, or larger than any radiograph, or than `largest` bytes.
         """
         size = self._zip.getinfo(member).file_size
-        if size > LARGEST_MEMBER:
-            raise ValueError(f"{size:,} bytes unpacked, more than {LARGEST_MEMBER:,}")
+        if size > largest:
+            raise ValueError(f"{size:,} bytes unpacked, more than {largest:,}")
         try:
-            return self._zip.read(member)
+            content = self._zip.read(member)
         except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
             raise ValueError(f"damaged in the archive: {error}") from None
+        if len(content) != size:
+            raise ValueError(f"damaged in the archive: {len(content):,} bytes where {size:,} should be")
+        return content
+
+
+def _leads_out(name: str) -> bool:
+    return name.startswith(("/", "\\")) or (".." in name and ".." in PurePosixPath(name.replace("\\", "/")).parts)
 
 
 class ArchiveWriter:
@@ -109,7 +132,12 @@ def _pack_tar(source: Path, target: Path) -> None:
     try:
         with tarfile.open(source) as tar, ArchiveWriter(target) as writer:
             for member in tar:
-                if member.isfile():
+                if member.isfile() and member.size <= LARGEST_MEMBER:
                     writer.write(str(PurePosixPath(member.name)), tar.extractfile(member))
+                elif not member.isdir():
+                    reason = f"more than {LARGEST_MEMBER:,} bytes" if member.isfile() else "a link or a device"
+                    raise ChestTransferError(
+                        f"'{source}' holds '{member.name}', {reason}; pack it anew, links by `tar --dereference`"
+                    )
     except (tarfile.TarError, EOFError, zipfile.zlib.error) as error:
         raise ChestTransferError(f"'{source}' is no whole tar archive ({error}); fetch it again") from None

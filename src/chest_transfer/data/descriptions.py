@@ -1,6 +1,5 @@
 """What an archive tells of its radiographs beside their labels: whose they are, where from, and where a finding is."""
 
-import io
 import re
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -9,6 +8,7 @@ import pandas as pd
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.layouts import FINDING_ALIASES, Radiograph
+from chest_transfer.data.tables import read_columns, read_sheet
 from chest_transfer.errors import ChestTransferError
 
 ATTRIBUTES = ("sex", "age", "view", "subtype", "source")  # that subgroups are made of, where an archive has them
@@ -33,12 +33,10 @@ def described(archive: Archive, radiographs: list[Radiograph]) -> pd.DataFrame:
     for member in archive.members:
         name = PurePosixPath(member).name
         if name.startswith("Data_Entry_2017"):
-            # By position: the header has commas inside brackets.
-            table = pd.read_csv(
-                io.BytesIO(archive.read(member)), header=None, skiprows=1, usecols=[0, 4, 5, 6], dtype=str
-            ).fillna("")
-            for column, values in (("age", table[4].map(_age)), ("sex", table[5]), ("view", table[6])):
-                columns[column] = dict(zip(table[0].map(by_file.get), values, strict=True))
+            table = read_columns(archive, member, {0: "image", 4: "age", 5: "sex", 6: "view"})
+            table["age"] = table["age"].map(_age)
+            for column in ("age", "sex", "view"):
+                columns[column] = dict(zip(table["image"].map(by_file.get), table[column], strict=True))
         elif name.endswith(".metadata.xlsx"):
             by_stem = {PurePosixPath(file).stem.lower(): whole for file, whole in by_file.items()}
             columns.setdefault("source", {}).update(
@@ -64,12 +62,7 @@ def _age(text: str) -> str:
 
 def _sources(archive: Archive, member: str) -> dict[str, str]:
     """File stem, in lower case as sheets and files differ in it -> site and first two folders of its address."""
-    sheet = pd.read_excel(io.BytesIO(archive.read(member)), dtype=str).fillna("")
-    if not {"FILE NAME", "URL"} <= set(sheet):
-        raise ChestTransferError(
-            f"'{archive.path}': {member} has the columns {', '.join(map(str, sheet))} (needed: FILE NAME, URL); "
-            "fetch the archive again"
-        )
+    sheet = read_sheet(archive, member, {"FILE NAME", "URL"})
     return {file.lower(): _site(url) for file, url in zip(sheet["FILE NAME"], sheet["URL"], strict=True)}
 
 
@@ -87,10 +80,13 @@ def boxes(archive: Archive, radiographs: list[Radiograph]) -> pd.DataFrame:
     member = next((member for member in archive.members if PurePosixPath(member).name == BOXES), None)
     if member is None:
         return pd.DataFrame(columns=columns)
-    table = pd.read_csv(io.BytesIO(archive.read(member)), header=None, skiprows=1, usecols=range(6))
-    table.columns = columns
+    table = read_columns(archive, member, dict(enumerate(columns)))
+    try:
+        table = table.astype(dict.fromkeys(columns[2:], float))
+    except ValueError as error:
+        raise ChestTransferError(f"'{archive.path}': {member}: {error}; fetch the archive again") from None
     table["name"], table["finding"] = table["name"].map(by_file.get), table["finding"].replace(FINDING_ALIASES)
-    return table.dropna().astype({"x": float, "y": float, "width": float, "height": float})
+    return table.dropna()
 
 
 def read_images(folder: Path) -> pd.DataFrame:

@@ -1,16 +1,14 @@
 """How each public archive lays out its radiographs: an archive's members become a listing with labels and patients."""
 
 import hashlib
-import io
 import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-import pandas as pd
-
 from chest_transfer.data.archives import Archive
+from chest_transfer.data.tables import read_columns, table_bytes
 from chest_transfer.errors import ChestTransferError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
@@ -126,14 +124,17 @@ class NihTables:
     def read(self, archive: Archive) -> Listing:
         members = {PurePosixPath(member).name: member for member in reversed(archive.members)}
         table_name = self._table(archive, members)
-        content = archive.read(members[table_name])
+        content = table_bytes(archive, members[table_name])
         listing = Listing([], tables={table_name: hashlib.sha256(content).hexdigest()})
         split_of = {}
         for split, list_name in (("train", "train_val_list.txt"), ("test", "test_list.txt")):
             if list_name not in members:
                 raise ChestTransferError(f"'{archive.path}' holds no {list_name}; fetch the whole archive")
-            split_of |= dict.fromkeys(archive.read(members[list_name]).decode().split(), split)
-        labels_of = _labels_by_image(content, f"{archive.path}: {table_name}")
+            listed = dict.fromkeys(table_bytes(archive, members[list_name]).decode("utf-8-sig").split(), split)
+            if both := split_of.keys() & listed.keys():
+                raise ChestTransferError(f"'{archive.path}' lists {min(both)} to train and to test; fetch it again")
+            split_of |= listed
+        labels_of = _labels_by_image(archive, members[table_name], content)
         for name, labels in sorted(labels_of.items()):
             if name not in members:
                 listing.left_aside["listed_but_absent"] += 1
@@ -177,15 +178,17 @@ class NihTables:
         return listing
 
 
-def _labels_by_image(content: bytes, where: str) -> dict[str, tuple[str, ...]]:
+def _labels_by_image(archive: Archive, member: str, content: bytes) -> dict[str, tuple[str, ...]]:
     """Image -> its findings, sorted; empty for `No Finding`."""
-    # The header has commas inside brackets (`OriginalImage[Width,Height]`), so columns are taken by position.
+    where = f"{archive.path}: {PurePosixPath(member).name}"
     header = content[:200].decode("utf-8-sig", "replace")
     if not header.startswith("Image Index,Finding Labels,"):
         raise ChestTransferError(f"{where} starts with {header[:40]!r} where 'Image Index,Finding Labels,' should be")
-    table = pd.read_csv(io.BytesIO(content), header=None, skiprows=1, usecols=[0, 1], dtype=str)
+    table = read_columns(archive, member, {0: "image", 1: "findings"})
+    if (twice := table["image"].duplicated()).any():
+        raise ChestTransferError(f"{where} lists {table.loc[twice, 'image'].iloc[0]} twice; mend the table")
     labels_of = {}
-    for image, text in zip(table[0], table[1], strict=True):
+    for image, text in zip(table["image"], table["findings"], strict=True):
         findings = [FINDING_ALIASES.get(finding, finding) for finding in text.split("|") if finding != "No Finding"]
         if unknown := set(findings) - set(FINDINGS):
             raise ChestTransferError(
