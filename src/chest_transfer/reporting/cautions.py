@@ -17,10 +17,11 @@ SAID = {
 
 @dataclass(frozen=True)
 class Caution:
-    """One thing to know: `serious` ones come first."""
+    """One thing to know: `serious` ones come first; of these `datasets` alone, or of all where there are none."""
 
     serious: bool
     text: str
+    datasets: tuple[str, ...] = ()
 
 
 def of_dataset(name: str, data: dict, scores: dict[str, dict], explained: dict[str, dict]) -> list[Caution]:
@@ -107,5 +108,5 @@ def of_overlap(rows) -> list[Caution]:
             f"{back.test_learnt_by_other} of {back.test_images} the other way. A model that comes from the other "
             "dataset is scored without them."
         )
-        found.append(Caution(bool(row.test_learnt_by_other or back.test_learnt_by_other), text))
+        found.append(Caution(bool(row.test_learnt_by_other or back.test_learnt_by_other), text, (one, other)))
     return found

@@ -119,7 +119,7 @@ function draw(one, model, answer) {
     part(".verdict").textContent = `No answer: ${answer.error}`;
     return;
   }
-  const called = answer.called.map(shown).join(" and ");
+  const called = new Intl.ListFormat("en").format(answer.called.map(shown));
   const ill = model.multi_label ? answer.called.length : answer.called[0] !== model.classes[0];
   part(".verdict").textContent = called ? `Called: ${called}` : "Nothing is called";
   part(".verdict").classList.toggle("called", Boolean(ill));

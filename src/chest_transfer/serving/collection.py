@@ -47,10 +47,13 @@ def known(predictors: dict[str, Predictor]) -> list[dict]:
         unknown = [Caution(False, f"No scores are known here: {error}")]
         return [_told(name, predictor, {}, None, unknown) for name, predictor in predictors.items()]
     of_any = [caution for dataset in datasets for caution in dataset.cautions]
-    of_all, by_name = [caution for caution in cautions if caution not in of_any], {one.name: one for one in datasets}
-    found = []
+    by_name, found = {dataset.name: dataset for dataset in datasets}, []
     for name, predictor in predictors.items():
         facts, dataset = predictor.facts, by_name.get(predictor.facts["dataset"])
+        of_all = [
+            caution for caution in cautions
+            if caution not in of_any and (not caution.datasets or facts["dataset"] in caution.datasets)
+        ]  # fmt: skip
         if dataset is None or facts["backbone"] != settings.model:
             found.append(_told(name, predictor, {}, None, of_all))
             continue
