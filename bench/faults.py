@@ -1,0 +1,213 @@
+"""What the pipeline survives: kills, full disks, flipped bytes, strange surroundings; the last bytes must be the same.
+
+python -m bench.faults [--kills 100] [--only kills disks bytes surroundings] [--write docs/faults.md]
+
+Runs a toy experiment through every stage, undisturbed, and remembers each output's hash. Then it runs the same again
+and again under faults; whatever happened, `dvc repro` must end with those hashes. Needs the packages of the tests, and
+root on Linux for the full disk. Takes about half an hour on two cores.
+"""
+
+import argparse
+import contextlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from ruamel.yaml import YAML
+
+from tests.conftest import ENVIRONMENT, TOY, toy_repository
+
+SETTINGS = TOY | {
+    "datasets": ["pneumonia", "tuberculosis"], "finetune__weights": ["none"], "transfer__target": "pneumonia",
+    "transfer__sources": ["tuberculosis"], "transfer__weights": "none",
+}  # fmt: skip
+HERE = ENVIRONMENT | {"PYTHONPATH": "src"}  # the code of the copy, whatever is installed
+FULL = 96 * 1024  # bytes that a full disk has left
+
+
+def outputs(folder: Path) -> dict[str, dict[str, str]]:
+    """Stage -> its outputs -> their MD5, of everything that dvc.lock knows."""
+    stages = YAML(typ="safe", pure=True).load(folder / "dvc.lock")["stages"]
+    return {name: {out["path"]: out["md5"] for out in stage.get("outs", [])} for name, stage in stages.items()}
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Output -> MD5, of every stage."""
+    return {path: md5 for of_stage in outputs(folder).values() for path, md5 in of_stage.items()}
+
+
+def stage_names(folder: Path) -> list[str]:
+    """Every stage of the toy experiment, in the order in which DVC runs them."""
+    shown = subprocess.run(
+        ["dvc", "repro", "--dry", "--force"], cwd=folder, env=HERE, capture_output=True, text=True, check=True
+    ).stdout
+    return [line.split("'")[1] for line in shown.splitlines() if line.startswith("Running stage")]
+
+
+def repro(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["dvc", "repro", *words], cwd=folder, env=HERE | environment, capture_output=True, text=True, check=False
+    )
+
+
+def must_end_the_same(folder: Path, expected: dict[str, str], after: str, **environment: str) -> None:
+    """Run to the end; fail where it does not, or where a byte differs."""
+    done = repro(folder, **environment)
+    found = hashes(folder) if done.returncode == 0 else {}
+    differing = [path for path, md5 in expected.items() if found.get(path) != md5]
+    if done.returncode or differing:
+        sys.exit(f"after {after}: dvc repro exited with {done.returncode}, {differing}\n{done.stdout}{done.stderr}")
+    if parts := [path for path in folder.rglob("*.partial") if ".dvc" not in path.parts]:
+        sys.exit(f"after {after}: left behind {parts}")
+
+
+def forget(folder: Path) -> None:
+    """Remove every result, DVC's cache included."""
+    for name in ("data", "models", "metrics", "report", ".training", ".dvc/cache", "dvc.lock"):
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def kills(folder: Path, expected: dict[str, str], wanted: int) -> Iterator[str]:
+    """Kill DVC and the stage that it runs, without warning, after a random time; again until it gets to the end."""
+    chance, killed, rounds, longest = random.Random(1), Counter(), 0, 8.0
+    while killed.total() < wanted:
+        forget(folder)
+        finished = False
+        while not finished:
+            log = (folder.parent / "killed.log").open("w+")
+            process = subprocess.Popen(["dvc", "repro"], cwd=folder, env=HERE, stdout=log, stderr=log)
+            try:
+                # After DVC's own start, most moments lie within a stage.
+                process.wait(1.5 + chance.uniform(0, longest))
+                finished = process.returncode == 0
+                if not finished:
+                    sys.exit(f"dvc repro exited with {process.returncode}: {Path(log.name).read_text()}")
+            except subprocess.TimeoutExpired:
+                for one in [process, *psutil.Process(process.pid).children(recursive=True)]:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        one.send_signal(signal.SIGKILL)
+                process.wait()
+                running = [line for line in Path(log.name).read_text().splitlines() if line.startswith("Running stage")]
+                killed[running[-1].split("'")[1].split("@")[0] if running else "between stages"] += 1
+            log.close()
+        must_end_the_same(folder, expected, f"{killed.total()} kills")
+        rounds += 1
+    of_stages = ", ".join(f"{stage} {count}" for stage, count in killed.most_common())
+    yield f"`kill -9` of DVC and its stage at a random moment | {killed.total()} ({of_stages}) | {rounds} runs ended"
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A copy of a project on a file system of its own, which goes with it."""
+    mounted = folder.parent / "small"
+    mounted.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700m", "tmpfs", mounted], check=True)
+    try:
+        shutil.copytree(folder, mounted / "repository", symlinks=True)
+        yield mounted / "repository"
+    finally:
+        subprocess.run(["umount", mounted], check=True)
+
+
+def disks(original: Path, expected: dict[str, str], stages: list[str]) -> Iterator[str]:
+    """Fill the disk up before each stage in turn; it must say so in one line, and go on once there is room."""
+    with small_disk(original) as folder:
+        yield from _disks(folder, expected, stages)
+
+
+def _disks(folder: Path, expected: dict[str, str], stages: list[str]) -> Iterator[str]:
+    tried = []
+    for stage in stages:
+        for name in outputs(folder).get(stage, {}):
+            shutil.rmtree(folder / name) if (folder / name).is_dir() else (folder / name).unlink(missing_ok=True)
+        filler = folder.parent / "filler"
+        with filler.open("wb") as file, contextlib.suppress(OSError):
+            free = shutil.disk_usage(folder).free
+            file.write(bytes(max(0, free - FULL)))
+        done = repro(folder, "--single-item", "--force", stage, TMPDIR=str(folder.parent))
+        filler.unlink()
+        said = [line for line in done.stderr.splitlines() if "disk is full" in line or "No space left" in line]
+        if done.returncode == 0 or not said:
+            tried.append(f"{stage}: had room enough" if done.returncode == 0 else f"{stage}: {done.stderr[-300:]}")
+        must_end_the_same(folder, expected, f"a full disk in {stage}")
+        print(f"full disk in {stage}: exit {done.returncode}, {said[:1]}", flush=True)
+    yield f"disk full before a stage begins | {len(stages)} stages | {'; '.join(tried) or 'each said so'}"
+
+
+def flipped(path: Path) -> None:
+    """Change one byte in the middle of a file, without changing its size; as a failing disk does, in place."""
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        byte = file.read(1)[0]
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ 0xFF]))
+
+
+def bytes_(folder: Path, expected: dict[str, str]) -> Iterator[str]:
+    """Flip a byte of an output, which DVC's cache shares with the workspace; it must be noticed and mended."""
+    for kind in ("data/raw/pneumonia.zip", "data/arrays/pneumonia/train.npz", "models/pneumonia/cnn/train-none.keras"):
+        flipped(folder / kind)
+        status = subprocess.run(
+            ["dvc", "status"], cwd=folder, env=HERE, capture_output=True, text=True, check=True
+        ).stdout
+        named = kind in status or str(Path(kind).parent) in status
+        must_end_the_same(folder, expected, f"a flipped byte in {kind}")
+        told = "named" if named else "NOT named"
+        yield f"a flipped byte in `{kind}` and in DVC's cache | {told} by `dvc status` | `dvc repro` made it anew"
+
+
+def surroundings(folder: Path, expected: dict[str, str]) -> Iterator[str]:
+    """Run from the beginning where much is unusual."""
+    odd = folder.parent / "Röntgen Bilder (2) ü"
+    shutil.copytree(folder, odd, symlinks=True)
+    content = (odd / "params.yaml").read_bytes()
+    (odd / "params.yaml").write_bytes(content.replace(b"\n", b"\r\n"))
+    forget(odd)
+    environment = {"LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8", "TZ": "Pacific/Kiritimati"}
+    must_end_the_same(odd, expected, "strange surroundings", **environment)
+    yield "spaces and accents in the path, Windows line ends in `params.yaml`, Turkish, the day after | 1 | same bytes"
+    first = subprocess.Popen(["dvc", "repro", "--force"], cwd=odd, env=HERE, stdout=-1, stderr=-1, text=True)
+    time.sleep(6)
+    second = repro(odd)
+    first.communicate()
+    must_end_the_same(odd, expected, "two at once")
+    yield f"two `dvc repro` at once | 1 | exit {first.returncode} and {second.returncode}, then same bytes"
+
+
+FAULTS = {"kills": kills, "disks": disks, "bytes": bytes_, "surroundings": surroundings}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--only", nargs="+", choices=list(FAULTS), default=list(FAULTS))
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = toy_repository(Path(name), **SETTINGS)
+        stages = stage_names(folder)
+        start = time.monotonic()
+        done = repro(folder)
+        if done.returncode:
+            sys.exit(done.stdout + done.stderr)
+        expected = hashes(folder)
+        print(
+            f"{len(stages)} stages, {len(expected)} outputs, {time.monotonic() - start:.0f} s undisturbed", flush=True
+        )
+        for fault in asked.only:
+            more = {"kills": [asked.kills], "disks": [stages]}.get(fault, [])
+            for row in FAULTS[fault](folder, expected, *more):
+                print(f"| {row} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
