@@ -185,7 +185,7 @@ def test_a_wrong_name_is_told_in_one_line(repository, words, said):
 
 
 def test_a_file_that_is_no_whole_classifier_is_told(repository, tmp_path):
-    with pytest.raises(ChestTransferError, match="lacks 'fit'"):
+    with pytest.raises(ChestTransferError, match="lacks 'classes': no classifier"):
         Predictor(repository / "models/pretrained/cnn/none.keras")
     old = tmp_path / "old.keras"
     shutil.copyfile(repository / "models/pneumonia/cnn/train-none.keras", old)
@@ -198,6 +198,15 @@ def test_a_file_that_is_no_whole_classifier_is_told(repository, tmp_path):
     rewritten(old, without_scope)
     with pytest.raises(ChestTransferError, match=r"lacks 'scope': .*older version"):
         Predictor(old)
+
+
+def test_a_flipped_byte_in_a_model_file_is_noticed(repository, tmp_path):
+    damaged = tmp_path / "damaged.keras"
+    content = bytearray((repository / "models/pneumonia/cnn/train-none.keras").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    damaged.write_bytes(content)
+    with pytest.raises(ChestTransferError, match="is damaged, or no saved model"):
+        Predictor(damaged).network  # noqa: B018 - loads it
 
 
 def saved_with(tmp_path, layer) -> str:

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class ChestTransferError(Exception):
     """What is wrong, the value received, what is allowed, and the command that mends it."""
@@ -38,7 +40,7 @@ def run_command(command: Callable[..., None], *arguments) -> None:
         message = str(error)
         if isinstance(error, OSError):
             remedy = "CHEST_TRANSFER_TRACEBACK=1 shows where"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in DISK_FULL:
                 message, remedy = f"the disk is full ({error})", "free some space and run the same command again"
             message = f"{message}; {remedy}"
         print(f"error: {message}", file=sys.stderr)

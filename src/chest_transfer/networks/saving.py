@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chest_transfer.data.archives import ArchiveWriter
-from chest_transfer.errors import ChestTransferError
+from chest_transfer.errors import DISK_FULL, ChestTransferError
 from chest_transfer.files import whole
 
 FACTS = "facts.json"
@@ -78,16 +78,20 @@ def load_model(path: Path):
         (Keras model, dict).
 
     Raises:
-        ChestTransferError: no such file, or not one of this project's models.
+        ChestTransferError: no such file, damaged, or not one of this project's models.
     """
     import keras
 
     facts = read_facts(path)
     try:
         return keras.saving.load_model(path, compile=False), facts
-    except (ValueError, TypeError, OSError, KeyError) as error:
+    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:  # Keras unpacks the weights
+            raise
         first_line = str(error).strip().splitlines()[0]
-        raise ChestTransferError(f"'{path}' is no saved model of this project: {first_line}") from None
+        raise ChestTransferError(
+            f"'{path}' is damaged, or no saved model of this project: {first_line}; run: dvc repro, or: dvc pull"
+        ) from None
 
 
 def read_facts(path: Path) -> dict[str, Any]:
