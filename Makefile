@@ -24,6 +24,7 @@ setup: .venv/ready
 	touch .venv/ready
 
 repro: setup
+	@chest-transfer mend
 	dvc repro
 	@chest-transfer report
 	@python -m chest_transfer.evaluation.tables metrics/*.json

@@ -1,9 +1,10 @@
-"""preprocess@D against a plain loop of cv2.imread and cv2.resize, on the same full-size JPEGs; and its memory.
+"""preprocess@D against a plain loop of cv2.imread and cv2.resize, on the same full-size files; and its memory.
 
     python -m bench.preprocessing
 
-Prints radiographs a second of both, interleaved, and the ratio of their medians; then the peak memory of 2,000 and of
-20,000 radiographs, each in a process of its own. Takes about five minutes on two cores.
+For large JPEGs, then for PNGs of 1024 x 1024: radiographs a second of both and of zlib alone on the PNGs' bytes,
+interleaved, and the ratio of their medians; then the peak memory of 2,000 and of 20,000 radiographs, each in a process
+of its own. Takes about five minutes on two cores.
 """
 
 import statistics
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -25,27 +27,28 @@ from chest_transfer.phantom.radiograph import radiograph
 from chest_transfer.settings import Preprocess
 
 SETTINGS = Preprocess(fit="squeeze", test_share=0.2, validation_share=0.15, split_seed=1, max_skipped=0)
-FULL_SIZE = (1400, 1000)  # about the median of the public pneumonia archive, width x height
+JPEG = (1400, 1000)  # width x height, about the median of the public pneumonia archive
+PNG = (1024, 1024)  # of every file of NIH ChestX-ray14
 ROUNDS = 5
 
 
-def make_archive(folder: Path, images: int, size: tuple[int, int], different: int) -> Path:
-    """An archive in the pneumonia layout of `images` JPEGs, `different` of them different but for a comment."""
+def make_archive(folder: Path, images: int, size: tuple[int, int], different: int, suffix: str = "jpeg") -> Path:
+    """An archive in the pneumonia layout of `images` files, `different` of them different but for their last bytes."""
     encoded = []
     for number in range(different):
         random = np.random.default_rng(number)
-        pixels = radiograph(Patient.random(random), (), random, (256, 256)).pixels
-        path = folder / f"{number}.jpeg"
-        Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).save(path, quality=92)
+        pixels = radiograph(Patient.random(random), (), random, size[::-1]).pixels
+        path = folder / f"{number}.{suffix}"
+        Image.fromarray(pixels).save(path, **({"quality": 92} if suffix == "jpeg" else {}))
         encoded.append(path.read_bytes())
-    archive = folder / f"{images}.zip"
+    archive = folder / f"{images}.{suffix}.zip"
     with zipfile.ZipFile(archive, "w") as members:
         for number in range(images):
             split, kind = ("test" if number % 5 == 0 else "train"), ("NORMAL", "PNEUMONIA")[number % 2]
             stem = f"IM-{number:05d}-0001" if kind == "NORMAL" else f"person{number}_virus_{number}"
-            # Bytes after the end of a JPEG are ignored: no two files are exact copies.
+            # Bytes after the end of an image are ignored: no two files are exact copies.
             content = encoded[number % different] + str(number).encode()
-            members.writestr(f"chest_xray/{split}/{kind}/{stem}.jpeg", content)
+            members.writestr(f"chest_xray/{split}/{kind}/{stem}.{suffix}", content)
     return archive
 
 
@@ -65,23 +68,44 @@ def plain_loop(files: list[Path], target: Path, image_size: int) -> float:
     return time.perf_counter() - start
 
 
-def speed(folder: Path, images: int = 300, image_size: int = 224) -> None:
-    archive = make_archive(folder, images, FULL_SIZE, different=40)
+def unpacked_by_zlib(streams: list[bytes]) -> float:
+    start = time.perf_counter()
+    for stream in streams:
+        zlib.decompress(stream)
+    return time.perf_counter() - start
+
+
+def compressed_part(png: bytes) -> bytes:
+    """The zlib stream of a PNG."""
+    place, parts = 8, []
+    while png[place + 4 : place + 8] != b"IEND":
+        length = int.from_bytes(png[place : place + 4], "big")
+        if png[place + 4 : place + 8] == b"IDAT":
+            parts.append(png[place + 8 : place + 8 + length])
+        place += 12 + length
+    return b"".join(parts)
+
+
+def speed(folder: Path, suffix: str, size: tuple[int, int], images: int = 300, image_size: int = 224) -> None:
+    archive = make_archive(folder, images, size, 40, suffix)
     with zipfile.ZipFile(archive) as members:
-        members.extractall(folder / "unpacked")
-    files = sorted((folder / "unpacked").rglob("*.jpeg"))
+        members.extractall(folder / suffix)
+    files = sorted((folder / suffix).rglob(f"*.{suffix}"))
+    streams = [compressed_part(file.read_bytes()) for file in files] if suffix == "png" else []
     seconds: dict[str, list[float]] = {"plain loop": [], "1 thread": [], "2 threads": []}
+    if streams:
+        seconds["zlib alone"] = []
     for _ in range(ROUNDS):
         seconds["plain loop"].append(plain_loop(files, folder / "plain.npz", image_size))
         seconds["1 thread"].append(ours(archive, folder / "arrays", image_size, 1))
         seconds["2 threads"].append(ours(archive, folder / "arrays", image_size, 2))
-    print(
-        f"{images} JPEGs of {FULL_SIZE[0]} x {FULL_SIZE[1]} to {image_size} x {image_size}, median of {ROUNDS} rounds"
-    )
+        if streams:
+            seconds["zlib alone"].append(unpacked_by_zlib(streams))
+    print(f"{images} {suffix} of {size[0]} x {size[1]} to {image_size} x {image_size}, median of {ROUNDS} rounds")
     plain = statistics.median(seconds["plain loop"])
     for name, measured in seconds.items():
         median = statistics.median(measured)
-        print(f"{name:12} {images / median:7.0f} radiographs/s   {plain / median:5.2f} x the plain loop")
+        print(f"{name:12} {images / median:7.0f} radiographs/s   {plain / median:5.2f} x the plain loop", flush=True)
 
 
 def memory(folder: Path) -> None:
@@ -102,5 +126,6 @@ def memory(folder: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
-        speed(Path(name))
+        speed(Path(name), "jpeg", JPEG)
+        speed(Path(name), "png", PNG)
         memory(Path(name))

@@ -37,6 +37,8 @@ def main() -> None:
     app.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
     app.add_argument("--port", type=int, default=7860, help="0 is any free one (default: 7860)")
     app.set_defaults(command=_app)
+    mend = commands.add_parser("mend", help="after a kill or a power cut: DVC's files that were cut short")
+    mend.set_defaults(command=_mend)
     asked = parser.parse_args()
     run_command(asked.command, asked)
 
@@ -92,6 +94,12 @@ def _app(asked: argparse.Namespace) -> None:
     from chest_transfer.serving.collection import collected
 
     serve(collected(asked.models), asked.host, asked.port)
+
+
+def _mend(asked: argparse.Namespace) -> None:
+    from chest_transfer.mending import mend
+
+    print("\n".join(mend()) or "nothing is broken")
 
 
 if __name__ == "__main__":
