@@ -117,6 +117,7 @@ ROOMS = [
     "evaluation",
     "reporting",
     "serving",
+    "cluster",
     "cli",
 ]
 

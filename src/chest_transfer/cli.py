@@ -37,6 +37,14 @@ def main() -> None:
     app.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
     app.add_argument("--port", type=int, default=7860, help="0 is any free one (default: 7860)")
     app.set_defaults(command=_app)
+    cluster = commands.add_parser("cluster", help="run experiments stage by stage on several machines, by Dask")
+    cluster.add_argument("--set", action="append", default=[], metavar="'KEY=VALUE ...'", help="one experiment each")
+    cluster.add_argument("--scheduler", default="", help="of a running Dask (default: workers on this machine)")
+    cluster.add_argument("--workers", type=int, default=2, help="on this machine (default: 2)")
+    cluster.add_argument("--gpus", action="store_true", help="stages that use a network ask for the resource GPU")
+    cluster.add_argument("--folder", default="", help="where workers keep their clones")
+    cluster.add_argument("--repository", default="", help="what workers clone (default: this folder)")
+    cluster.set_defaults(command=_cluster)
     mend = commands.add_parser("mend", help="after a kill or a power cut: DVC's files that were cut short")
     mend.set_defaults(command=_mend)
     asked = parser.parse_args()
@@ -94,6 +102,17 @@ def _app(asked: argparse.Namespace) -> None:
     from chest_transfer.serving.collection import collected
 
     serve(collected(asked.models), asked.host, asked.port)
+
+
+def _cluster(asked: argparse.Namespace) -> None:
+    try:
+        from chest_transfer.cluster.running import run_on_cluster
+    except ImportError as error:
+        raise ChestTransferError(
+            f"the cluster needs {error.name}, which is not installed; run: pip install --editable '.[cluster]'"
+        ) from None
+    if run_on_cluster(asked.set, asked.scheduler, asked.workers, asked.gpus, asked.folder, asked.repository):
+        sys.exit(2)
 
 
 def _mend(asked: argparse.Namespace) -> None:

@@ -1,0 +1,141 @@
+"""The pipeline at the size of NIH ChestX-ray14 and below: images a second and memory of each stage, and the line on.
+
+python -m bench.scale [--images 1000 5000 20000] [--folder FOLDER] [--processes 2]
+
+Writes archives in NIH's layout with as many different PNGs of 1024 x 1024 (crops of simulated radiographs, 0.5 MB
+each; the largest of the three takes 11 GB, and as much again in the project), and runs the stages from download to
+evaluate on them, each in a process of its own: MobileNetV2 at 224 pixels. The last column is the straight line through
+them at 112,120 images, and the largest memory. Takes an hour and a half on two cores.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from chest_transfer.data.archives import ArchiveWriter
+from chest_transfer.data.layouts import FINDINGS
+from chest_transfer.phantom.patients import Patient
+from chest_transfer.phantom.radiograph import radiograph
+from chest_transfer.phantom.tables import NIH_HEADER
+from chest_transfer.phantom.workers import in_order
+from chest_transfer.serving.overlays import png
+from tests.conftest import ROOT, change_settings
+
+NIH = 112_120
+SIDE, MARGIN, DIFFERENT = 1024, 100, 24
+STAGES = (
+    "download nih", "preprocess nih", "explore nih", "pretrained mobilenetv2 none", "embed nih mobilenetv2 none",
+    "probe nih mobilenetv2 none", "evaluate nih",
+)  # fmt: skip
+SETTINGS = {
+    "datasets": ["nih"], "model": "mobilenetv2", "weights": ["none"], "train__weights": [], "finetune__weights": [],
+    "image_size": 224,
+}  # fmt: skip
+
+
+@cache
+def _drawn(number: int) -> np.ndarray:
+    chance = np.random.default_rng(number)
+    return radiograph(Patient.random(chance), (), chance, (SIDE + MARGIN, SIDE + MARGIN)).pixels
+
+
+def image(number: int) -> bytes:
+    """A PNG like no other: a crop of one of a few radiographs, of its own brightness."""
+    chance = np.random.default_rng(number)
+    left, top = chance.integers(0, MARGIN, 2)
+    crop = _drawn(number % DIFFERENT)[top : top + SIDE, left : left + SIDE]
+    return png(np.clip(crop * chance.uniform(0.9, 1.1) + chance.uniform(-8, 8), 0, 255).astype(np.uint8))
+
+
+def make_archive(path: Path, images: int, processes: int) -> None:
+    """An archive in NIH's layout, three images a patient, a finding in every second."""
+    names = [f"{number // 3 + 1:08d}_{number % 3:03d}.png" for number in range(images)]
+    rows, split = [], {"train_val_list.txt": [], "test_list.txt": []}
+    for number, name in enumerate(names):
+        label = FINDINGS[number // 2 % len(FINDINGS)] if number % 2 else "No Finding"
+        rows.append(f"{name},{label},{number % 3},{number // 3 + 1},{20 + number % 60},M,PA,2500,2048,0.1,0.1,")
+        split["test_list.txt" if number // 3 % 5 == 0 else "train_val_list.txt"].append(name)
+    with ArchiveWriter(path) as archive:
+        for number, content in enumerate(in_order(image, range(images), processes)):
+            archive.write(f"images_{number % 12 + 1:03d}/images/{names[number]}", content)
+        archive.write("Data_Entry_2017.csv", "\n".join([NIH_HEADER, *rows]).encode())
+        for name, listed in split.items():
+            archive.write(name, "\n".join(listed).encode())
+
+
+def run_stage(folder: Path, words: str) -> tuple[float, float]:
+    """Seconds, and MB of memory at most, of one stage in a process of its own."""
+    name, *arguments = words.split()
+    start = time.perf_counter()
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"stages.{name}", *arguments], cwd=folder, env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    said = process.stderr.read()
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"{words} failed: {said[-500:]}")
+    return time.perf_counter() - start, used.ru_maxrss / 1024
+
+
+def measured(folder: Path, images: int, processes: int) -> dict[str, tuple[float, float]]:
+    """Stage -> seconds and MB, at one size; the archive and all results are removed."""
+    project, source = folder / "project", folder / "source"
+    for path in (project, source):
+        path.mkdir()
+    start = time.perf_counter()
+    make_archive(source / "nih.zip", images, processes)
+    size = (source / "nih.zip").stat().st_size / 1e9
+    print(f"{images} images, {size:.1f} GB, written in {time.perf_counter() - start:.0f} s", flush=True)
+    shutil.copy(ROOT / "params.yaml", project)
+    (project / "metrics").mkdir()
+    change_settings(project / "params.yaml", **SETTINGS, source=str(source))
+    found = {}
+    for words in STAGES:
+        found[words] = run_stage(project, words)
+        print(f"  {words}: {found[words][0]:.1f} s, {found[words][1]:.0f} MB", flush=True)
+    for path in (project, source):
+        shutil.rmtree(path)
+    return found
+
+
+def table(found: dict[int, dict[str, tuple[float, float]]]) -> str:
+    """Markdown: seconds and MB by stage and number of images, and on the straight line at NIH's."""
+    sizes = sorted(found)
+    lines = [
+        "| stage | " + " | ".join(f"{size:,} images" for size in sizes) + f" | images/s | at {NIH:,} |",
+        "|---" * (len(sizes) + 3) + "|",
+    ]
+    for words in STAGES:
+        seconds, memory = (np.array([found[size][words][column] for size in sizes]) for column in (0, 1))
+        slope, start = np.polyfit(sizes, seconds, 1) if len(sizes) > 1 else (seconds[0] / sizes[0], 0.0)
+        cells = [f"{taken:.0f} s, {used:.0f} MB" for taken, used in zip(seconds, memory, strict=True)]
+        rate = f"{1 / slope:.0f}" if slope > 1e-6 else "-"
+        lines.append(f"| {words.split()[0]} | {' | '.join(cells)} | {rate} | {(start + slope * NIH) / 60:.0f} min |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", type=int, nargs="+", default=[1000, 5000, 20000])
+    parser.add_argument("--folder", type=Path, help="where there is room (default: the temporary folder)")
+    parser.add_argument("--processes", type=int, default=2)
+    asked = parser.parse_args()
+    found = {}
+    for images in asked.images:
+        with tempfile.TemporaryDirectory(dir=asked.folder) as name:
+            found[images] = measured(Path(name), images, asked.processes)
+        print(table(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The experiment's stages as DVC sees them: what each waits for, and what of it lies in dvc.lock and beside it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+LOCK = Path("dvc.lock")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a stage leaves beside the objects in the remote.
+
+    Args:
+        stage: its name.
+        entry: its part of dvc.lock.
+        files: outputs that DVC does not cache (metrics that Git keeps): path -> bytes.
+    """
+
+    stage: str
+    entry: dict
+    files: dict[str, bytes]
+
+
+def stages(folder: Path) -> dict[str, list[str]]:
+    """Stage -> the stages that it waits for, each after those."""
+    import networkx
+    from dvc.repo import Repo
+
+    with Repo(str(folder)) as repo:
+        graph = repo.index.graph
+        return {
+            stage.name: [other.name for other in graph.successors(stage)]
+            for stage in networkx.dfs_postorder_nodes(graph)
+        }
+
+
+def result_of(folder: Path, stage: str) -> Result:
+    """What a stage that has been run in this folder left."""
+    entry = _read(folder)["stages"][stage]
+    from dvc.repo import Repo
+
+    with Repo(str(folder)) as repo:
+        outs = [out for found in repo.stage.collect(stage) for out in found.outs if not out.use_cache]
+        files = {out.def_path: (folder / out.def_path).read_bytes() for out in outs}
+    return Result(stage, entry, files)
+
+
+def receive(folder: Path, results: list[Result]) -> None:
+    """Put what stages left elsewhere into this folder's dvc.lock, and their uncached outputs in place."""
+    content = _read(folder)
+    for result in results:
+        content["stages"][result.stage] = result.entry
+        for path, held in result.files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(held)
+    with (folder / LOCK).open("w") as file:
+        _yaml().dump(content, file)
+
+
+def _read(folder: Path) -> dict:
+    path = folder / LOCK
+    return (_yaml().load(path) if path.exists() else None) or {"schema": "2.0", "stages": {}}
+
+
+def _yaml() -> YAML:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
+    return yaml

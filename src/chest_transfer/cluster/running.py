@@ -1,0 +1,140 @@
+"""Experiments on several machines: each stage is a task of Dask, and DVC's remote carries what they make."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chest_transfer.cluster.graph import Result, receive, stages
+from chest_transfer.cluster.worker import Experiment, run_stage
+from chest_transfer.errors import ChestTransferError
+
+HEAVY = ("pretrained", "embed", "train", "finetune", "transfer", "as_is", "explain", "explain_finetuned")
+RETRIES = 2  # of a stage that fails; one whose worker dies goes to another anyhow
+
+
+def run_on_cluster(changes: list[str], scheduler: str, workers: int, gpus: bool, folder: str, repository: str) -> int:
+    """Run the experiment of this folder, changed so or so, on Dask; how many stages failed or could not be run.
+
+    Args:
+        changes: of params.yaml, `model=cnn seed=2` for one experiment each; empty for the settings as they are.
+        scheduler: the address of a running one (`tcp://host:8786`); empty for workers on this machine.
+        workers: on this machine.
+        gpus: whether stages that use a network ask for a worker with the resource GPU.
+        folder: where workers keep their clones; empty for the temporary one.
+        repository: the Git address that workers clone; empty for this folder's.
+
+    Raises:
+        ChestTransferError: uncommitted changes, no default remote, or no such scheduler.
+    """
+    from dask.distributed import Client
+
+    experiments = [_experiment(change, repository) for change in changes or [""]]
+    with _workers(scheduler, workers, folder) as address, Client(address) as client:
+        print(f"{len(experiments)} experiments; dashboard: {client.dashboard_link}", flush=True)
+        plans = [_submitted(client, experiment, gpus, folder) for experiment in experiments]
+        results = _collected(plans)
+    failed = 0
+    for change, plan, found in zip(changes or [""], plans, results, strict=True):
+        failed += len(plan) - len(found)
+        _restore(change, [found[stage] for stage in plan if stage in found], whole=len(found) == len(plan))
+    return failed
+
+
+def _experiment(change: str, repository: str) -> Experiment:
+    if dirty := _git("status", "--porcelain", "--untracked-files=no"):
+        raise ChestTransferError(f"workers see commits only, and '{dirty.split()[-1]}' is changed; run: git commit -a")
+    from dvc.repo import Repo
+    from dvc.utils.hydra import apply_overrides
+
+    with Repo() as repo:
+        if not repo.config["core"].get("remote"):
+            raise ChestTransferError("workers share results by a DVC remote; run: dvc remote add -d NAME ADDRESS")
+    with tempfile.TemporaryDirectory() as name:
+        settings = Path(name, "params.yaml")
+        settings.write_bytes(Path("params.yaml").read_bytes())
+        if change:
+            apply_overrides(settings, change.split())
+        content = settings.read_bytes()
+    local = Path(".dvc/config.local")
+    return Experiment(
+        name="".join(letter if letter.isalnum() else "-" for letter in change) or "plain",
+        repository=repository or str(Path.cwd()),
+        commit=_git("rev-parse", "HEAD"),
+        settings=content,
+        secrets=local.read_bytes() if local.exists() else b"",
+    )
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@contextmanager
+def _workers(scheduler: str, workers: int, folder: str) -> Iterator[str]:
+    """The address of a scheduler: the one given, or one of this machine with so many workers of one task each."""
+    if scheduler:
+        yield scheduler
+        return
+    from dask.distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=workers, threads_per_worker=1, local_directory=folder or None, dashboard_address="127.0.0.1:0",
+        resources={"GPU": 1}, silence_logs="CRITICAL",
+    ) as cluster:  # fmt: skip
+        yield cluster.scheduler_address
+
+
+def _submitted(client, experiment: Experiment, gpus: bool, folder: str) -> dict:
+    """Stage -> its task; each gets the results of all stages that it depends on, near or far."""
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name, "copy")
+        _git("clone", "--quiet", ".", str(copy))
+        (copy / "params.yaml").write_bytes(experiment.settings)
+        waits = stages(copy)
+    before: dict[str, list[str]] = {}
+    tasks = {}
+    for stage, direct in waits.items():
+        before[stage] = list(dict.fromkeys(name for one in direct for name in (*before[one], one)))
+        heavy = gpus and stage.split("@")[0] in HEAVY
+        tasks[stage] = client.submit(
+            run_stage, experiment, stage, folder, *(tasks[name] for name in before[stage]),
+            key=f"{experiment.name}/{stage}", retries=RETRIES, resources={"GPU": 1} if heavy else None, pure=False,
+        )  # fmt: skip
+    return tasks
+
+
+def _collected(plans: list[dict]) -> list[dict[str, Result]]:
+    """What each plan's stages left, as they end; a line for each, with the log of one that failed."""
+    from dask.distributed import as_completed
+
+    names = {task.key: (number, stage) for number, plan in enumerate(plans) for stage, task in plan.items()}
+    found: list[dict[str, Result]] = [{} for _ in plans]
+    for count, task in enumerate(as_completed([task for plan in plans for task in plan.values()]), 1):
+        number, stage = names[task.key]
+        if task.status == "finished":
+            found[number][stage] = task.result()
+            print(f"{count}/{len(names)} {task.key}", flush=True)
+        else:
+            # Dask gives what waited for a failed stage that stage's exception.
+            reason = str(task.exception())
+            told = f"FAILED\n{reason}" if reason.startswith(f"{stage}:") else "not run"
+            print(f"{count}/{len(names)} {task.key} {told}", flush=True)
+    return found
+
+
+def _restore(change: str, results: list[Result], whole: bool) -> None:
+    """Bring what the workers made into this folder; where all is there, DVC finds nothing to compute."""
+    if change:
+        for result in results:
+            for path, held in result.files.items():
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                Path(path).write_bytes(held)
+        subprocess.run(["dvc", "fetch", "--quiet", "--run-cache"], check=False)
+        if whole:
+            words = [word for part in change.split() for word in ("-S", part)]
+            subprocess.run(["dvc", "exp", "run", "--pull", *words], check=True)
+        return
+    receive(Path(), results)
+    subprocess.run(["dvc", "repro", "--pull"] if whole else ["dvc", "pull", "--quiet", "--allow-missing"], check=True)

@@ -1,0 +1,89 @@
+"""On a worker: one stage in a clone of its own, its inputs pulled from the remote, its outputs pushed to it."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from chest_transfer.cluster.graph import Result, receive, result_of
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What every worker must know to run a stage of an experiment.
+
+    Args:
+        name: of the experiment.
+        repository: a Git address that workers reach.
+        commit: to check out.
+        settings: the content of params.yaml.
+        secrets: the content of .dvc/config.local, where remotes keep their credentials; often empty.
+    """
+
+    name: str
+    repository: str
+    commit: str
+    settings: bytes
+    secrets: bytes
+
+
+class StageFailed(Exception):
+    """A stage that did not come to its end; the message holds the last lines of what it printed."""
+
+
+def run_stage(experiment: Experiment, stage: str, folder: str, *results: Result) -> Result:
+    """Run one stage; what it left.
+
+    Args:
+        experiment: whose stage it is.
+        stage: its name.
+        folder: where clones are kept on this machine; a temporary one if empty.
+        results: of the stages that it depends on, and of all before those.
+    """
+    clone = _clone(experiment, Path(folder or tempfile.gettempdir()))
+    (clone / "params.yaml").write_bytes(experiment.settings)
+    known = {result.stage: result for result in results}
+    receive(clone, list(known.values()))
+    direct = _inputs(clone, stage, known)
+    if direct:
+        _run(clone, stage, "dvc", "pull", "--quiet", *direct)
+    # With --pull, what another worker has already made is taken from the remote's run cache: a stage is not run twice.
+    _run(clone, stage, "dvc", "repro", "--single-item", "--pull", stage)
+    _run(clone, stage, "dvc", "push", "--quiet", "--run-cache", stage)
+    _run(clone, stage, "dvc", "push", "--quiet", stage)
+    return result_of(clone, stage)
+
+
+def _inputs(clone: Path, stage: str, known: dict[str, Result]) -> list[str]:
+    """The cached outputs of other stages that lie on what a stage reads."""
+    from dvc.repo import Repo
+
+    with Repo(str(clone)) as repo:
+        read = [Path(dep.def_path) for found in repo.stage.collect(stage) for dep in found.deps]
+        outs = [
+            out.def_path for name in known for found in repo.stage.collect(name) for out in found.outs if out.use_cache
+        ]
+    return [out for out in outs if any(Path(out) == dep or dep in Path(out).parents for dep in read)]
+
+
+def _clone(experiment: Experiment, folder: Path) -> Path:
+    """This process's clone of an experiment's commit, made when it is first needed."""
+    clone = folder / f"chest-transfer-{experiment.name}-{experiment.commit[:12]}-{os.getpid()}"
+    if not (clone / "dvc.yaml").exists():
+        _run(folder, "the clone", "git", "clone", "--quiet", experiment.repository, str(clone))
+        _run(clone, "the clone", "git", "checkout", "--quiet", experiment.commit)
+        if experiment.secrets:
+            (clone / ".dvc/config.local").write_bytes(experiment.secrets)
+    return clone
+
+
+def _run(folder: Path, stage: str, *words: str) -> None:
+    # `dvc` and `python` of this worker's environment, the package of the clone's commit.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": "src"}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        raise StageFailed(f"{stage}: {' '.join(words[:3])} exited with {done.returncode}\n{last}")
