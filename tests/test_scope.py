@@ -11,6 +11,12 @@ from chest_transfer.data.scope import Scope, scope_of
 from chest_transfer.networks.saving import add_facts, read_array, read_facts, save_model
 from chest_transfer.phantom.archive import write_archive
 from chest_transfer.settings import read_settings
+from chest_transfer.training.determinism import pin
+
+
+@pytest.fixture(autouse=True)
+def pinned():
+    pin(seed=1, threads=2)
 
 
 @pytest.fixture(scope="module")

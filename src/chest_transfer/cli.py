@@ -38,6 +38,7 @@ def main() -> None:
     app.add_argument("--port", type=int, default=7860, help="0 is any free one (default: 7860)")
     app.set_defaults(command=_app)
     cluster = commands.add_parser("cluster", help="run experiments stage by stage on several machines, by Dask")
+    cluster.add_argument("targets", nargs="*", help="stages, with all that they need (default: all)")
     cluster.add_argument("--set", action="append", default=[], metavar="'KEY=VALUE ...'", help="one experiment each")
     cluster.add_argument("--scheduler", default="", help="of a running Dask (default: workers on this machine)")
     cluster.add_argument("--workers", type=int, default=2, help="on this machine (default: 2)")
@@ -111,7 +112,8 @@ def _cluster(asked: argparse.Namespace) -> None:
         raise ChestTransferError(
             f"the cluster needs {error.name}, which is not installed; run: pip install --editable '.[cluster]'"
         ) from None
-    if run_on_cluster(asked.set, asked.scheduler, asked.workers, asked.gpus, asked.folder, asked.repository):
+    where = asked.scheduler, asked.workers, asked.gpus, asked.folder, asked.repository
+    if run_on_cluster(asked.targets, asked.set, *where):
         sys.exit(2)
 
 

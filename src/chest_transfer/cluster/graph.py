@@ -5,6 +5,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from chest_transfer.errors import ChestTransferError
+
 LOCK = Path("dvc.lock")
 
 
@@ -23,16 +25,28 @@ class Result:
     files: dict[str, bytes]
 
 
-def stages(folder: Path) -> dict[str, list[str]]:
-    """Stage -> the stages that it waits for, each after those."""
+def stages(folder: Path, targets: list[str]) -> dict[str, list[str]]:
+    """Stage -> the stages that it waits for, each after those; of the targets and all before them, or of all.
+
+    Raises:
+        ChestTransferError: no such stage.
+    """
     import networkx
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     with Repo(str(folder)) as repo:
-        graph = repo.index.graph
+        graph, names = repo.index.graph, [stage.name for stage in repo.index.stages]
+        try:
+            # A name without its part behind @ stands for all of its kind.
+            asked = [stage for target in targets for stage in repo.stage.collect(f"{folder}/dvc.yaml:{target}")]
+        except DvcException:
+            raise ChestTransferError(f"no stage among {', '.join(targets)} (allowed: {', '.join(names)})") from None
+        wanted = {other for stage in asked for other in (stage, *networkx.descendants(graph, stage))} or set(graph)
         return {
             stage.name: [other.name for other in graph.successors(stage)]
             for stage in networkx.dfs_postorder_nodes(graph)
+            if stage in wanted
         }
 
 

@@ -1,5 +1,6 @@
 """Experiments on several machines: each stage is a task of Dask, and DVC's remote carries what they make."""
 
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,10 +15,13 @@ HEAVY = ("pretrained", "embed", "train", "finetune", "transfer", "as_is", "expla
 RETRIES = 2  # of a stage that fails; one whose worker dies goes to another anyhow
 
 
-def run_on_cluster(changes: list[str], scheduler: str, workers: int, gpus: bool, folder: str, repository: str) -> int:
+def run_on_cluster(
+    targets: list[str], changes: list[str], scheduler: str, workers: int, gpus: bool, folder: str, repository: str
+) -> int:
     """Run the experiment of this folder, changed so or so, on Dask; how many stages failed or could not be run.
 
     Args:
+        targets: stages, with all that they need; empty for the whole experiment.
         changes: of params.yaml, `model=cnn seed=2` for one experiment each; empty for the settings as they are.
         scheduler: the address of a running one (`tcp://host:8786`); empty for workers on this machine.
         workers: on this machine.
@@ -26,25 +30,30 @@ def run_on_cluster(changes: list[str], scheduler: str, workers: int, gpus: bool,
         repository: the Git address that workers clone; empty for this folder's.
 
     Raises:
-        ChestTransferError: uncommitted changes, no default remote, or no such scheduler.
+        ChestTransferError: uncommitted changes, no default remote, or no such stage.
     """
     from dask.distributed import Client
 
     experiments = [_experiment(change, repository) for change in changes or [""]]
+    graphs = [_graph(experiment, targets) for experiment in experiments]
     with _workers(scheduler, workers, folder) as address, Client(address) as client:
         print(f"{len(experiments)} experiments; dashboard: {client.dashboard_link}", flush=True)
-        plans = [_submitted(client, experiment, gpus, folder) for experiment in experiments]
+        plans = [
+            _submitted(client, experiment, graph, gpus, folder)
+            for experiment, graph in zip(experiments, graphs, strict=True)
+        ]
         results = _collected(plans)
     failed = 0
     for change, plan, found in zip(changes or [""], plans, results, strict=True):
         failed += len(plan) - len(found)
-        _restore(change, [found[stage] for stage in plan if stage in found], whole=len(found) == len(plan))
+        _restore(change, targets, [found[stage] for stage in plan if stage in found], len(found) == len(plan))
     return failed
 
 
 def _experiment(change: str, repository: str) -> Experiment:
     if dirty := _git("status", "--porcelain", "--untracked-files=no"):
         raise ChestTransferError(f"workers see commits only, and '{dirty.split()[-1]}' is changed; run: git commit -a")
+    from dvc.exceptions import InvalidArgumentError
     from dvc.repo import Repo
     from dvc.utils.hydra import apply_overrides
 
@@ -54,8 +63,10 @@ def _experiment(change: str, repository: str) -> Experiment:
     with tempfile.TemporaryDirectory() as name:
         settings = Path(name, "params.yaml")
         settings.write_bytes(Path("params.yaml").read_bytes())
-        if change:
-            apply_overrides(settings, change.split())
+        try:
+            apply_overrides(settings, shlex.split(change))
+        except InvalidArgumentError:
+            raise ChestTransferError(f"no setting can be '{change}' (allowed: KEY=VALUE of params.yaml)") from None
         content = settings.read_bytes()
     local = Path(".dvc/config.local")
     return Experiment(
@@ -86,13 +97,17 @@ def _workers(scheduler: str, workers: int, folder: str) -> Iterator[str]:
         yield cluster.scheduler_address
 
 
-def _submitted(client, experiment: Experiment, gpus: bool, folder: str) -> dict:
-    """Stage -> its task; each gets the results of all stages that it depends on, near or far."""
+def _graph(experiment: Experiment, targets: list[str]) -> dict[str, list[str]]:
+    """`graph.stages` of an experiment's settings."""
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name, "copy")
         _git("clone", "--quiet", ".", str(copy))
         (copy / "params.yaml").write_bytes(experiment.settings)
-        waits = stages(copy)
+        return stages(copy, targets)
+
+
+def _submitted(client, experiment: Experiment, waits: dict[str, list[str]], gpus: bool, folder: str) -> dict:
+    """Stage -> its task; each gets the results of all stages that it depends on, near or far."""
     before: dict[str, list[str]] = {}
     tasks = {}
     for stage, direct in waits.items():
@@ -124,7 +139,7 @@ def _collected(plans: list[dict]) -> list[dict[str, Result]]:
     return found
 
 
-def _restore(change: str, results: list[Result], whole: bool) -> None:
+def _restore(change: str, targets: list[str], results: list[Result], whole: bool) -> None:
     """Bring what the workers made into this folder; where all is there, DVC finds nothing to compute."""
     if change:
         for result in results:
@@ -133,8 +148,9 @@ def _restore(change: str, results: list[Result], whole: bool) -> None:
                 Path(path).write_bytes(held)
         subprocess.run(["dvc", "fetch", "--quiet", "--run-cache"], check=False)
         if whole:
-            words = [word for part in change.split() for word in ("-S", part)]
-            subprocess.run(["dvc", "exp", "run", "--pull", *words], check=True)
+            words = [word for part in shlex.split(change) for word in ("-S", part)]
+            subprocess.run(["dvc", "exp", "run", "--pull", *words, *targets], check=True)
         return
     receive(Path(), results)
-    subprocess.run(["dvc", "repro", "--pull"] if whole else ["dvc", "pull", "--quiet", "--allow-missing"], check=True)
+    words = ["dvc", "repro", "--pull", *targets] if whole else ["dvc", "pull", "--quiet", "--allow-missing"]
+    subprocess.run(words, check=True)

@@ -52,7 +52,6 @@ def run_stage(experiment: Experiment, stage: str, folder: str, *results: Result)
     # With --pull, what another worker has already made is taken from the remote's run cache: a stage is not run twice.
     _run(clone, stage, "dvc", "repro", "--single-item", "--pull", stage)
     _run(clone, stage, "dvc", "push", "--quiet", "--run-cache", stage)
-    _run(clone, stage, "dvc", "push", "--quiet", stage)
     return result_of(clone, stage)
 
 

@@ -5,6 +5,7 @@ float32; `labels` (N,) int64, or (N, K) uint8 for multi-label;
 `patients`, `names` (N,) and `classes` (K,) text.
 """
 
+import mmap
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -45,7 +46,9 @@ class Arrays(_Labelled):
 
     def inputs(self, rows: np.ndarray, chance: np.random.Generator | None = None) -> np.ndarray:
         """What a network gets of these rows: (n, H, W, 1) uint8."""
-        return self.images[rows][..., np.newaxis]
+        taken = self.images[rows][..., np.newaxis]
+        release(self.images)
+        return taken
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,16 @@ class Features(_Labelled):
     def inputs(self, rows: np.ndarray, chance: np.random.Generator | None = None) -> np.ndarray:
         """What a head gets of these rows: (n, c) float32, of any view if there is chance, else of the first."""
         views = 0 if chance is None else chance.integers(len(self.features), size=len(rows))
-        return self.features[views, rows]
+        taken = self.features[views, rows]
+        release(self.features)
+        return taken
+
+
+def release(mapped: np.ndarray) -> None:
+    """Give back the pages of a memory map that were read: they count as this process's memory until then."""
+    pages = getattr(mapped, "_mmap", None)
+    if hasattr(pages, "madvise"):  # not on Windows
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def write_arrays(

@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from chest_transfer.data.arrays import release
+
 SIDE = 32
 SAME = 0.92  # correlation from which two pictures are one; between what was seen of copies and of others
 CHUNK = 4096
@@ -22,8 +24,10 @@ def shrunk(images: np.ndarray, side: int) -> np.ndarray:
         side: pixels.
     """
     small = np.empty((len(images), side, side), np.float32)
-    for row, image in enumerate(images):
-        small[row] = Image.fromarray(image).resize((side, side), Image.Resampling.BOX)
+    for first in range(0, len(images), CHUNK):
+        for row in range(first, min(first + CHUNK, len(images))):
+            small[row] = Image.fromarray(images[row]).resize((side, side), Image.Resampling.BOX)
+        release(images)
     return small
 
 
@@ -33,12 +37,22 @@ def fingerprints(images: np.ndarray) -> np.ndarray:
     Args:
         images: (N, H, W) uint8.
     """
-    found = np.empty((len(images), SIDE**2), np.float32)
-    for row, small in enumerate(shrunk(images, SIDE)):
-        detail = (small - gaussian_filter(small, SIDE / 12)).ravel()
+    found = shrunk(images, SIDE).reshape(len(images), SIDE**2)
+    for row, small in enumerate(found):
+        detail = small - gaussian_filter(small.reshape(SIDE, SIDE), SIDE / 12).ravel()
         detail -= detail.mean()
         found[row] = detail / max(float(np.linalg.norm(detail)), 1e-6)
     return found
+
+
+def same_as_any(prints: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which of these fingerprints (N, d) are among the others (M, d): (N,) bool."""
+    seen = np.zeros(len(prints), bool)
+    for start in range(0, len(others), CHUNK):
+        for first in range(0, len(prints), CHUNK):
+            rows = slice(first, first + CHUNK)
+            seen[rows] |= (prints[rows] @ others[start : start + CHUNK].T > SAME).any(axis=1)
+    return seen
 
 
 def seen_in(images: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
@@ -48,11 +62,5 @@ def seen_in(images: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
         images: (N, H, W) uint8.
         others: sets of (M, H', W') uint8, made square in the same way (`preprocess.fit`).
     """
-    of_these, seen = fingerprints(images), np.zeros(len(images), bool)
-    for of_those in (
-        fingerprints(some[first : first + CHUNK]) for some in others for first in range(0, len(some), CHUNK)
-    ):
-        for first in range(0, len(images), CHUNK):
-            rows = slice(first, first + CHUNK)
-            seen[rows] |= (of_these[rows] @ of_those.T > SAME).any(axis=1)
-    return seen
+    prints = fingerprints(images)
+    return np.any([same_as_any(prints, fingerprints(some)) for some in others], axis=0)

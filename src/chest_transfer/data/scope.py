@@ -8,8 +8,9 @@ the kind: a photograph, a negative, a picture turned on its side. It is no test 
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 from threadpoolctl import threadpool_limits
+
+from chest_transfer.data.overlap import shrunk
 
 SIDE = 24
 COMPONENTS = 20
@@ -77,8 +78,6 @@ def scope_of(train: np.ndarray, val: np.ndarray) -> Scope:
 
 
 def _thumbnails(images: np.ndarray) -> np.ndarray:
-    small = np.empty((len(images), SIDE**2), np.float32)
-    for row, image in enumerate(images):
-        small[row] = np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX)).ravel()
+    small = shrunk(images, SIDE).reshape(len(images), SIDE**2)
     small -= small.mean(axis=1, keepdims=True)
     return small / np.maximum(small.std(axis=1, keepdims=True), _FLATTEST)

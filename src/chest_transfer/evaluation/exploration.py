@@ -10,7 +10,7 @@ import pandas as pd
 
 from chest_transfer.data.arrays import Arrays, open_arrays
 from chest_transfer.data.descriptions import read_images
-from chest_transfer.data.overlap import seen_in
+from chest_transfer.data.overlap import fingerprints, same_as_any
 from chest_transfer.evaluation.shortcuts import shortcut_scores
 
 SPLITS = ("train", "val", "test")
@@ -35,10 +35,11 @@ def explored(folder: Path, multi_label: bool, rounds: int, seed: int) -> dict:
     summary = json.loads((folder / "summary.json").read_text())
     summary["files"] = {name: _facts(rows) for name, rows in by_class(files)}
     summary["leaks"] = {"patients": {}, "pictures": {}}
+    prints = {split: fingerprints(part.images) for split, part in arrays.items()}
     for one, other in combinations(SPLITS, 2):
         shared = np.intersect1d(arrays[one].patients, arrays[other].patients)
         summary["leaks"]["patients"][f"{one}_{other}"] = len(shared)
-        copies = int(seen_in(arrays[other].images, [arrays[one].images]).sum())
+        copies = int(same_as_any(prints[other], prints[one]).sum())
         summary["leaks"]["pictures"][f"{one}_{other}"] = copies
     summary["shortcuts"] = shortcut_scores(arrays["train"], arrays["test"], files, multi_label, rounds, seed)
     return summary
@@ -91,12 +92,18 @@ def shared_pictures(folders: dict[str, Path]) -> pd.DataFrame:
         name: {split: open_arrays(folder / f"{split}.npz") for split in SPLITS} for name, folder in folders.items()
     }
     for name, own in opened.items():
+        prints = dict(zip(SPLITS, _prints(own, SPLITS), strict=True))
         for other, theirs in opened.items():
             if other == name:
                 continue
-            images, everything = [part.images for part in own.values()], [part.images for part in theirs.values()]
-            also = sum(int(seen_in(part, everything).sum()) for part in images)
-            learnt = int(seen_in(own["test"].images, everything[:2]).sum())
-            rows.append((name, other, sum(map(len, images)), also, len(own["test"].images), learnt))
+            train, val, tested = _prints(theirs, SPLITS)
+            known = {split: same_as_any(mine, train) | same_as_any(mine, val) for split, mine in prints.items()}
+            also = sum(int((known[split] | same_as_any(prints[split], tested)).sum()) for split in SPLITS)
+            images = sum(map(len, prints.values()))
+            rows.append((name, other, images, also, len(prints["test"]), int(known["test"].sum())))
     columns = ["dataset", "other", "images", "also_in_other", "test_images", "test_learnt_by_other"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _prints(arrays: dict[str, Arrays], splits: tuple[str, ...]) -> list[np.ndarray]:
+    return [fingerprints(arrays[split].images) for split in splits]

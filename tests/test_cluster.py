@@ -1,0 +1,103 @@
+"""The cluster: stages on workers with clones of their own leave the bytes of `dvc repro`, though a worker is killed."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+from conftest import ENVIRONMENT, ROOT, TOY, commit, refused, run, toy_repository
+
+pytest.importorskip("distributed")
+HERE = ENVIRONMENT | {"PYTHONPATH": str(ROOT / "src")}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """Toy settings, committed, with a remote; nothing was run."""
+    folder = toy_repository(tmp_path_factory.mktemp("cluster"), **(TOY | {"datasets": ["pneumonia", "tuberculosis"]}))
+    run(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "storage"))
+    commit(folder, "A remote")
+    return folder
+
+
+def copied(repository, parent, name):
+    """A copy with a remote of its own."""
+    folder = shutil.copytree(repository, parent / name, symlinks=True)
+    run(folder, "dvc", "remote", "modify", "storage", "url", str(parent / f"{name}-storage"))
+    commit(folder, "A remote of its own")
+    return folder
+
+
+def cluster(folder, *words: str) -> subprocess.Popen:
+    command = ["python", "-m", "chest_transfer.cli", "cluster", "--folder", str(folder.parent), *words]
+    return subprocess.Popen(command, cwd=folder, env=HERE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def running(process: subprocess.Popen, stage: str) -> psutil.Process | None:
+    """The worker that runs a stage just now."""
+    for child in psutil.Process(process.pid).children(recursive=True):
+        try:
+            if f"stages.{stage}" in child.cmdline() and child.cmdline()[0].endswith("python"):
+                return child.parents()[1] if "dvc" not in " ".join(child.parents()[1].cmdline()) else child.parents()[2]
+        except psutil.NoSuchProcess:
+            continue
+    return None
+
+
+def test_a_killed_worker_costs_no_byte(repository, tmp_path):
+    plain, spread = copied(repository, tmp_path, "plain"), copied(repository, tmp_path, "spread")
+    process = cluster(spread, "probe@pneumonia-cnn-none", "--workers", "2")
+    end, worker = time.monotonic() + 240, None
+    while worker is None and process.poll() is None and time.monotonic() < end:
+        worker = running(process, "pretrained")
+        time.sleep(0.05)
+    assert worker is not None, process.communicate()[0]
+    worker.send_signal(signal.SIGKILL)
+    told = process.communicate(timeout=400)[0]
+    assert process.returncode == 0, told
+    assert re.findall(r"(\d)/5 plain/", told) == list("12345"), told
+    assert "> python" not in told  # restored, nothing computed again
+    run(plain, "dvc", "repro", "probe@pneumonia-cnn-none")
+    for path in ("data/arrays/pneumonia/train.npz", "models/pneumonia/cnn/probe-none.keras"):
+        assert (plain / path).read_bytes() == (spread / path).read_bytes()
+    assert not run(spread, "dvc", "status", "probe@pneumonia-cnn-none").stdout.count("changed")
+
+
+def test_a_stage_that_fails_is_told_with_its_log_and_the_rest_goes_on(repository, tmp_path):
+    folder = copied(repository, tmp_path, "failing")
+    process = cluster(folder, "explore", "--set", "+sources.tuberculosis=/nowhere", "--workers", "2")
+    told = process.communicate(timeout=400)[0]
+    assert process.returncode == 2, told
+    assert re.search(r"download@tuberculosis FAILED\n.*no archive of 'tuberculosis' at '/nowhere'", told, re.DOTALL), (
+        told
+    )
+    assert "explore@tuberculosis not run" in told
+    assert re.search(r"/6 .*explore@pneumonia\n", told), told
+    assert (folder / "metrics/data/pneumonia.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "said"),
+    [
+        (lambda folder: (folder / "params.yaml").write_text("changed"), [], "workers see commits only"),
+        (lambda folder: None, ["nothing"], "no stage among nothing"),
+    ],
+)
+def test_what_cannot_be_run_is_told_before_any_worker_starts(repository, tmp_path, change, words, said):
+    folder = copied(repository, tmp_path, "odd")
+    change(folder)
+    command = ["python", "-m", "chest_transfer.cli", "cluster", *words]
+    assert said in refused(run(folder, *command, check=False, PYTHONPATH=HERE["PYTHONPATH"]))
+
+
+def test_without_a_remote_it_is_refused(repository, tmp_path):
+    folder = copied(repository, tmp_path, "alone")
+    run(folder, "dvc", "remote", "remove", "storage")
+    commit(folder, "No remote")
+    command = ["python", "-m", "chest_transfer.cli", "cluster"]
+    told = refused(run(folder, *command, check=False, PYTHONPATH=os.fspath(ROOT / "src")))
+    assert "share results by a DVC remote" in told
