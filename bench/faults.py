@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 from ruamel.yaml import YAML
 
-from tests.conftest import ENVIRONMENT, TOY, toy_repository
+from tests.conftest import ENVIRONMENT, TOY, change_settings, toy_repository
 
 SETTINGS = TOY | {
     "datasets": ["pneumonia", "tuberculosis"], "finetune__weights": ["none"], "transfer__target": "pneumonia",
@@ -199,6 +199,32 @@ def surroundings(folder: Path, expected: dict[str, str]) -> Iterator[str]:
     first.communicate()
     must_end_the_same(odd, expected, "two at once")
     yield f"two `dvc repro` at once | 1 | exit {first.returncode} and {second.returncode}, then same bytes"
+    yield from _clock_set_back(odd, expected)
+    yield from _read_only_source(folder, odd, expected)
+
+
+def _clock_set_back(odd: Path, expected: dict[str, str]) -> Iterator[str]:
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    if library is None:
+        yield "the clock set back by two years | not tried: needs libfaketime |"
+        return
+    repro(odd, "--force", "explore", LD_PRELOAD=str(library), FAKETIME="-730d")
+    must_end_the_same(odd, expected, "a clock set back")
+    yield "the clock set back by two years, then right again | stages up to explore | same bytes"
+
+
+def _read_only_source(folder: Path, odd: Path, expected: dict[str, str]) -> Iterator[str]:
+    """The archives from a folder that cannot be written to, as a shared disk is."""
+    shared = odd.parent / "shared"
+    shutil.copytree(folder / "data/raw", shared)
+    subprocess.run(["mount", "--bind", shared, shared], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", shared], check=True)
+        change_settings(odd / "params.yaml", source=str(shared))
+        must_end_the_same(odd, expected, "a read-only source")
+    finally:
+        subprocess.run(["umount", shared], check=True)
+    yield "archives from a read-only disk | 1 | same bytes"
 
 
 FAULTS = {"kills": kills, "disks": disks, "bytes": bytes_, "surroundings": surroundings}

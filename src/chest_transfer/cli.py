@@ -107,11 +107,13 @@ def _app(asked: argparse.Namespace) -> None:
 
 def _cluster(asked: argparse.Namespace) -> None:
     try:
-        from chest_transfer.cluster.running import run_on_cluster
-    except ImportError as error:
+        import distributed  # noqa: F401 - what comes below imports it late
+    except ImportError:
         raise ChestTransferError(
-            f"the cluster needs {error.name}, which is not installed; run: pip install --editable '.[cluster]'"
+            "the cluster needs distributed, which is not installed; run: pip install --editable '.[cluster]'"
         ) from None
+    from chest_transfer.cluster.running import run_on_cluster
+
     where = asked.scheduler, asked.workers, asked.gpus, asked.folder, asked.repository
     if run_on_cluster(asked.targets, asked.set, *where):
         sys.exit(2)

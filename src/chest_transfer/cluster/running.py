@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chest_transfer.cluster.graph import Result, receive, stages
-from chest_transfer.cluster.worker import Experiment, run_stage
+from chest_transfer.cluster.worker import Experiment, remove_clones, run_stage
 from chest_transfer.errors import ChestTransferError
 
 HEAVY = ("pretrained", "embed", "train", "finetune", "transfer", "as_is", "explain", "explain_finetuned")
@@ -42,7 +42,10 @@ def run_on_cluster(
             _submitted(client, experiment, graph, gpus, folder)
             for experiment, graph in zip(experiments, graphs, strict=True)
         ]
-        results = _collected(plans)
+        try:
+            results = _collected(plans)
+        finally:
+            client.run(remove_clones, folder)
     failed = 0
     for change, plan, found in zip(changes or [""], plans, results, strict=True):
         failed += len(plan) - len(found)
@@ -64,7 +67,8 @@ def _experiment(change: str, repository: str) -> Experiment:
         settings = Path(name, "params.yaml")
         settings.write_bytes(Path("params.yaml").read_bytes())
         try:
-            apply_overrides(settings, shlex.split(change))
+            if change:
+                apply_overrides(settings, shlex.split(change))
         except InvalidArgumentError:
             raise ChestTransferError(f"no setting can be '{change}' (allowed: KEY=VALUE of params.yaml)") from None
         content = settings.read_bytes()

@@ -1,6 +1,7 @@
 """On a worker: one stage in a clone of its own, its inputs pulled from the remote, its outputs pushed to it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -8,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chest_transfer.cluster.graph import Result, receive, result_of
+
+CLONE = "chest-transfer-clone"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,12 @@ def run_stage(experiment: Experiment, stage: str, folder: str, *results: Result)
     return result_of(clone, stage)
 
 
+def remove_clones(folder: str) -> None:
+    """Remove this process's clones."""
+    for clone in Path(folder or tempfile.gettempdir()).glob(f"{CLONE}-{os.getpid()}-*"):
+        shutil.rmtree(clone, ignore_errors=True)
+
+
 def _inputs(clone: Path, stage: str, known: dict[str, Result]) -> list[str]:
     """The cached outputs of other stages that lie on what a stage reads."""
     from dvc.repo import Repo
@@ -69,7 +78,7 @@ def _inputs(clone: Path, stage: str, known: dict[str, Result]) -> list[str]:
 
 def _clone(experiment: Experiment, folder: Path) -> Path:
     """This process's clone of an experiment's commit, made when it is first needed."""
-    clone = folder / f"chest-transfer-{experiment.name}-{experiment.commit[:12]}-{os.getpid()}"
+    clone = folder / f"{CLONE}-{os.getpid()}-{experiment.name}-{experiment.commit[:12]}"
     if not (clone / "dvc.yaml").exists():
         _run(folder, "the clone", "git", "clone", "--quiet", experiment.repository, str(clone))
         _run(clone, "the clone", "git", "checkout", "--quiet", experiment.commit)
