@@ -47,6 +47,7 @@ def main() -> None:
     cluster.add_argument("--repository", default="", help="what workers clone (default: this folder)")
     cluster.set_defaults(command=_cluster)
     mend = commands.add_parser("mend", help="after a kill or a power cut: DVC's files that were cut short")
+    mend.add_argument("--bytes", action="store_true", help="read all outputs and DVC's cache; remove what is damaged")
     mend.set_defaults(command=_mend)
     asked = parser.parse_args()
     run_command(asked.command, asked)
@@ -120,9 +121,10 @@ def _cluster(asked: argparse.Namespace) -> None:
 
 
 def _mend(asked: argparse.Namespace) -> None:
-    from chest_transfer.mending import mend
+    from chest_transfer.mending import mend, mend_bytes
 
-    print("\n".join(mend()) or "nothing is broken")
+    done = mend() + (mend_bytes() if asked.bytes else [])
+    print("\n".join([*done, "run: dvc repro"] if done else ["nothing is broken"]))
 
 
 if __name__ == "__main__":

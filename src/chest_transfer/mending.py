@@ -1,9 +1,10 @@
-"""Mending: what a kill or a power cut leaves half-written of DVC's own files; results come back from its cache.
+"""Mending: what a kill leaves half-written of DVC's own files, and what a disk damaged; results are had again.
 
 DVC writes dvc.lock and its table of running stages in place, so a kill at that moment cuts them short, and every later
 command refuses them.
 """
 
+import hashlib
 import json
 import re
 import subprocess
@@ -13,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
-LOCK, RUNNING = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
+LOCK, RUNNING, CACHE = Path("dvc.lock"), Path(".dvc/tmp/rwlock"), Path(".dvc/cache/files/md5")
 
 
 def mend() -> list[str]:
@@ -35,13 +36,46 @@ def mend() -> list[str]:
     return done
 
 
+def mend_bytes() -> list[str]:
+    """Read every byte of DVC's cache and of the outputs here, and remove what is not what its hash says; what it was.
+
+    DVC trusts the cache's write-protected files, and a file whose time and size are as before: a byte that a disk flips
+    is never looked for. `dvc repro`, or `dvc pull`, then makes or fetches what is gone.
+    """
+    objects = (path for path in sorted(CACHE.glob("??/*")) if path.is_file())
+    damaged = [path for path in objects if _md5(path) != (path.parent.name + path.name).removesuffix(".dir")]
+    content = YAML(typ="safe", pure=True).load(LOCK.read_text()) if LOCK.exists() else {"stages": {}}
+    for stage in content["stages"].values():
+        for out in stage.get("outs", []):
+            if out["path"].startswith(("data/", "models/")):
+                damaged += [path for path, md5 in _files(out) if path.is_file() and _md5(path) != md5]
+    for path in damaged:
+        path.unlink()
+    return [f"{path} was damaged: removed" for path in damaged]
+
+
+def _files(out: dict) -> list[tuple[Path, str]]:
+    """The files of an output with their hashes; of a folder, those that the cache's list names."""
+    if not out["md5"].endswith(".dir"):
+        return [(Path(out["path"]), out["md5"])]
+    listed = CACHE / out["md5"][:2] / out["md5"][2:]
+    entries = json.loads(listed.read_text()) if listed.exists() else []
+    return [(Path(out["path"], entry["relpath"]), entry["md5"]) for entry in entries]
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "md5").hexdigest()
+
+
 def _whole_lock() -> bool:
-    """Whether it can be read, and each hash in it is one."""
+    """Whether it can be read to its end, and each hash in it is one."""
     try:
-        content = YAML(typ="safe", pure=True).load(LOCK.read_text())
+        text = LOCK.read_text()
+        content = YAML(typ="safe", pure=True).load(text)
         stages = content["stages"].values()
         hashes = [file["md5"] for stage in stages for kind in ("deps", "outs") for file in stage.get(kind, [])]
-        return content["schema"] == "2.0" and all(HASH.fullmatch(md5) for md5 in hashes)
+        return text.endswith("\n") and content["schema"] == "2.0" and all(HASH.fullmatch(md5) for md5 in hashes)
     except (YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError):
         return False
 
