@@ -18,13 +18,12 @@ def repository(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.62, 0.999])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.62, 0.95])
 def test_a_lock_file_cut_short_is_gits_and_the_rest_comes_from_the_cache(repository, share):
     lock = repository / "dvc.lock"
     whole = lock.read_bytes()
-    lock.write_bytes(whole[: int(share * len(whole))])
-    assert run(repository, "dvc", "repro", "evaluate", check=False).returncode in (0, 255)
-    lock.write_bytes(whole[: int(share * len(whole))])
+    within_a_hash = whole.index(b"md5: ", int(share * len(whole))) + 9 if share else 0
+    lock.write_bytes(whole[:within_a_hash])
     said = run(repository, "python", "-m", "chest_transfer.cli", "mend", PYTHONPATH=str(ROOT / "src")).stdout
     assert "dvc.lock was cut short: the last commit has it whole" in said
     done = run(repository, "dvc", "repro", "evaluate").stdout
