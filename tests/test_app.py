@@ -20,10 +20,11 @@ from PIL import Image
 
 pytest.importorskip("starlette")
 
-from chest_transfer.serving.app import LARGEST
+from chest_transfer.serving.app import LARGEST, Asker
 from chest_transfer.serving.collection import POINTS
 from chest_transfer.serving.examples import example
 from chest_transfer.serving.overlays import laid_out
+from chest_transfer.serving.predicting import Predictor
 from chest_transfer.training.operating import OPERATING_POINTS
 
 FUZZED = 1000
@@ -116,6 +117,17 @@ def test_each_model_is_told_of_with_its_score_its_data_and_its_warnings(server, 
         assert list(model["points"]) == list(POINTS)
     validation = [model["validation_auc"] for model in told["models"]]
     assert validation == sorted(validation, reverse=True)
+
+
+def test_a_few_models_are_kept_in_memory_those_asked_last(evaluated, monkeypatch):
+    monkeypatch.setattr("chest_transfer.serving.app.KEPT", 2)
+    first = {name: Predictor(evaluated / "models/pneumonia/cnn/train-none.keras") for name in "abc"}
+    asker = Asker(dict(first))
+    for name in "abac":
+        asker._keep(name)
+    assert [name for name in "abc" if asker.predictors[name] is first[name]] == ["a", "c"]
+    assert asker.predictors["b"].path == first["b"].path
+    asker.close()
 
 
 def test_every_operating_point_is_said_in_words():

@@ -103,7 +103,9 @@ async function ask(one) {
   let answer;
   try {
     if (one.file.size > told.limits.bytes) throw new Error(`larger than ${at("largest").textContent}`);
-    answer = await (await fetch(`/api/predict?${query}`, { method: "POST", body: one.file })).json();
+    const response = await fetch(`/api/predict?${query}`, { method: "POST", body: one.file });
+    const json = (response.headers.get("content-type") ?? "").includes("json");
+    answer = json ? await response.json() : { error: `the app answered ${response.status}` };
   } catch (error) {
     answer = { error: error.message };
   }

@@ -31,6 +31,7 @@ LARGEST = 40 * 1024 * 1024  # bytes of a picture; 4,288 x 3,520 pixels of 16 bit
 AT_ONCE = 4  # pictures in memory; others wait
 SECONDS = 60  # for a picture to arrive
 CONNECTIONS = 64
+KEPT = 4  # models in memory, those asked last
 LOOPBACK = ("127.0.0.1", "localhost")
 PAGE = {"app.html": "text/html", "app.css": "text/css", "app.js": "text/javascript"}
 HEADERS = {
@@ -58,7 +59,7 @@ class Asker:
     """
 
     def __init__(self, predictors: dict[str, Predictor]):
-        self.predictors = predictors
+        self.predictors, self._recent = predictors, []
         self._thread = ThreadPoolExecutor(1, initializer=_prepare)
 
     async def ask(self, name: str, point: str, explained: str, pictures: bool, content: bytes) -> dict:
@@ -93,10 +94,18 @@ class Asker:
     def _predictor(self, name: str, point: str) -> Predictor:
         if name not in self.predictors:
             raise Refused(404, str(unknown_name("model", name, list(self.predictors))))
+        self._keep(name)
         try:
             return self.predictors[name].at(point)
         except ChestTransferError as error:
             raise Refused(404, str(error)) from None
+
+    def _keep(self, name: str) -> None:
+        """Let go of the model that was asked longest ago, where there are more than `KEPT`."""
+        self._recent = [*(one for one in self._recent if one != name), name]
+        if len(self._recent) > KEPT:
+            oldest = self._recent.pop(0)
+            self.predictors[oldest] = Predictor(self.predictors[oldest].path)
 
 
 def _prepare() -> None:
