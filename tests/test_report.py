@@ -3,11 +3,12 @@
 import json
 import re
 import shutil
+import sys
 from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
-from conftest import refused, stage, stages
+from conftest import ROOT, refused, run, stage, stages
 
 from chest_transfer.networks.saving import read_facts
 from chest_transfer.reporting import charts
@@ -98,6 +99,12 @@ def test_markdown_and_cards_tell_the_same(project):
 def test_a_second_report_has_the_same_bytes(project, html):
     stage(project, "report")
     assert (project / "report/index.html").read_text() == html
+
+
+def test_the_command_names_the_page_that_it_wrote(project):
+    done = run(project, sys.executable, "-m", "chest_transfer.cli", "report", PYTHONPATH=str(ROOT / "src"))
+    assert done.stdout.splitlines() == ["report/index.html"]
+    assert (project / "report/index.html").exists()
 
 
 def test_a_missing_evaluation_is_told(project, tmp_path):

@@ -61,10 +61,11 @@ def _leaderboard(asked: argparse.Namespace) -> None:
 
 
 def _report(asked: argparse.Namespace) -> None:
-    from chest_transfer.reporting.writing import write_report
+    from chest_transfer.reporting.writing import FOLDER, write_report
     from chest_transfer.settings import read_settings
 
-    print(write_report(read_settings())[0].parent / "index.html")
+    write_report(read_settings())
+    print(FOLDER / "index.html")
 
 
 def _predict(asked: argparse.Namespace) -> None:
