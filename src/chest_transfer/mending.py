@@ -42,13 +42,23 @@ def mend_bytes() -> list[str]:
     DVC trusts the cache's write-protected files, and a file whose time and size are as before: a byte that a disk flips
     is never looked for. `dvc repro`, or `dvc pull`, then makes or fetches what is gone.
     """
+    md5_of: dict[tuple[int, int], str] = {}  # by inode: what the cache and the workspace share is read once
+
+    def md5(path: Path) -> str:
+        status = path.stat()
+        inode = status.st_dev, status.st_ino
+        if inode not in md5_of:
+            with path.open("rb") as content:
+                md5_of[inode] = hashlib.file_digest(content, "md5").hexdigest()
+        return md5_of[inode]
+
     objects = (path for path in sorted(CACHE.glob("??/*")) if path.is_file())
-    damaged = [path for path in objects if _md5(path) != (path.parent.name + path.name).removesuffix(".dir")]
+    damaged = [path for path in objects if md5(path) != (path.parent.name + path.name).removesuffix(".dir")]
     content = YAML(typ="safe", pure=True).load(LOCK.read_text()) if LOCK.exists() else {"stages": {}}
     for stage in content["stages"].values():
         for out in stage.get("outs", []):
             if out["path"].startswith(("data/", "models/")):
-                damaged += [path for path, md5 in _files(out) if path.is_file() and _md5(path) != md5]
+                damaged += [path for path, expected in _files(out) if path.is_file() and md5(path) != expected]
     for path in damaged:
         path.unlink()
     return [f"{path} was damaged: removed" for path in damaged]
@@ -61,11 +71,6 @@ def _files(out: dict) -> list[tuple[Path, str]]:
     listed = CACHE / out["md5"][:2] / out["md5"][2:]
     entries = json.loads(listed.read_text()) if listed.exists() else []
     return [(Path(out["path"], entry["relpath"]), entry["md5"]) for entry in entries]
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "md5").hexdigest()
 
 
 def _whole_lock() -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.files import whole
 
 LOCK = Path("dvc.lock")
 
@@ -64,13 +65,18 @@ def result_of(folder: Path, stage: str) -> Result:
 def receive(folder: Path, results: list[Result]) -> None:
     """Put what stages left elsewhere into this folder's dvc.lock, and their uncached outputs in place."""
     content = _read(folder)
+    content["stages"] |= {result.stage: result.entry for result in results}
+    place_files(folder, results)
+    with whole(folder / LOCK) as aside:
+        _yaml().dump(content, aside)
+
+
+def place_files(folder: Path, results: list[Result]) -> None:
+    """Put only the uncached outputs of stages in place."""
     for result in results:
-        content["stages"][result.stage] = result.entry
         for path, held in result.files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(held)
-    with (folder / LOCK).open("w") as file:
-        _yaml().dump(content, file)
 
 
 def _read(folder: Path) -> dict:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chest_transfer.cluster.graph import Result, receive, stages
+from chest_transfer.cluster.graph import Result, place_files, receive, stages
 from chest_transfer.cluster.worker import Experiment, remove_clones, run_stage
 from chest_transfer.errors import ChestTransferError
 
@@ -146,10 +146,7 @@ def _collected(plans: list[dict]) -> list[dict[str, Result]]:
 def _restore(change: str, targets: list[str], results: list[Result], whole: bool) -> None:
     """Bring what the workers made into this folder; where all is there, DVC finds nothing to compute."""
     if change:
-        for result in results:
-            for path, held in result.files.items():
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
-                Path(path).write_bytes(held)
+        place_files(Path(), results)
         subprocess.run(["dvc", "fetch", "--quiet", "--run-cache"], check=False)
         if whole:
             words = [word for part in shlex.split(change) for word in ("-S", part)]
