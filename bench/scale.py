@@ -20,13 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.memory import peak_memory
 from chest_transfer.data.archives import ArchiveWriter
 from chest_transfer.data.layouts import FINDINGS
 from chest_transfer.phantom.patients import Patient
 from chest_transfer.phantom.radiograph import radiograph
 from chest_transfer.phantom.tables import NIH_HEADER
-from chest_transfer.phantom.workers import in_order
 from chest_transfer.serving.overlays import png
+from chest_transfer.workers import in_order
 from tests.conftest import ROOT, change_settings
 
 NIH = 112_120
@@ -72,19 +73,21 @@ def make_archive(path: Path, images: int, processes: int) -> None:
 
 
 def run_stage(folder: Path, words: str) -> tuple[float, float]:
-    """Seconds, and MB of memory at most, of one stage in a process of its own."""
+    """Seconds of one stage in a process of its own, and MB of memory at most, its workers' included."""
     name, *arguments = words.split()
     start = time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"stages.{name}", *arguments], cwd=folder, env=environment,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    said = process.stderr.read()
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{words} failed: {said[-500:]}")
-    return time.perf_counter() - start, used.ru_maxrss / 1024
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"stages.{name}", *arguments], cwd=folder, env=environment,
+            stdout=subprocess.DEVNULL, stderr=said,
+        )  # fmt: skip
+        peak = peak_memory(process)
+        seconds = time.perf_counter() - start
+        if process.returncode:
+            said.seek(0)
+            sys.exit(f"{words} failed: {said.read()[-500:]}")
+    return seconds, peak
 
 
 def measured(folder: Path, images: int, processes: int) -> dict[str, tuple[float, float]]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import encoded, grey, make_zip, stage
 
+from chest_transfer.data import decoding
 from chest_transfer.data.arrays import open_arrays, write_arrays
 from chest_transfer.data.catalog import CATALOG
 from chest_transfer.data.preprocessing import preprocess
@@ -24,11 +25,17 @@ def tuberculosis(count: int = 40) -> dict[str, bytes]:
     return members | {f"{root}/Tuberculosis/Tuberculosis-{n}.png": grey(1000 + n) for n in range(count)}
 
 
-def arrays_of(tmp_path: Path, members: dict, dataset: str = "tuberculosis", threads: int = 2, **changes):
+@pytest.fixture
+def each_process_is_worth_it(monkeypatch):
+    """So that an archive of a few radiographs is decoded by several processes, as a large one is."""
+    monkeypatch.setattr(decoding, "SHARE", 20)
+
+
+def arrays_of(tmp_path: Path, members: dict, dataset: str = "tuberculosis", processes: int = 2, **changes):
     archive = make_zip(tmp_path / "in.zip", members)
     target = tmp_path / "out"
     settings = SETTINGS.model_copy(update=changes)
-    return target, preprocess(CATALOG[dataset], archive, target, settings, 32, threads)
+    return target, preprocess(CATALOG[dataset], archive, target, settings, 32, processes)
 
 
 def test_arrays_hold_what_the_archive_holds(tmp_path):
@@ -58,12 +65,13 @@ def test_numpy_itself_reads_the_files_without_pickles(tmp_path):
         assert (members["images"] == open_arrays(target / "val.npz").images).all()
 
 
-def test_neither_the_order_of_files_nor_the_number_of_threads_changes_a_byte(tmp_path):
+@pytest.mark.usefixtures("each_process_is_worth_it")
+def test_neither_the_order_of_files_nor_the_number_of_processes_changes_a_byte(tmp_path):
     members = tuberculosis()
     shuffled = list(members.items())
     random.Random(1).shuffle(shuffled)
-    first, _ = arrays_of(tmp_path / "a", members, threads=1)
-    second, _ = arrays_of(tmp_path / "b", dict(shuffled), threads=3)
+    first, _ = arrays_of(tmp_path / "a", members, processes=1)
+    second, _ = arrays_of(tmp_path / "b", dict(shuffled), processes=3)
     for name in ("train.npz", "val.npz", "test.npz", "summary.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
@@ -96,6 +104,7 @@ def test_unreadable_images_are_skipped_counted_and_named(tmp_path):
     assert sum(summary["images"].values()) == 78
 
 
+@pytest.mark.usefixtures("each_process_is_worth_it")
 def test_more_unreadable_images_than_allowed_fail_and_leave_nothing(tmp_path):
     members = tuberculosis()
     for number in range(5):

@@ -1,5 +1,6 @@
 """Decoding: every kind of file becomes one grey channel; what is no whole image is refused."""
 
+import io
 import struct
 import zlib
 
@@ -8,7 +9,8 @@ import pytest
 from conftest import encoded
 from PIL import Image
 
-from chest_transfer.data.radiographs import UnreadableImage, decode
+from chest_transfer.data import radiographs
+from chest_transfer.data.radiographs import UnreadableImage, decode, read_grey
 
 RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (64, 1))  # dark on the left, bright on the right
 
@@ -38,6 +40,73 @@ def test_every_mode_becomes_the_same_grey(name, content, tolerance):
     assert image.shape == (64, 64)
     assert image.dtype == np.uint8
     assert np.abs(image.astype(int) - RAMP).max() <= tolerance
+
+
+def noise(mode: str = "L") -> Image.Image:
+    return Image.fromarray(np.random.default_rng(1).integers(0, 256, (40, 60), np.uint8)).convert(mode)
+
+
+def grey_png(width: int, height: int, rows: bytes, interlaced: bool = False) -> bytes:
+    """A PNG of 8 bits as its own header describes it, right or not."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, interlaced)
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + content
+
+
+def interlaced(pixels: np.ndarray) -> bytes:
+    """A PNG in Adam7's seven passes, which Pillow reads and does not write."""
+    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    rows = [row for top, left, down, right in passes for row in pixels[top::down, left::right]]
+    return grey_png(pixels.shape[1], pixels.shape[0], b"".join(b"\0" + row.tobytes() for row in rows), True)
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(noise(), exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fast"),
+    [
+        ("grey of 8 bits", encoded(noise()), True),
+        ("with bytes after its end", encoded(noise()) + b"more", True),
+        ("interlaced", interlaced(np.asarray(noise())), True),
+        ("one grey is transparent", encoded(noise(), transparency=7), None),
+        ("turned by EXIF", turned(), False),
+        ("colour", encoded(noise("RGB")), False),
+        ("one bit", encoded(noise("1")), False),
+        ("16 bits", encoded(np.asarray(noise()).astype(np.uint16) * 257), False),
+        ("JPEG", encoded(noise(), "JPEG"), False),
+    ],
+)
+def test_the_fast_decoder_of_pngs_gives_pillows_pixels(monkeypatch, name, content, fast):
+    used = []
+    whole = radiographs.decode_image_png_u8
+    monkeypatch.setattr(radiographs, "decode_image_png_u8", lambda *asked: used.append(whole(*asked)) or used[0])
+    found = np.asarray(read_grey(content, 40).grey)
+    assert fast is None or bool(used) == fast
+    monkeypatch.setattr(radiographs, "_grey_png", lambda *_: None)
+    np.testing.assert_array_equal(found, np.asarray(read_grey(content, 40).grey))
+
+
+def test_the_fast_decoder_is_the_stricter_one():
+    whole, random = encoded(noise()), np.random.default_rng(2)
+    for _ in range(3000):
+        content = bytearray(whole)
+        for place in random.integers(8, len(whole), random.integers(1, 4)):
+            content[place] = random.integers(256)
+        try:
+            with Image.open(io.BytesIO(content)) as image:
+                fast = radiographs._grey_png(bytes(content), image)
+                if fast is not None:
+                    np.testing.assert_array_equal(np.asarray(fast), np.asarray(image))
+        except (OSError, SyntaxError, ValueError, struct.error):
+            pass  # Pillow does not open it
 
 
 def test_one_bit_images_are_black_and_white():
@@ -78,14 +147,7 @@ def test_fits_to_a_square(fit, columns):
 
 def bomb() -> bytes:
     """A PNG of a few bytes that says it has 50,000 x 50,000 pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
-    )
+    return grey_png(50_000, 50_000, bytes(100))
 
 
 def smaller_bomb() -> bytes:

@@ -7,6 +7,7 @@ import shutil
 import tarfile
 import zipfile
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -48,6 +49,9 @@ class Archive:
     def __exit__(self, *_) -> None:
         self._zip.close()
 
+    def __reduce__(self) -> tuple:
+        return _opened, (self.path,)  # another process opens it once, and ends before the archive could change
+
     def _check(self) -> None:
         names, reason = self._zip.namelist(), ""
         if len(names) > MOST_MEMBERS:
@@ -78,6 +82,11 @@ class Archive:
         return content
 
 
+@lru_cache(maxsize=1)
+def _opened(path: Path) -> Archive:
+    return Archive(path)
+
+
 def _leads_out(name: str) -> bool:
     return name.startswith(("/", "\\")) or (".." in name and ".." in PurePosixPath(name.replace("\\", "/")).parts)
 
@@ -93,6 +102,9 @@ class ArchiveWriter:
 
     def __exit__(self, *_) -> None:
         self._zip.close()
+
+    def __reduce__(self) -> tuple:
+        return _opened, (self.path,)  # another process opens it once, and ends before the archive could change
 
     def write(self, member: str, content: bytes | BinaryIO) -> None:
         with self.open(member) as target:

@@ -14,6 +14,7 @@ from chest_transfer.data.arrays import release
 SIDE = 32
 SAME = 0.92  # correlation from which two pictures are one; between what was seen of copies and of others
 CHUNK = 4096
+READ = 512  # radiographs whose pages count as memory at a time
 
 
 def shrunk(images: np.ndarray, side: int) -> np.ndarray:
@@ -24,8 +25,8 @@ def shrunk(images: np.ndarray, side: int) -> np.ndarray:
         side: pixels.
     """
     small = np.empty((len(images), side, side), np.float32)
-    for first in range(0, len(images), CHUNK):
-        for row in range(first, min(first + CHUNK, len(images))):
+    for first in range(0, len(images), READ):
+        for row in range(first, min(first + READ, len(images))):
             small[row] = Image.fromarray(images[row]).resize((side, side), Image.Resampling.BOX)
         release(images)
     return small

@@ -1,11 +1,9 @@
 """From an archive to arrays: each radiograph decoded once, in parallel, then cut by patient and written as a stream."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +13,16 @@ from tqdm import tqdm
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import write_arrays
 from chest_transfer.data.catalog import Dataset
+from chest_transfer.data.decoding import Decoded, decode_all
 from chest_transfer.data.descriptions import boxes, described
 from chest_transfer.data.layouts import Listing, Radiograph
-from chest_transfer.data.radiographs import UnreadableImage, in_square, read_grey
+from chest_transfer.data.radiographs import in_square
 from chest_transfer.data.splits import SPLITS, Split, rarest_label, split_by_patient
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import whole
 
-CHUNK = 256  # radiographs in memory at a time
 
-
-def preprocess(dataset: Dataset, archive_path: Path, target: Path, settings, image_size: int, threads: int) -> dict:
+def preprocess(dataset: Dataset, archive_path: Path, target: Path, settings, image_size: int, processes: int) -> dict:
     """Write `target/{train,val,test}.npz`, `summary.json`, `images.csv` and `boxes.csv`; all of it or nothing.
 
     `images.csv` has a row for each radiograph: name, its file's width, height, mode and bytes, mean brightness (0-255),
@@ -38,7 +35,7 @@ def preprocess(dataset: Dataset, archive_path: Path, target: Path, settings, ima
         target: the folder to make; replaced if it exists.
         settings: the `preprocess` section of the settings.
         image_size: pixels a side.
-        threads: that decode; the result does not depend on their number.
+        processes: that decode, at most; the result does not depend on their number.
 
     Returns:
         The summary: counts of images and patients per split and class, of skips, duplicates and what was left aside.
@@ -51,7 +48,7 @@ def preprocess(dataset: Dataset, archive_path: Path, target: Path, settings, ima
         with Archive(archive_path) as archive:
             listing = dataset.layout.read(archive)
             pixels = aside / "pixels"
-            kept, files, skipped = _decode_all(archive, listing, pixels, settings, image_size, threads)
+            kept, files, skipped = _write_pixels(archive, listing, pixels, settings, image_size, processes)
             table, found = described(archive, kept), boxes(archive, kept)
         labels = _labels(kept, dataset)
         split = split_by_patient(
@@ -74,46 +71,30 @@ def preprocess(dataset: Dataset, archive_path: Path, target: Path, settings, ima
     return summary
 
 
-def _decode_all(
-    archive: Archive, listing: Listing, pixels: Path, settings, image_size: int, threads: int
+def _write_pixels(
+    archive: Archive, listing: Listing, pixels: Path, settings, image_size: int, processes: int
 ) -> tuple[list[Radiograph], pd.DataFrame, dict[str, str]]:
-    """Decode every listed image into one raw file, in order; tell of the files, name the unreadable with a reason."""
-
-    def decoded(radiograph: Radiograph) -> tuple[np.ndarray, dict] | str:
-        try:
-            content = archive.read(radiograph.member)
-            read = read_grey(content, image_size)
-            image = read.square(image_size, settings.fit)
-            facts = {"name": radiograph.name} | asdict(read.facts)
-            facts |= {"brightness": round(float(image.mean()), 2), "labels": "|".join(radiograph.labels)}
-            return image, facts | {"digest": hashlib.sha256(content).hexdigest()}
-        except UnreadableImage as error:
-            return str(error)
-        except ValueError as error:
-            return f"broken: {error}"
-
+    """Every listed image into one raw file, in order; what is told of the files, and the unreadable with a reason."""
+    radiographs = listing.radiographs
     kept, files, skipped = [], [], {}
+    members = [radiograph.member for radiograph in radiographs]
     with (
         pixels.open("wb") as file,
-        ThreadPoolExecutor(threads) as pool,
-        tqdm(total=len(listing.radiographs), unit=" radiographs", desc="decode", leave=False) as progress,
+        closing(decode_all(archive, members, image_size, settings.fit, processes)) as decoded,
+        tqdm(decoded, "decode", len(radiographs), False, unit=" radiographs") as progress,
     ):
-        for chunk in _chunks(listing.radiographs):
-            for radiograph, result in zip(chunk, pool.map(decoded, chunk), strict=True):
-                if isinstance(result, str):
-                    skipped[radiograph.name] = result
-                    progress.write(f"skipped {radiograph.name}: {result}")
-                else:
-                    image, facts = result
-                    file.write(image.data)
-                    kept.append(radiograph)
-                    files.append(facts)
-            progress.update(len(chunk))
+        for radiograph, result in zip(radiographs, progress, strict=True):
+            if isinstance(result, Decoded):
+                file.write(result.image.data)
+                kept.append(radiograph)
+                files.append({"name": radiograph.name} | result.facts | {"labels": "|".join(radiograph.labels)})
+                continue
+            skipped[radiograph.name] = result
+            progress.write(f"skipped {radiograph.name}: {result}")
             if len(skipped) > settings.max_skipped:
-                name, reason = list(skipped.items())[-1]
                 raise ChestTransferError(
-                    f"more than {settings.max_skipped} images of '{archive.path}' are unreadable, the last {name} "
-                    f"({reason}); fetch the archive again, or raise preprocess.max_skipped"
+                    f"more than {settings.max_skipped} images of '{archive.path}' are unreadable, the last "
+                    f"{radiograph.name} ({result}); fetch the archive again, or raise preprocess.max_skipped"
                 )
     if not kept:
         reason = next(iter(skipped.values()))
@@ -131,10 +112,6 @@ def _squared(found: pd.DataFrame, files: pd.DataFrame, dataset: Dataset, fit: st
         if shares[0] < shares[2] and shares[1] < shares[3]:
             rows.append((box.name, box.finding, *(round(share, 5) for share in shares)))
     return pd.DataFrame(rows, columns=["name", "finding", "left", "top", "right", "bottom"])
-
-
-def _chunks(items: list) -> Iterator[list]:
-    return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
 
 
 def _patient(radiograph: Radiograph) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from kornia_rs.io import decode_image_png_u8
 from PIL import Image, ImageOps
 
 from chest_transfer.data.dicom import NEGATIVE, RefusedDicom, is_dicom, read_dicom
@@ -23,6 +24,7 @@ _RESAMPLING = Image.Resampling.BICUBIC  # Pillow widens the kernel when it shrin
 COLOUR = 12  # grey levels between the channels, on average: above what JPEG does to a grey picture
 # Of Pillow's decoders those for what radiographs come in; some others start programs, or are hardly ever used.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
+_TURNED = (b"eXIf", b"Raw profile type")  # of a PNG that may state an orientation
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
 
@@ -93,7 +95,8 @@ def read_grey(content: bytes, size: int) -> GreyImage:
         facts = FileFacts(*image.size, image.mode, len(content))
         # A JPEG decoded at 1/2, 1/4 or 1/8 scale, still at least twice the size that is wanted.
         image.draft("L", (2 * size, 2 * size))
-        return GreyImage(_grey(ImageOps.exif_transpose(image)), facts)
+        grey = _grey_png(content, image) or _grey(ImageOps.exif_transpose(image))
+        return GreyImage(grey, facts)
 
 
 def decode(content: bytes, size: int, fit: str = "squeeze") -> np.ndarray:
@@ -149,6 +152,19 @@ def _from_dicom(content: bytes) -> GreyImage:
     mode = "DICOM negative" if NEGATIVE in unusual else "DICOM"
     facts = FileFacts(levels.shape[1], levels.shape[0], mode, len(content))
     return GreyImage(Image.fromarray(levels.astype(np.uint8)) if plain else _stretched(levels), facts, unusual)
+
+
+def _grey_png(content: bytes, image: Image.Image) -> Image.Image | None:
+    """A plain grey PNG of 8 bits, the kind of NIH's, decoded in less than half of Pillow's time to the same pixels.
+
+    None for all others, and for what this decoder refuses: it is the stricter, and Pillow says what is wrong.
+    """
+    if image.format != "PNG" or image.mode != "L" or any(mark in content for mark in _TURNED):
+        return None
+    try:
+        return Image.fromarray(decode_image_png_u8(content, image.size[::-1], "mono")[..., 0])
+    except Exception:  # of no other kind
+        return None
 
 
 def _grey(image: Image.Image) -> Image.Image:

@@ -35,7 +35,7 @@ def explored(folder: Path, multi_label: bool, rounds: int, seed: int) -> dict:
     summary = json.loads((folder / "summary.json").read_text())
     summary["files"] = {name: _facts(rows) for name, rows in by_class(files)}
     summary["leaks"] = {"patients": {}, "pictures": {}}
-    prints = {split: fingerprints(part.images) for split, part in arrays.items()}
+    prints = _prints(arrays)
     for one, other in combinations(SPLITS, 2):
         shared = np.intersect1d(arrays[one].patients, arrays[other].patients)
         summary["leaks"]["patients"][f"{one}_{other}"] = len(shared)
@@ -92,11 +92,11 @@ def shared_pictures(folders: dict[str, Path]) -> pd.DataFrame:
         name: {split: open_arrays(folder / f"{split}.npz") for split in SPLITS} for name, folder in folders.items()
     }
     for name, own in opened.items():
-        prints = dict(zip(SPLITS, _prints(own, SPLITS), strict=True))
+        prints = _prints(own)
         for other, theirs in opened.items():
             if other == name:
                 continue
-            train, val, tested = _prints(theirs, SPLITS)
+            train, val, tested = _prints(theirs).values()
             known = {split: same_as_any(mine, train) | same_as_any(mine, val) for split, mine in prints.items()}
             also = sum(int((known[split] | same_as_any(prints[split], tested)).sum()) for split in SPLITS)
             images = sum(map(len, prints.values()))
@@ -105,5 +105,5 @@ def shared_pictures(folders: dict[str, Path]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _prints(arrays: dict[str, Arrays], splits: tuple[str, ...]) -> list[np.ndarray]:
-    return [fingerprints(arrays[split].images) for split in splits]
+def _prints(arrays: dict[str, Arrays]) -> dict[str, np.ndarray]:
+    return {split: fingerprints(part.images) for split, part in arrays.items()}

@@ -22,7 +22,7 @@ from chest_transfer.phantom.cohorts import COHORTS, Cohort, class_of
 from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import Radiograph, radiograph
 from chest_transfer.phantom.tables import BOXES, FolderRow, NihRow, box_list, metadata_sheet, nih_tables
-from chest_transfer.phantom.workers import in_order
+from chest_transfer.workers import in_order
 
 Members = list[tuple[str, bytes]]
 

@@ -10,7 +10,7 @@ from chest_transfer.data.layouts import FINDINGS
 from chest_transfer.phantom.cohorts import FRESH
 from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import radiograph
-from chest_transfer.phantom.workers import in_order
+from chest_transfer.workers import in_order
 
 STREAM = 0x50726574  # keeps these patients apart from those of every simulated dataset
 
