@@ -108,6 +108,7 @@ def test_stage_scripts_are_thin_and_nothing_imports_them():
 ROOMS = [
     "errors",
     "files",
+    "lockfile",
     "workers",
     "mending",
     "settings",

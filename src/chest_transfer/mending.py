@@ -10,11 +10,12 @@ import re
 import subprocess
 from pathlib import Path
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from chest_transfer.lockfile import LOCK, made, parsed, read_lock
+
 HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
-LOCK, RUNNING, CACHE = Path("dvc.lock"), Path(".dvc/tmp/rwlock"), Path(".dvc/cache/files/md5")
+RUNNING, CACHE = Path(".dvc/tmp/rwlock"), Path(".dvc/cache/files/md5")
 
 
 def mend() -> list[str]:
@@ -54,11 +55,9 @@ def mend_bytes() -> list[str]:
 
     objects = (path for path in sorted(CACHE.glob("??/*")) if path.is_file())
     damaged = [path for path in objects if md5(path) != (path.parent.name + path.name).removesuffix(".dir")]
-    content = YAML(typ="safe", pure=True).load(LOCK.read_text()) if LOCK.exists() else {"stages": {}}
-    for stage in content["stages"].values():
-        for out in stage.get("outs", []):
-            if out["path"].startswith(("data/", "models/")):
-                damaged += [path for path, expected in _files(out) if path.is_file() and md5(path) != expected]
+    for out in made(read_lock()):
+        if out["path"].startswith(("data/", "models/")):
+            damaged += [path for path, expected in _files(out) if path.is_file() and md5(path) != expected]
     for path in damaged:
         path.unlink()
     return [f"{path} was damaged: removed" for path in damaged]
@@ -77,7 +76,7 @@ def _whole_lock() -> bool:
     """Whether it can be read to its end, and each hash in it is one."""
     try:
         text = LOCK.read_text()
-        content = YAML(typ="safe", pure=True).load(text)
+        content = parsed(text)
         stages = content["stages"].values()
         hashes = [file["md5"] for stage in stages for kind in ("deps", "outs") for file in stage.get(kind, [])]
         return text.endswith("\n") and content["schema"] == "2.0" and all(HASH.fullmatch(md5) for md5 in hashes)

@@ -3,12 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.files import whole
-
-LOCK = Path("dvc.lock")
+from chest_transfer.lockfile import read_lock, write_lock
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ def stages(folder: Path, targets: list[str]) -> dict[str, list[str]]:
 
 def result_of(folder: Path, stage: str) -> Result:
     """What a stage that has been run in this folder left."""
-    entry = _read(folder)["stages"][stage]
+    entry = read_lock(folder)["stages"][stage]
     from dvc.repo import Repo
 
     with Repo(str(folder)) as repo:
@@ -64,11 +60,10 @@ def result_of(folder: Path, stage: str) -> Result:
 
 def receive(folder: Path, results: list[Result]) -> None:
     """Put what stages left elsewhere into this folder's dvc.lock, and their uncached outputs in place."""
-    content = _read(folder)
+    content = read_lock(folder)
     content["stages"] |= {result.stage: result.entry for result in results}
     place_files(folder, results)
-    with whole(folder / LOCK) as aside:
-        _yaml().dump(content, aside)
+    write_lock(content, folder)
 
 
 def place_files(folder: Path, results: list[Result]) -> None:
@@ -77,15 +72,3 @@ def place_files(folder: Path, results: list[Result]) -> None:
         for path, held in result.files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(held)
-
-
-def _read(folder: Path) -> dict:
-    path = folder / LOCK
-    return (_yaml().load(path) if path.exists() else None) or {"schema": "2.0", "stages": {}}
-
-
-def _yaml() -> YAML:
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False
-    return yaml

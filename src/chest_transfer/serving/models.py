@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 
 from chest_transfer.errors import ChestTransferError, unknown_name
 from chest_transfer.files import whole
+from chest_transfer.lockfile import made, parsed
 
 
 def model_file(name: str, revision: str | None = None) -> Path:
@@ -41,7 +42,7 @@ def _path(name: str, outputs: dict[str, str], revision: str | None) -> str:
     if len(parts) == 1:
         parts = ["best", dataset]
     elif len(parts) == 2:
-        parts = [dataset, str(_yaml("params.yaml", revision)["model"]), parts[1]]
+        parts = [dataset, _backbone(revision), parts[1]]
     path = f"models/{'/'.join(parts)}.keras"
     if path not in outputs:
         raise unknown_name("model", "/".join(parts), known, "run: dvc repro")
@@ -55,17 +56,15 @@ def _names(outputs: dict[str, str]) -> list[str]:
 
 def _outputs(revision: str | None) -> dict[str, str]:
     """Model file -> MD5, of every classifier that dvc.lock knows."""
-    stages = (_yaml("dvc.lock", revision) or {}).get("stages", {})
-    outs = [out for stage in stages.values() for out in stage.get("outs", [])]
     return {
         out["path"]: out["md5"]
-        for out in outs
+        for out in made(parsed(_text("dvc.lock", revision)))
         if out["path"].startswith("models/") and not out["path"].startswith("models/pretrained/")
     }
 
 
-def _yaml(path: str, revision: str | None):
-    return YAML(typ="safe", pure=True).load(_text(path, revision))
+def _backbone(revision: str | None) -> str:
+    return str(YAML(typ="safe", pure=True).load(_text("params.yaml", revision))["model"])
 
 
 def _text(path: str, revision: str | None) -> str:
