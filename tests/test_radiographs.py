@@ -78,7 +78,11 @@ def turned() -> bytes:
         ("interlaced", interlaced(np.asarray(noise())), True),
         ("one grey is transparent", encoded(noise(), transparency=7), None),
         ("turned by EXIF", turned(), False),
-        ("colour", encoded(noise("RGB")), False),
+        ("colour", encoded(noise("RGB")), True),
+        ("colour with alpha", encoded(noise("RGBA")), True),
+        ("one colour is transparent", encoded(noise("RGB"), transparency=(7, 7, 7)), None),
+        ("grey with alpha", encoded(noise("LA")), False),
+        ("palette", encoded(noise("P")), False),
         ("one bit", encoded(noise("1")), False),
         ("16 bits", encoded(np.asarray(noise()).astype(np.uint16) * 257), False),
         ("JPEG", encoded(noise(), "JPEG"), False),
@@ -90,19 +94,20 @@ def test_the_fast_decoder_of_pngs_gives_pillows_pixels(monkeypatch, name, conten
     monkeypatch.setattr(radiographs, "decode_image_png_u8", lambda *asked: used.append(whole(*asked)) or used[0])
     found = np.asarray(read_grey(content, 40).grey)
     assert fast is None or bool(used) == fast
-    monkeypatch.setattr(radiographs, "_grey_png", lambda *_: None)
+    monkeypatch.setattr(radiographs, "_fast_png", lambda *_: None)
     np.testing.assert_array_equal(found, np.asarray(read_grey(content, 40).grey))
 
 
-def test_the_fast_decoder_is_the_stricter_one():
-    whole, random = encoded(noise()), np.random.default_rng(2)
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_the_fast_decoder_is_the_stricter_one(mode):
+    whole, random = encoded(noise(mode)), np.random.default_rng(2)
     for _ in range(3000):
         content = bytearray(whole)
         for place in random.integers(8, len(whole), random.integers(1, 4)):
             content[place] = random.integers(256)
         try:
             with Image.open(io.BytesIO(content)) as image:
-                fast = radiographs._grey_png(bytes(content), image)
+                fast = radiographs._fast_png(bytes(content), image)
                 if fast is not None:
                     np.testing.assert_array_equal(np.asarray(fast), np.asarray(image))
         except (OSError, SyntaxError, ValueError, struct.error):
