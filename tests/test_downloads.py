@@ -12,11 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import ENVIRONMENT, ROOT, change_settings, grey, make_zip, refused, run, stage
+from conftest import ENVIRONMENT, ROOT, change_settings, grey, make_zip, refused, run, stage, toy_repository
 
 from chest_transfer.data.catalog import CATALOG, Web
 from chest_transfer.data.downloads import fetch
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.phantom.archive import write_archive
+from chest_transfer.settings import Phantom
 
 MEBIBYTE = 1 << 20  # the client writes in such pieces; a smaller one is lost by a cut
 CREDENTIALS = {"KAGGLE_USERNAME": "somebody", "KAGGLE_KEY": "secret"}
@@ -92,6 +94,20 @@ def test_what_was_downloaded_once_needs_no_network(project, archive, tmp_path):
     shutil.rmtree(project / "data/raw")
     assert download(project, tmp_path).returncode == 0
     assert (project / "data/raw/pneumonia.zip").read_bytes() == archive.read_bytes()
+
+
+def test_three_datasets_of_one_archive_are_one_download_that_lies_on_the_disk_once(tmp_path):
+    archive = tmp_path / "published.zip"
+    write_archive(CATALOG["nih"], Phantom(seed=1, patients=20, image_size=48), archive)
+    folder = toy_repository(tmp_path, datasets=["nih", "nih_top15", "nih_balanced"], source="kaggle")
+    with serving(archive, "ok", tmp_path) as requests:
+        run(folder, "dvc", "repro", "download", **environment(tmp_path, **CREDENTIALS))
+    assert sum(request.startswith("GET /file") for request in requests()) == 1
+    kept = list((tmp_path / "cache").glob("*.zip")) + list((folder / "data/raw").glob("*.zip"))
+    kept += [path for path in (folder / ".dvc/cache").rglob("*") if path.is_file() and zipfile.is_zipfile(path)]
+    assert len(kept) == 5
+    assert {path.read_bytes() for path in kept} == {archive.read_bytes()}
+    assert len({path.stat().st_ino for path in kept}) == 1
 
 
 def test_a_connection_cut_half_way_is_resumed(project, archive, tmp_path):
