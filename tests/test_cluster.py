@@ -1,5 +1,7 @@
 """The cluster: stages on workers with clones of their own leave the bytes of `dvc repro`, though a worker is killed."""
 
+import contextlib
+import importlib.util
 import os
 import re
 import shutil
@@ -10,8 +12,10 @@ import time
 import psutil
 import pytest
 from conftest import ENVIRONMENT, ROOT, TOY, commit, refused, run, toy_repository
+from test_remotes import free_port, s3_remote
 
 pytest.importorskip("distributed")
+TARGETS = "preprocess@pneumonia", "pretrained@cnn-none"
 HERE = ENVIRONMENT | {"PYTHONPATH": str(ROOT / "src")}
 
 
@@ -32,9 +36,11 @@ def copied(repository, parent, name):
     return folder
 
 
-def cluster(folder, *words: str) -> subprocess.Popen:
+def cluster(folder, *words: str, **environment: str) -> subprocess.Popen:
     command = ["python", "-m", "chest_transfer.cli", "cluster", "--folder", str(folder.parent), *words]
-    return subprocess.Popen(command, cwd=folder, env=HERE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, cwd=folder, env=HERE | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def running(process: subprocess.Popen, stage: str) -> psutil.Process | None:
@@ -65,6 +71,67 @@ def test_a_killed_worker_costs_no_byte(repository, tmp_path):
     for path in ("data/arrays/pneumonia/train.npz", "models/pneumonia/cnn/probe-none.keras"):
         assert (plain / path).read_bytes() == (spread / path).read_bytes()
     assert not run(spread, "dvc", "status", "probe@pneumonia-cnn-none").stdout.count("changed")
+
+
+@contextlib.contextmanager
+def ready(log, told: str, *words: str, **environment: str):
+    """A process until the block ends, once it has said that it is ready."""
+    with log.open("w") as out:
+        process = subprocess.Popen(words, env=HERE | environment, stdout=out, stderr=out)
+    try:
+        end = time.monotonic() + 60
+        while told not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("dvc_s3") is None, reason="needs dvc-s3")
+def test_workers_on_other_machines_need_git_and_the_remote_and_no_shared_folder(repository, tmp_path):
+    """Scheduler, worker, Git and S3 are processes that share addresses; where Linux allows, the worker sees no more."""
+    folder = copied(repository, tmp_path / "home", "mine")
+    hub, machine = tmp_path / "hub.git", tmp_path / "machine"
+    machine.mkdir()
+    git, port = str(free_port()), str(free_port())
+    dask = f"tcp://127.0.0.1:{port}"
+    worker = ["dask", "worker", dask, "--nthreads=1", "--resources=GPU=1", "--no-nanny", "--no-dashboard"]
+    blind = ["unshare", "-rm", "sh", "-c", f'mount -t tmpfs none {tmp_path / "home"} && exec "$@"', "sh"]
+    if subprocess.run([*blind, "true"], check=False, capture_output=True).returncode == 0:
+        worker = blind + worker
+    daemon = ["git", "daemon", "--export-all", "--verbose", "--listen=127.0.0.1"]
+    daemon += [f"--port={git}", f"--base-path={tmp_path}"]
+    scheduler = ["dask", "scheduler", "--host=127.0.0.1", "--port", port, "--no-dashboard"]
+    with contextlib.ExitStack() as stack:
+        url, options, environment = stack.enter_context(s3_remote(tmp_path))
+        run(folder, "dvc", "remote", "modify", "storage", "url", url)
+        for key, value in options.items():
+            run(folder, "dvc", "remote", "modify", "storage", key, value)
+        commit(folder, "A remote for all")
+        run(tmp_path, "git", "clone", "-q", "--bare", str(folder), str(hub))
+        stack.enter_context(ready(tmp_path / "git.log", "Ready to rumble", *daemon))
+        stack.enter_context(ready(tmp_path / "dask.log", "Scheduler at", *scheduler))
+        where = [
+            "--scheduler",
+            dask,
+            "--gpus",
+            "--folder",
+            str(machine),
+            "--repository",
+            f"git://127.0.0.1:{git}/hub.git",
+        ]
+        process = cluster(folder, *TARGETS, *where, **environment)
+        told = process.stdout.readline() + process.stdout.readline()
+        assert "no worker yet; to start one: dask worker" in told
+        stack.enter_context(ready(tmp_path / "worker.log", "Registered to", *worker, **environment))
+        told += process.communicate(timeout=400)[0]
+        assert process.returncode == 0, told
+        assert "> python" not in told  # all of it was made by the worker
+        assert not run(folder, "dvc", "status", *TARGETS, **environment).stdout.count("changed")
+        assert not list(machine.iterdir())  # clones go with their experiment
 
 
 def test_a_stage_that_fails_is_told_with_its_log_and_the_rest_goes_on(repository, tmp_path):

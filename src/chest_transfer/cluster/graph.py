@@ -8,13 +8,30 @@ from chest_transfer.lockfile import read_lock, write_lock
 
 
 @dataclass(frozen=True)
+class Stage:
+    """What must be known of a stage to run it elsewhere.
+
+    Args:
+        name: as DVC calls it.
+        waits: the stages that it waits for itself.
+        inputs: cached outputs of others that it reads, or of which it reads something.
+        kept: its outputs that Git keeps and DVC does not cache (metrics).
+    """
+
+    name: str
+    waits: tuple[str, ...]
+    inputs: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Result:
     """What a stage leaves beside the objects in the remote.
 
     Args:
         stage: its name.
         entry: its part of dvc.lock.
-        files: outputs that DVC does not cache (metrics that Git keeps): path -> bytes.
+        files: its outputs that DVC does not cache: path -> bytes.
     """
 
     stage: str
@@ -22,8 +39,8 @@ class Result:
     files: dict[str, bytes]
 
 
-def stages(folder: Path, targets: list[str]) -> dict[str, list[str]]:
-    """Stage -> the stages that it waits for, each after those; of the targets and all before them, or of all.
+def stages(folder: Path, targets: list[str]) -> list[Stage]:
+    """The targets and all that they need, or all stages; each after those that it waits for.
 
     Raises:
         ChestTransferError: no such stage.
@@ -40,22 +57,27 @@ def stages(folder: Path, targets: list[str]) -> dict[str, list[str]]:
         except DvcException:
             raise ChestTransferError(f"no stage among {', '.join(targets)} (allowed: {', '.join(names)})") from None
         wanted = {other for stage in asked for other in (stage, *networkx.descendants(graph, stage))} or set(graph)
-        return {
-            stage.name: [other.name for other in graph.successors(stage)]
-            for stage in networkx.dfs_postorder_nodes(graph)
-            if stage in wanted
-        }
+        cached = {_place(folder, out) for stage in graph for out in stage.outs if out.use_cache}
+        found = []
+        for stage in networkx.dfs_postorder_nodes(graph):
+            if stage in wanted:
+                waits = tuple(other.name for other in graph.successors(stage))
+                read = [_place(folder, dep) for dep in stage.deps]
+                # Outputs in a folder that is read, and whole folders of which something is read.
+                inputs = {out for out in cached for dep in read if out.is_relative_to(dep) or dep.is_relative_to(out)}
+                kept = tuple(str(_place(folder, out)) for out in stage.outs if not out.use_cache)
+                found.append(Stage(stage.name, waits, tuple(sorted(map(str, inputs))), kept))
+        return found
 
 
-def result_of(folder: Path, stage: str) -> Result:
+def _place(folder: Path, file) -> Path:
+    return Path(file.fs_path).relative_to(folder.resolve())
+
+
+def result_of(folder: Path, stage: Stage) -> Result:
     """What a stage that has been run in this folder left."""
-    entry = read_lock(folder)["stages"][stage]
-    from dvc.repo import Repo
-
-    with Repo(str(folder)) as repo:
-        outs = [out for found in repo.stage.collect(stage) for out in found.outs if not out.use_cache]
-        files = {out.def_path: (folder / out.def_path).read_bytes() for out in outs}
-    return Result(stage, entry, files)
+    files = {path: (folder / path).read_bytes() for path in stage.kept}
+    return Result(stage.name, read_lock(folder)["stages"][stage.name], files)
 
 
 def receive(folder: Path, results: list[Result]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chest_transfer.cluster.graph import Result, place_files, receive, stages
+from chest_transfer.cluster.graph import Result, Stage, place_files, receive, stages
 from chest_transfer.cluster.worker import Experiment, remove_clones, run_stage
 from chest_transfer.errors import ChestTransferError
 
@@ -38,6 +38,7 @@ def run_on_cluster(
     graphs = [_graph(experiment, targets) for experiment in experiments]
     with _workers(scheduler, workers, folder) as address, Client(address) as client:
         print(f"{len(experiments)} experiments; dashboard: {client.dashboard_link}", flush=True)
+        _tell_what_lacks(client, address, gpus)
         plans = [
             _submitted(client, experiment, graph, gpus, folder)
             for experiment, graph in zip(experiments, graphs, strict=True)
@@ -101,7 +102,16 @@ def _workers(scheduler: str, workers: int, folder: str) -> Iterator[str]:
         yield cluster.scheduler_address
 
 
-def _graph(experiment: Experiment, targets: list[str]) -> dict[str, list[str]]:
+def _tell_what_lacks(client, address: str, gpus: bool) -> None:
+    """Stages wait for workers that may still come; say so, since nothing else is to be seen then."""
+    held = client.scheduler_info(n_workers=-1)["workers"].values()
+    lacking = "worker" if not held else "worker with a GPU" if gpus and not any(w["resources"] for w in held) else ""
+    if lacking:
+        resource = " --resources GPU=1" if gpus else ""
+        print(f"no {lacking} yet; to start one: dask worker {address} --nthreads 1{resource}", flush=True)
+
+
+def _graph(experiment: Experiment, targets: list[str]) -> list[Stage]:
     """`graph.stages` of an experiment's settings."""
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name, "copy")
@@ -110,16 +120,16 @@ def _graph(experiment: Experiment, targets: list[str]) -> dict[str, list[str]]:
         return stages(copy, targets)
 
 
-def _submitted(client, experiment: Experiment, waits: dict[str, list[str]], gpus: bool, folder: str) -> dict:
+def _submitted(client, experiment: Experiment, graph: list[Stage], gpus: bool, folder: str) -> dict:
     """Stage -> its task; each gets the results of all stages that it depends on, near or far."""
     before: dict[str, list[str]] = {}
     tasks = {}
-    for stage, direct in waits.items():
-        before[stage] = list(dict.fromkeys(name for one in direct for name in (*before[one], one)))
-        heavy = gpus and stage.split("@")[0] in HEAVY
-        tasks[stage] = client.submit(
-            run_stage, experiment, stage, folder, *(tasks[name] for name in before[stage]),
-            key=f"{experiment.name}/{stage}", retries=RETRIES, resources={"GPU": 1} if heavy else None, pure=False,
+    for stage in graph:
+        before[stage.name] = list(dict.fromkeys(name for one in stage.waits for name in (*before[one], one)))
+        heavy = gpus and stage.name.split("@")[0] in HEAVY
+        tasks[stage.name] = client.submit(
+            run_stage, experiment, stage, folder, *(tasks[name] for name in before[stage.name]),
+            key=f"{experiment.name}/{stage.name}", retries=RETRIES, resources={"GPU": 1} if heavy else None, pure=False,
         )  # fmt: skip
     return tasks
 

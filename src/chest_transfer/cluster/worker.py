@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from chest_transfer.cluster.graph import Result, receive, result_of
+from chest_transfer.cluster.graph import Result, Stage, receive, result_of
 
 CLONE = "chest-transfer-clone"
 
@@ -36,25 +36,23 @@ class StageFailed(Exception):
     """A stage that did not come to its end; the message holds the last lines of what it printed."""
 
 
-def run_stage(experiment: Experiment, stage: str, folder: str, *results: Result) -> Result:
+def run_stage(experiment: Experiment, stage: Stage, folder: str, *results: Result) -> Result:
     """Run one stage; what it left.
 
     Args:
         experiment: whose stage it is.
-        stage: its name.
+        stage: to run.
         folder: where clones are kept on this machine; a temporary one if empty.
         results: of the stages that it depends on, and of all before those.
     """
     clone = _clone(experiment, Path(folder or tempfile.gettempdir()))
     (clone / "params.yaml").write_bytes(experiment.settings)
-    known = {result.stage: result for result in results}
-    receive(clone, list(known.values()))
-    direct = _inputs(clone, stage, known)
-    if direct:
-        _run(clone, stage, "dvc", "pull", "--quiet", *direct)
+    receive(clone, list(results))
+    if missing := [path for path in stage.inputs if not (clone / path).exists()]:
+        _run(clone, stage.name, "dvc", "pull", "--quiet", *missing)
     # With --pull, what another worker has already made is taken from the remote's run cache: a stage is not run twice.
-    _run(clone, stage, "dvc", "repro", "--single-item", "--pull", stage)
-    _run(clone, stage, "dvc", "push", "--quiet", "--run-cache", stage)
+    _run(clone, stage.name, "dvc", "repro", "--single-item", "--pull", stage.name)
+    _run(clone, stage.name, "dvc", "push", "--quiet", "--run-cache", stage.name)
     return result_of(clone, stage)
 
 
@@ -62,18 +60,6 @@ def remove_clones(folder: str) -> None:
     """Remove this process's clones."""
     for clone in Path(folder or tempfile.gettempdir()).glob(f"{CLONE}-{os.getpid()}-*"):
         shutil.rmtree(clone, ignore_errors=True)
-
-
-def _inputs(clone: Path, stage: str, known: dict[str, Result]) -> list[str]:
-    """The cached outputs of other stages that lie on what a stage reads."""
-    from dvc.repo import Repo
-
-    with Repo(str(clone)) as repo:
-        read = [Path(dep.def_path) for found in repo.stage.collect(stage) for dep in found.deps]
-        outs = [
-            out.def_path for name in known for found in repo.stage.collect(name) for out in found.outs if out.use_cache
-        ]
-    return [out for out in outs if any(Path(out) == dep or dep in Path(out).parents for dep in read)]
 
 
 def _clone(experiment: Experiment, folder: Path) -> Path:
