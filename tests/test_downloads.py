@@ -96,6 +96,18 @@ def test_what_was_downloaded_once_needs_no_network(project, archive, tmp_path):
     assert (project / "data/raw/pneumonia.zip").read_bytes() == archive.read_bytes()
 
 
+def test_a_kept_download_that_a_disk_damaged_is_refused(project, archive, tmp_path):
+    with serving(archive, "ok", tmp_path):
+        download(project, tmp_path, **CREDENTIALS)
+    kept = next((tmp_path / "cache").glob("*.zip"))
+    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    assert "was damaged after its download" in refused(download(project, tmp_path))
+    kept.unlink()
+    with serving(archive, "ok", tmp_path):
+        assert download(project, tmp_path, **CREDENTIALS).returncode == 0
+    assert (project / "data/raw/pneumonia.zip").read_bytes() == archive.read_bytes()
+
+
 def test_three_datasets_of_one_archive_are_one_download_that_lies_on_the_disk_once(tmp_path):
     archive = tmp_path / "published.zip"
     write_archive(CATALOG["nih"], Phantom(seed=1, patients=20, image_size=48), archive)

@@ -1,13 +1,9 @@
 """The pipeline as a user runs it: a real Git and DVC repository at toy size, from `dvc repro` to a clone that pulls."""
 
-import hashlib
 import io
 import json
 import sys
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pandas as pd
 import pytest
@@ -94,32 +90,6 @@ def test_another_backbone_trains_only_its_own_stages(two_models):
         assert f"{name}:" in lock
 
 
-@pytest.mark.parametrize("model", ["cnn", "cnn_strided"])
-def test_a_fresh_clone_pulls_either_model_and_trains_nothing(two_models, model):
-    folder = clone(two_models, f"pulled-{model}")
-    ran = stages_run(run(folder, "dvc", "exp", "run", "--pull", "-S", f"model={model}").stdout)
-    assert not [stage for stage in ran if stage.startswith(("train@", "pretrained@", "download@", "preprocess@"))]
-    pulled = folder / f"models/pneumonia/{model}/train-phantom.keras"
-    assert hashlib.md5(pulled.read_bytes()).hexdigest() in (two_models / "dvc.lock").read_text()
-
-
-def test_a_read_only_http_remote_serves_the_models_too(two_models):
-    folder = clone(two_models, "over-http")
-    handler = partial(QuietHandler, directory=str(two_models.parent / "remote"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        run(folder, "dvc", "remote", "modify", "--local", "storage", "url", f"http://127.0.0.1:{server.server_port}")
-        ran = stages_run(run(folder, "dvc", "exp", "run", "--pull", "-S", "model=cnn_strided").stdout)
-        server.shutdown()
-    assert not [stage for stage in ran if stage.startswith(("train@", "pretrained@", "download@", "preprocess@"))]
-    assert (folder / "models/pneumonia/cnn_strided/train-phantom.keras").exists()
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 def test_a_fresh_clone_without_the_remote_makes_the_same_bytes(two_models):
     folder = clone(two_models, "again")
     ran = stages_run(run(folder, "dvc", "repro").stdout)
@@ -147,7 +117,7 @@ def test_a_temporary_experiment_runs_the_code_of_its_own_copy(two_models):
 def test_a_rate_given_on_the_command_line_arrives_as_a_number(two_models):
     folder = clone(two_models, "rate")
     run(folder, "dvc", "pull")
-    done = run(folder, "dvc", "exp", "run", "-S", "train.learning_rate=3e-5", "-S", "train.epochs=1")
+    done = run(folder, "dvc", "exp", "run", "-S", "train.learning_rate=3e-5", "-S", "train.epochs=1", "train")
     assert stages_run(done.stdout)[0] == "train@pneumonia-cnn-phantom"
     history = pd.read_csv(folder / "data/predictions/pneumonia/cnn/train-phantom/history.csv")
     assert history["learning_rate"].tolist() == pytest.approx([3e-5])

@@ -60,7 +60,7 @@ def _local(dataset: Dataset, source: str) -> Path:
 
 
 def _download(origin: Kaggle | Web) -> tuple[Path, str]:
-    """The downloaded file and its sha256; both are kept, so that a second call needs no network."""
+    """The downloaded file and its sha256; both are kept, so that a second call needs no network, but reads it anew."""
     file = cache_folder() / (origin.file if isinstance(origin, Web) else origin.slug.replace("/", "_") + ".zip")
     digest_file = file.with_name(file.name + ".sha256")
     if not (file.exists() and digest_file.exists()):
@@ -71,9 +71,18 @@ def _download(origin: Kaggle | Web) -> tuple[Path, str]:
         if not zipfile.is_zipfile(file):
             file.unlink()
             raise ChestTransferError(f"what was downloaded from {_told(origin)} is no whole zip archive; run it again")
-        with file.open("rb") as content:
-            digest_file.write_text(hashlib.file_digest(content, "sha256").hexdigest())
-    return file, digest_file.read_text().strip()
+        digest_file.write_text(_sha256(file))
+    digest, recorded = _sha256(file), digest_file.read_text().strip()
+    if digest != recorded:
+        raise ChestTransferError(
+            f"'{file}' was damaged after its download (sha256 {digest}, then {recorded}); delete it and run it again"
+        )
+    return file, digest
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _shared(file: Path, target: Path) -> None:

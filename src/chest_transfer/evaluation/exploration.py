@@ -34,15 +34,19 @@ def explored(folder: Path, multi_label: bool, rounds: int, seed: int) -> dict:
     arrays = {split: open_arrays(folder / f"{split}.npz") for split in SPLITS}
     summary = json.loads((folder / "summary.json").read_text())
     summary["files"] = {name: _facts(rows) for name, rows in by_class(files)}
-    summary["leaks"] = {"patients": {}, "pictures": {}}
-    prints = _prints(arrays)
-    for one, other in combinations(SPLITS, 2):
-        shared = np.intersect1d(arrays[one].patients, arrays[other].patients)
-        summary["leaks"]["patients"][f"{one}_{other}"] = len(shared)
-        copies = int(same_as_any(prints[other], prints[one]).sum())
-        summary["leaks"]["pictures"][f"{one}_{other}"] = copies
+    summary["leaks"] = _leaks(arrays)
     summary["shortcuts"] = shortcut_scores(arrays["train"], arrays["test"], files, multi_label, rounds, seed)
     return summary
+
+
+def _leaks(arrays: dict[str, Arrays]) -> dict[str, dict[str, int]]:
+    """How many patients two splits share, and how many pictures of the second are in the first."""
+    found, prints = {"patients": {}, "pictures": {}}, _prints(arrays)
+    for one, other in combinations(SPLITS, 2):
+        shared = np.intersect1d(arrays[one].patients, arrays[other].patients)
+        found["patients"][f"{one}_{other}"] = len(shared)
+        found["pictures"][f"{one}_{other}"] = int(same_as_any(prints[other], prints[one]).sum())
+    return found
 
 
 def by_class(files: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
