@@ -3,6 +3,8 @@
 import shlex
 import subprocess
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,13 +125,16 @@ def _graph(experiment: Experiment, targets: list[str]) -> list[Stage]:
 def _submitted(client, experiment: Experiment, graph: list[Stage], gpus: bool, folder: str) -> dict:
     """Stage -> its task; each gets the results of all stages that it depends on, near or far."""
     before: dict[str, list[str]] = {}
-    tasks = {}
     for stage in graph:
         before[stage.name] = list(dict.fromkeys(name for one in stage.waits for name in (*before[one], one)))
+    waited_for = Counter(name for names in before.values() for name in names)
+    tasks = {}
+    for stage in graph:
         heavy = gpus and stage.name.split("@")[0] in HEAVY
         tasks[stage.name] = client.submit(
             run_stage, experiment, stage, folder, *(tasks[name] for name in before[stage.name]),
             key=f"{experiment.name}/{stage.name}", retries=RETRIES, resources={"GPU": 1} if heavy else None, pure=False,
+            priority=waited_for[stage.name],  # first what most others wait for
         )  # fmt: skip
     return tasks
 
@@ -140,11 +145,12 @@ def _collected(plans: list[dict]) -> list[dict[str, Result]]:
 
     names = {task.key: (number, stage) for number, plan in enumerate(plans) for stage, task in plan.items()}
     found: list[dict[str, Result]] = [{} for _ in plans]
+    start = time.monotonic()
     for count, task in enumerate(as_completed([task for plan in plans for task in plan.values()]), 1):
         number, stage = names[task.key]
         if task.status == "finished":
             found[number][stage] = task.result()
-            print(f"{count}/{len(names)} {task.key}", flush=True)
+            print(f"{count}/{len(names)} {task.key} after {time.monotonic() - start:.0f} s", flush=True)
         else:
             # Dask gives what waited for a failed stage that stage's exception.
             reason = str(task.exception())
