@@ -116,8 +116,10 @@ def memory(folder: Path) -> None:
     peaks = {}
     for images in (2_000, 20_000):
         archive = make_archive(folder, images, (256, 256), different=40)
-        program = "import sys; from pathlib import Path; from bench.preprocessing import ours; " \
-            "ours(Path(sys.argv[1]), Path(sys.argv[2]), 224, 2)"  # fmt: skip
+        program = (
+            "import sys; from pathlib import Path; from bench.preprocessing import ours; "
+            "ours(Path(sys.argv[1]), Path(sys.argv[2]), 224, 2)"
+        )
         started = subprocess.Popen([sys.executable, "-c", program, archive, folder / "arrays"])
         peaks[images] = peak_memory(started)
         print(f"{images:6} radiographs at 224: peak memory of all processes {peaks[images]:.0f} MB")

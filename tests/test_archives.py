@@ -1,5 +1,6 @@
 """Archives: never unpacked, made from folders and tar files, with the same bytes each time."""
 
+import pickle
 import tarfile
 import zipfile
 
@@ -74,3 +75,15 @@ def test_a_truncated_tar_and_a_text_file_are_refused(tmp_path):
         pack(tmp_path / "cut.tar.gz", tmp_path / "out.zip")
     with pytest.raises(ChestTransferError, match="no zip archive, tar archive or folder"):
         pack(tmp_path / "notes.txt", tmp_path / "out.zip")
+
+
+def test_another_process_opens_an_archive_once_and_anew_if_it_is_another_file(tmp_path):
+    path = make_zip(tmp_path / "a.zip", {"a.png": b"1"})
+    with Archive(path) as archive:
+        sent = pickle.dumps(archive)
+    first = pickle.loads(sent)
+    assert pickle.loads(sent) is first
+    assert first.read("a.png") == b"1"
+    make_zip(path, {"a.png": b"1", "b.png": b"2"})
+    with Archive(path) as archive:
+        assert pickle.loads(pickle.dumps(archive)).read("b.png") == b"2"

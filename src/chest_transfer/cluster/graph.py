@@ -57,21 +57,21 @@ def stages(folder: Path, targets: list[str]) -> list[Stage]:
         except DvcException:
             raise ChestTransferError(f"no stage among {', '.join(targets)} (allowed: {', '.join(names)})") from None
         wanted = {other for stage in asked for other in (stage, *networkx.descendants(graph, stage))} or set(graph)
-        cached = {_place(folder, out) for stage in graph for out in stage.outs if out.use_cache}
+        cached = {_place(repo, out) for stage in graph for out in stage.outs if out.use_cache}
         found = []
         for stage in networkx.dfs_postorder_nodes(graph):
             if stage in wanted:
                 waits = tuple(other.name for other in graph.successors(stage))
-                read = [_place(folder, dep) for dep in stage.deps]
+                read = [_place(repo, dep) for dep in stage.deps]
                 # Outputs in a folder that is read, and whole folders of which something is read.
                 inputs = {out for out in cached for dep in read if out.is_relative_to(dep) or dep.is_relative_to(out)}
-                kept = tuple(str(_place(folder, out)) for out in stage.outs if not out.use_cache)
+                kept = tuple(str(_place(repo, out)) for out in stage.outs if not out.use_cache)
                 found.append(Stage(stage.name, waits, tuple(sorted(map(str, inputs))), kept))
         return found
 
 
-def _place(folder: Path, file) -> Path:
-    return Path(file.fs_path).relative_to(folder.resolve())
+def _place(repo, file) -> Path:
+    return Path(file.fs_path).relative_to(repo.root_dir)
 
 
 def result_of(folder: Path, stage: Stage) -> Result:

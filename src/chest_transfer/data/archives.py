@@ -50,7 +50,8 @@ class Archive:
         self._zip.close()
 
     def __reduce__(self) -> tuple:
-        return _opened, (self.path,)  # another process opens it once, and ends before the archive could change
+        status = self.path.stat()
+        return _opened, (self.path, status.st_mtime_ns, status.st_size)
 
     def _check(self) -> None:
         names, reason = self._zip.namelist(), ""
@@ -83,7 +84,8 @@ class Archive:
 
 
 @lru_cache(maxsize=1)
-def _opened(path: Path) -> Archive:
+def _opened(path: Path, *version: int) -> Archive:
+    """In another process: opened once for all of its members, and anew if it is another file."""
     return Archive(path)
 
 
@@ -102,9 +104,6 @@ class ArchiveWriter:
 
     def __exit__(self, *_) -> None:
         self._zip.close()
-
-    def __reduce__(self) -> tuple:
-        return _opened, (self.path,)  # another process opens it once, and ends before the archive could change
 
     def write(self, member: str, content: bytes | BinaryIO) -> None:
         with self.open(member) as target:

@@ -72,6 +72,7 @@ def _download(origin: Kaggle | Web) -> tuple[Path, str]:
             file.unlink()
             raise ChestTransferError(f"what was downloaded from {_told(origin)} is no whole zip archive; run it again")
         digest_file.write_text(_sha256(file))
+        return file, digest_file.read_text()
     digest, recorded = _sha256(file), digest_file.read_text().strip()
     if digest != recorded:
         raise ChestTransferError(
