@@ -143,7 +143,7 @@ def test_a_stage_that_fails_is_told_with_its_log_and_the_rest_goes_on(repository
         told
     )
     assert "explore@tuberculosis not run" in told
-    assert re.search(r"/6 .*explore@pneumonia\n", told), told
+    assert re.search(r"/6 .*explore@pneumonia after", told), told
     assert (folder / "metrics/data/pneumonia.json").exists()
     assert not list(folder.parent.glob("chest-transfer-clone-*"))
 

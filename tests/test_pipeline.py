@@ -1,13 +1,15 @@
 """The pipeline as a user runs it: a real Git and DVC repository at toy size, from `dvc repro` to a clone that pulls."""
 
+import hashlib
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, TOY, all_stages, commit, run, toy_repository
+from conftest import ROOT, TOY, all_recorded, all_stages, commit, run, toy_repository
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +19,7 @@ def repository(tmp_path_factory) -> Path:
     folder = toy_repository(tmp_path_factory.mktemp("pipeline"), model="cnn_strided", **settings)
     run(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "remote"))
     commit(folder, "A remote")
-    run(folder, "dvc", "repro")
+    all_recorded(folder)
     commit(folder, "cnn_strided")
     return folder
 
@@ -90,6 +92,14 @@ def test_another_backbone_trains_only_its_own_stages(two_models):
         assert f"{name}:" in lock
 
 
+def test_a_fresh_clone_pulls_the_other_model_and_trains_nothing(two_models):
+    folder = clone(two_models, "pulled")
+    ran = stages_run(run(folder, "dvc", "exp", "run", "--pull", "-S", "model=cnn_strided").stdout)
+    assert not [stage for stage in ran if stage.startswith(("train@", "pretrained@", "download@", "preprocess@"))]
+    pulled = folder / "models/pneumonia/cnn_strided/train-phantom.keras"
+    assert hashlib.md5(pulled.read_bytes()).hexdigest() in (two_models / "dvc.lock").read_text()
+
+
 def test_a_fresh_clone_without_the_remote_makes_the_same_bytes(two_models):
     folder = clone(two_models, "again")
     ran = stages_run(run(folder, "dvc", "repro").stdout)
@@ -112,6 +122,21 @@ def test_a_temporary_experiment_runs_the_code_of_its_own_copy(two_models):
     shown = json.loads(run(folder, "dvc", "exp", "show", "--json", "--only-changed").stdout)
     assert '"own"' in json.dumps(shown)
     assert "own" not in (folder / "metrics/pneumonia.json").read_text()
+
+
+def test_an_experiment_goes_to_another_clone_by_way_of_a_bare_repository(two_models, tmp_path):
+    mine = shutil.copytree(two_models, tmp_path / "mine", symlinks=True)
+    run(tmp_path, "git", "init", "-q", "--bare", "-b", "main", "hub.git")
+    run(mine, "git", "remote", "add", "origin", str(tmp_path / "hub.git"))
+    run(mine, "git", "push", "-q", "origin", "HEAD")
+    run(mine, "dvc", "exp", "run", "-n", "wider", "-S", "probe.head=dense256", "best")
+    run(mine, "dvc", "exp", "push", "origin", "wider")
+    theirs = clone(tmp_path / "hub.git", "theirs")
+    run(theirs, "dvc", "exp", "pull", "origin", "wider")
+    run(theirs, "dvc", "exp", "apply", "wider")
+    path = "models/pneumonia/cnn/probe-phantom.keras"
+    assert (theirs / path).read_bytes() == (mine / path).read_bytes()
+    assert "dense256" in (theirs / "params.yaml").read_text()
 
 
 def test_a_rate_given_on_the_command_line_arrives_as_a_number(two_models):

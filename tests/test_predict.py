@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, TOY, commit, encoded, make_zip, refused, run, toy_repository
+from conftest import ROOT, TOY, all_recorded, commit, encoded, make_zip, refused, run, toy_repository
 from PIL import Image
 
 from chest_transfer.data.archives import Archive
@@ -30,7 +30,7 @@ def repository(tmp_path_factory):
     """A toy experiment with a remote, run, committed and pushed."""
     folder = toy_repository(tmp_path_factory.mktemp("predict"), **(TOY | {"phantom__patients": 100}))
     run(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "remote"))
-    run(folder, "dvc", "repro", "best@pneumonia")
+    all_recorded(folder)
     run(folder, "dvc", "push")
     commit(folder, "A model")
     return folder

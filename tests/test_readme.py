@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import ROOT, TOY, commit, run, toy_repository
+from conftest import ROOT, TOY, all_recorded, commit, run, stages, toy_repository
 
 from chest_transfer.data.catalog import CATALOG
 from chest_transfer.data.layouts import no_patient
@@ -25,7 +25,7 @@ def test_the_two_commands_are_targets_that_set_up_the_environment():
 
 def test_every_other_command_runs_as_it_stands(tmp_path):
     folder = toy_repository(tmp_path, **SMALL)
-    run(folder, "dvc", "repro")
+    all_recorded(folder)
     commit(folder, "First run")
     outputs = {}
     for command in COMMANDS[2:]:
@@ -62,7 +62,8 @@ def test_the_table_of_datasets_is_the_codes(name):
 def test_the_saved_model_is_used_as_the_readme_says(tmp_path):
     code = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL).group(1)
     folder = toy_repository(tmp_path, **(TOY | {"image_size": 96, "train__epochs": 1}))
-    run(folder, "dvc", "repro", "train")
+    start = ("download pneumonia", "preprocess pneumonia", "pretrained cnn none", "train pneumonia cnn none")
+    stages(folder, *(command.split() for command in start))
     head = "import numpy as np\nimages = np.zeros((3, 96, 96, 1), np.uint8)\n"
     done = run(folder, "python", "-c", head + code + "\nprint(probabilities.shape, facts['classes'])")
     assert done.stdout.splitlines()[-1] == "(3, 2) ['NORMAL', 'PNEUMONIA']"

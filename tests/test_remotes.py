@@ -93,7 +93,7 @@ LACKING = {
 def remotes(tmp_path_factory):
     """The remotes that can be had here: name -> environment; beside them the repository that pushed to each.
 
-    It holds a toy experiment of two backbones, pushed one after the other; the second is in the workspace.
+    It holds two backbones, pushed one after the other; the second is in the workspace.
     """
     parent = tmp_path_factory.mktemp("remotes")
     folder = toy_repository(parent, **(TOY | {"train__weights": []}))
@@ -106,7 +106,7 @@ def remotes(tmp_path_factory):
             for key, value in options.items():
                 run(folder, "dvc", "remote", "modify", name, key, value)
         for model in ("cnn", "cnn_strided"):
-            run(folder, "dvc", "exp", "run", "-S", f"model={model}", "best")
+            run(folder, "dvc", "exp", "run", "-S", f"model={model}", "pretrained")
             for name, environment in environments.items():
                 run(folder, "dvc", "push", "-r", name, **environment)
         commit(folder, "Two backbones")
@@ -131,10 +131,9 @@ def test_what_is_pushed_is_pulled_and_not_trained_again(remotes, tmp_path, name)
     folder, environments = remotes
     clone = cloned(folder, tmp_path)
     run(clone, "dvc", "config", "core.remote", name)
-    pulled = run(clone, "dvc", "exp", "run", "--pull", "-S", "model=cnn", "best", **environments[name])
+    pulled = run(clone, "dvc", "exp", "run", "--pull", "-S", "model=cnn", "pretrained", **environments[name])
     assert not re.search(f"Running stage '({'|'.join(TRAINED)})", pulled.stdout), pulled.stdout
-    facts = read_facts(clone / "models/pneumonia/cnn/probe-none.keras")
-    assert (facts["backbone"], facts["dataset"]) == ("cnn", "pneumonia")
+    assert read_facts(clone / "models/pretrained/cnn/none.keras")["backbone"] == "cnn"
 
 
 def test_a_folder_served_over_http_is_a_remote_to_read_from(remotes, repository, tmp_path):
@@ -144,23 +143,7 @@ def test_a_folder_served_over_http_is_a_remote_to_read_from(remotes, repository,
         threading.Thread(target=server.serve_forever, daemon=True).start()
         run(repository, "dvc", "remote", "add", "-d", "public", f"http://127.0.0.1:{server.server_port}")
         commit(repository, "A remote for everybody")
-        pulled = run(cloned(repository, tmp_path), "dvc", "repro", "--pull", "best")
+        pulled = run(cloned(repository, tmp_path), "dvc", "repro", "--pull", "pretrained")
         server.shutdown()
     assert not re.search(f"Running stage '({'|'.join(TRAINED)})", pulled.stdout), pulled.stdout
-    assert (tmp_path / "clone/models/best/pneumonia.keras").exists()
-
-
-def test_an_experiment_goes_to_another_clone_by_way_of_a_bare_repository(repository, tmp_path):
-    run(tmp_path, "git", "init", "-q", "--bare", "-b", "main", "hub.git")
-    run(repository, "dvc", "config", "core.remote", "folder")
-    commit(repository, "A remote for all")
-    run(repository, "git", "remote", "add", "origin", str(tmp_path / "hub.git"))
-    run(repository, "git", "push", "-q", "origin", "HEAD")
-    run(repository, "dvc", "exp", "run", "-n", "wider", "-S", "probe.head=dense256", "best")
-    run(repository, "dvc", "exp", "push", "origin", "wider")
-    clone = cloned(tmp_path / "hub.git", tmp_path)
-    run(clone, "dvc", "exp", "pull", "origin", "wider")
-    run(clone, "dvc", "exp", "apply", "wider")
-    path = "models/pneumonia/cnn_strided/probe-none.keras"
-    assert (clone / path).read_bytes() == (repository / path).read_bytes()
-    assert "dense256" in (clone / "params.yaml").read_text()
+    assert (tmp_path / "clone/models/pretrained/cnn_strided/none.keras").exists()
