@@ -4,7 +4,7 @@
 
 For large JPEGs, then for PNGs of 1024 x 1024: radiographs a second of both and of zlib alone on the PNGs' bytes,
 interleaved, and the ratio of their medians; then the peak memory of 2,000 and of 20,000 radiographs, each in a process
-of its own. Takes about five minutes on two cores.
+of its own. Takes about ten minutes on two cores.
 """
 
 import statistics
