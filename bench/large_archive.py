@@ -7,9 +7,9 @@ import numpy as np
 
 from chest_transfer.data.archives import ArchiveWriter
 from chest_transfer.data.layouts import FINDINGS
+from chest_transfer.phantom.metadata_tables import NIH_HEADER
 from chest_transfer.phantom.patients import Patient
 from chest_transfer.phantom.radiograph import radiograph
-from chest_transfer.phantom.tables import NIH_HEADER
 from chest_transfer.serving.overlays import png
 from chest_transfer.workers import in_order
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from chest_transfer.phantom.findings import FINDINGS
 from chest_transfer.phantom.patients import Patient, Pose
-from chest_transfer.phantom.radiograph import Radiograph, radiograph
+from chest_transfer.phantom.radiograph import SimulatedRadiograph, radiograph
 
 SMALL = ("Atelectasis", "Mass", "Nodule", "Pleural_Thickening", "Hernia")  # shown with their box
 # Patients to show in place of those whose first one shows little of it.
@@ -25,7 +25,7 @@ CHILDREN = ("bacterial_pneumonia", "viral_pneumonia")
 SIZE, PAIRS = 320, 4
 
 
-def pair(number: int, finding: str) -> tuple[Radiograph, Radiograph]:
+def pair(number: int, finding: str) -> tuple[SimulatedRadiograph, SimulatedRadiograph]:
     """One patient in one pose, without and with a finding."""
     seed = [OTHERS.get(finding, number), 3]
     random = np.random.default_rng(seed)

@@ -18,10 +18,10 @@ from chest_transfer.data.archives import ArchiveWriter
 from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.layouts import ClassFolders
 from chest_transfer.files import whole
-from chest_transfer.phantom.cohorts import COHORTS, Cohort, class_of
+from chest_transfer.phantom.cohorts import COHORTS, Cohort, assign_class
+from chest_transfer.phantom.metadata_tables import BOXES, FolderRow, NihRow, box_list, metadata_sheet, nih_tables
 from chest_transfer.phantom.patients import Patient, Pose
-from chest_transfer.phantom.radiograph import Radiograph, radiograph
-from chest_transfer.phantom.tables import BOXES, FolderRow, NihRow, box_list, metadata_sheet, nih_tables
+from chest_transfer.phantom.radiograph import SimulatedRadiograph, radiograph
 from chest_transfer.workers import in_order
 
 Members = list[tuple[str, bytes]]
@@ -71,27 +71,27 @@ class _Case:
 def _cases(dataset: Dataset, settings) -> Iterator[_Case]:
     seen: Counter = Counter()
     for number in range(settings.patients):
-        label, finding = class_of(_cohort(dataset), number)
+        label, finding = assign_class(_cohort(dataset), number)
         seen[label, finding] += 1
         yield _Case(number, label, finding, seen[label, finding])
 
 
 def _folder_files(dataset: Dataset, settings, case: _Case) -> Files:
     cohort, layout = _cohort(dataset), dataset.layout
-    random = _chance(dataset, settings.seed, case.number)
-    patient = Patient.random(random, cohort.ages_of(random))
-    split = "test" if random.random() < 0.2 else "val" if case.number % 50 == 49 else "train"
+    rng = _chance(dataset, settings.seed, case.number)
+    patient = Patient.random(rng, cohort.ages_of(rng))
+    split = "test" if rng.random() < 0.2 else "val" if case.number % 50 == 49 else "train"
     # The first publisher of the children's set has no val folder.
     split = "train" if split == "val" and dataset.same_patients_as else split
     files = Files()
-    several = 1 + min(3, int(random.geometric(0.6 if case.finding else 0.9)) - 1) if layout.splits else 1
+    several = 1 + min(3, int(rng.geometric(0.6 if case.finding else 0.9)) - 1) if layout.splits else 1
     for exposure in range(several):
-        pose = Pose.random(random, patient)
+        pose = Pose.random(rng, patient)
         # Of about `image_size` squared pixels; the children's set is not cut to squares.
         side = settings.image_size
         shape = (round(side * pose.aspect**0.5), round(side / pose.aspect**0.5)) if layout.splits else (side, side)
         findings = (case.finding,) if case.finding else ()
-        shown = radiograph(patient, findings, random, shape, cohort.scanner_of(random), pose)
+        shown = radiograph(patient, findings, rng, shape, cohort.scanner_of(rng), pose)
         if not layout.splits:
             stem = f"{layout.folders[case.label]}-{case.serial}"
         elif case.finding:
@@ -130,17 +130,17 @@ def _folder_tables(dataset: Dataset, rows: list[FolderRow]) -> Members:
 
 def _nih_files(dataset: Dataset, settings, number: int) -> Files:
     cohort = _cohort(dataset)
-    random = _chance(dataset, settings.seed, number)
-    patient = Patient.random(random, cohort.ages_of(random))
-    test = random.random() < 0.23
+    rng = _chance(dataset, settings.seed, number)
+    patient = Patient.random(rng, cohort.ages_of(rng))
+    test = rng.random() < 0.23
     files, findings, size = Files(), (), settings.image_size
     # 3.6 images a patient, half of them with one only.
-    for follow_up in range(min(30, int(random.geometric(0.5) * random.choice([1, 1, 4])))):
-        if follow_up == 0 or random.random() < 0.5:
-            findings = cohort.findings(random)
-        pose = Pose.random(random, patient)
-        shown = radiograph(patient, findings, random, (size, size), cohort.scanner_of(random), pose)
-        image = Image.fromarray(shown.pixels).convert("RGBA" if random.random() < 0.005 else "L")
+    for follow_up in range(min(30, int(rng.geometric(0.5) * rng.choice([1, 1, 4])))):
+        if follow_up == 0 or rng.random() < 0.5:
+            findings = cohort.findings(rng)
+        pose = Pose.random(rng, patient)
+        shown = radiograph(patient, findings, rng, (size, size), cohort.scanner_of(rng), pose)
+        image = Image.fromarray(shown.pixels).convert("RGBA" if rng.random() < 0.005 else "L")
         name = f"{number:08d}_{follow_up:03d}.png"
         files.members.append((f"images_{1 + number % 12:03d}/images/{name}", _encoded(image, ".png")))
         files.rows.append(
@@ -164,7 +164,7 @@ def _encoded(image: Image.Image, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-def _mask(shown: Radiograph, side: int) -> bytes:
+def _mask(shown: SimulatedRadiograph, side: int) -> bytes:
     """The lungs in white; the public archive's masks have 256 pixels a side where its images have 299."""
     size = round(side * 256 / 299)
     return _encoded(Image.fromarray(shown.lungs).resize((size, size)).convert("L"), ".png")

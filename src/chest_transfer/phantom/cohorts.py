@@ -49,30 +49,30 @@ class Cohort:
     classes: dict[str, tuple[int, dict[str, float]]] = field(default_factory=dict)
     findings: Callable[[np.random.Generator], tuple[str, ...]] | None = None
 
-    def ages_of(self, random: np.random.Generator) -> tuple[int, int]:
-        return self.ages[random.integers(len(self.ages))]
+    def ages_of(self, rng: np.random.Generator) -> tuple[int, int]:
+        return self.ages[rng.integers(len(self.ages))]
 
-    def scanner_of(self, random: np.random.Generator) -> str:
-        return self.scanners[random.integers(len(self.scanners))]
+    def scanner_of(self, rng: np.random.Generator) -> str:
+        return self.scanners[rng.integers(len(self.scanners))]
 
 
-def nih_findings(random: np.random.Generator) -> tuple[str, ...]:
+def nih_findings(rng: np.random.Generator) -> tuple[str, ...]:
     """The findings of one image, none or several, as often together as in NIH ChestX-ray14; sorted."""
     counts = np.array(list(NIH_COMBINATIONS.values()))
-    drawn = int(random.integers(NIH_IMAGES))
+    drawn = int(rng.integers(NIH_IMAGES))
     if drawn < counts.sum():
         combination = list(NIH_COMBINATIONS)[int(np.searchsorted(np.cumsum(counts), drawn, side="right"))]
         return () if combination == "No Finding" else tuple(combination.split("|"))
     # A rarer combination: one to four findings, each as likely as it is beyond the common ones.
     likely = np.array(list(_BEYOND.values()), dtype=float)
-    several = int(random.choice([1, 2, 3, 4], p=[0.1, 0.4, 0.35, 0.15]))
-    return tuple(sorted(random.choice(list(_BEYOND), several, replace=False, p=likely / likely.sum()).tolist()))
+    several = int(rng.choice([1, 2, 3, 4], p=[0.1, 0.4, 0.35, 0.15]))
+    return tuple(sorted(rng.choice(list(_BEYOND), several, replace=False, p=likely / likely.sum()).tolist()))
 
 
-def any_findings(random: np.random.Generator) -> tuple[str, ...]:
+def any_findings(rng: np.random.Generator) -> tuple[str, ...]:
     """None to three of NIH's findings, each as likely as another: rare ones are taught as well; sorted."""
-    several = int(random.choice([0, 1, 2, 3], p=[0.3, 0.4, 0.2, 0.1]))
-    return tuple(sorted(random.choice(FINDINGS, several, replace=False).tolist()))
+    several = int(rng.choice([0, 1, 2, 3], p=[0.3, 0.4, 0.2, 0.1]))
+    return tuple(sorted(rng.choice(FINDINGS, several, replace=False).tolist()))
 
 
 _VIRAL, _BACTERIAL = "viral_pneumonia", "bacterial_pneumonia"
@@ -100,7 +100,7 @@ COHORTS = {
 FRESH = Cohort(((1, 6), (10, 89)), tuple(SCANNERS), findings=any_findings)
 
 
-def class_of(cohort: Cohort, number: int) -> tuple[str, str | None]:
+def assign_class(cohort: Cohort, number: int) -> tuple[str, str | None]:
     """The class of a cohort's patient by his number, and the finding that stands for it.
 
     Numbers go round robin over the cumulated shares, so that every class is there, however few the patients.

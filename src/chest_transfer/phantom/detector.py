@@ -1,10 +1,10 @@
-"""From what the beam met to a picture: scatter, noise, blur, processing and tone curve, and each scanner's own."""
+"""From attenuation to gray levels: scatter, noise, blur, processing and tone curve, and each scanner's own."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from chest_transfer.phantom.shapes import Plane, smooth
+from chest_transfer.phantom.shapes import ImagePlane, gaussian_blur
 
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
 WATER, BONE = 0.20, 0.31  # attenuation a cm at about 60 keV: of water, and of bone beyond water
@@ -36,49 +36,51 @@ def attenuation(tissue: np.ndarray, bone: np.ndarray) -> np.ndarray:
     return np.float32(WATER) * tissue + np.float32(BONE) * bone
 
 
-def exposed(weakening: np.ndarray, plane: Plane, random: np.random.Generator, scanner: Scanner) -> np.ndarray:
+def expose(weakening: np.ndarray, plane: ImagePlane, rng: np.random.Generator, scanner: Scanner) -> np.ndarray:
     """The logarithm of what reaches the detector, with scatter, noise and blur: bright where little gets through."""
-    primary = np.exp(-weakening - _uneven(plane, random))
+    primary = np.exp(-weakening - _beam_nonuniformity(plane, rng))
     # Open air beside the patient would drown all else: the beam is limited to the body.
     typical = float(np.mean(np.minimum(primary, 0.1)))
-    scattered = max(0.0, random.normal(*scanner.scatter)) * smooth(np.minimum(primary, 0.1), 3.0 / plane.pitch)
+    scattered = max(0.0, rng.normal(*scanner.scatter)) * gaussian_blur(np.minimum(primary, 0.1), 3.0 / plane.pixel_size)
     reached = primary + scattered
-    reached = smooth(reached, max(0.25, random.normal(*scanner.blur) / plane.pitch))
+    reached = gaussian_blur(reached, max(0.25, rng.normal(*scanner.blur) / plane.pixel_size))
     # Photons: noise grows as the square root; blurred as the signal is, by the detector's screen.
-    grain = random.standard_normal(plane.shape, dtype=np.float32)
+    grain = rng.standard_normal(plane.shape, dtype=np.float32)
     grain = 0.75 * grain + 0.35 * (np.roll(grain, 1, 0) + np.roll(grain, 1, 1))
-    level = abs(random.normal(*scanner.noise)) * np.sqrt(typical)
+    level = abs(rng.normal(*scanner.noise)) * np.sqrt(typical)
     reached = reached + np.float32(level) * grain * np.sqrt(reached)
     return -np.log(np.maximum(reached, 1e-5))
 
 
-def _uneven(plane: Plane, random: np.random.Generator) -> np.ndarray:
+def _beam_nonuniformity(plane: ImagePlane, rng: np.random.Generator) -> np.ndarray:
     """The beam's own shading, as weakening: the anode's heel, a tilted grid, fall-off to the sides."""
     height, width = plane.shape
     z = np.linspace(-1, 1, height, dtype=np.float32)[:, np.newaxis]
     x = np.linspace(-1, 1, width, dtype=np.float32)[np.newaxis]
-    heel, grid, side, end = random.normal(0, (0.18, 0.14, 0.75, 0.5)).astype(np.float32)
+    heel, grid, side, end = rng.normal(0, (0.18, 0.14, 0.75, 0.5)).astype(np.float32)
     return heel * z + grid * x + side * x * x + end * z * z
 
 
-def developed(density: np.ndarray, plane: Plane, random: np.random.Generator, scanner: Scanner) -> np.ndarray:
+def develop(density: np.ndarray, plane: ImagePlane, rng: np.random.Generator, scanner: Scanner) -> np.ndarray:
     """Grey levels (h, w) float32 0-255: detail lifted as a scanner's processing does, then its tone curve.
 
     The tone curve brings the image's quantiles to levels drawn for each image from the scanner's own, as the
     histogram-based rescaling of digital detectors does. No finding can then be read off the histogram alone.
     """
-    lift = np.float32(max(0.0, random.normal(*scanner.detail)))
+    lift = np.float32(max(0.0, rng.normal(*scanner.detail)))
     # Between edge enhancement and the levelling of wide shades.
-    reach = np.exp(random.uniform(np.log(0.3), np.log(3.0)))
+    reach = np.exp(rng.uniform(np.log(0.3), np.log(3.0)))
     if lift:
-        density = density + lift * (density - smooth(density, reach / plane.pitch))
-    return np.interp(density, np.quantile(density[::2, ::2], SHARES), _levels(random, scanner)).astype(np.float32)
+        density = density + lift * (density - gaussian_blur(density, reach / plane.pixel_size))
+    return np.interp(density, np.quantile(density[::2, ::2], SHARES), _sample_gray_levels(rng, scanner)).astype(
+        np.float32
+    )
 
 
-def _levels(random: np.random.Generator, scanner: Scanner) -> np.ndarray:
+def _sample_gray_levels(rng: np.random.Generator, scanner: Scanner) -> np.ndarray:
     """One image's grey levels: lighter or darker, harder or softer, bent this way or that; never flat."""
     shares, usual = np.array(SHARES), np.array(scanner.levels)
-    light, hard, bend = np.clip(random.normal(0, (1, 0.45, 0.4)), -2, 2) * scanner.spread
+    light, hard, bend = np.clip(rng.normal(0, (1, 0.45, 0.4)), -2, 2) * scanner.spread
     levels = usual + 2 * light * np.sqrt(shares * (1 - shares)) + hard * (2 * shares - 1)
     levels += bend * np.sin(2 * np.pi * shares)
     steps = np.maximum(np.diff(levels), 0.4 * np.diff(usual))

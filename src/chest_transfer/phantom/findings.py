@@ -13,8 +13,8 @@ from chest_transfer.phantom.infections import (
     tuberculosis,
     viral_pneumonia,
 )
+from chest_transfer.phantom.pathology import Pathology
 from chest_transfer.phantom.patients import Anatomy
-from chest_transfer.phantom.shadows import Shadows
 from chest_transfer.phantom.signs import (
     atelectasis,
     bullae,
@@ -32,45 +32,47 @@ from chest_transfer.phantom.signs import (
 Random = np.random.Generator
 
 
-def wide_heart(anatomy: Anatomy, severity: float, random: Random) -> Anatomy:
+def wide_heart(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
     """A heart of more than half the chest's width."""
-    return anatomy.changed(heart=max(anatomy.heart * (1.1 + 0.3 * severity), 0.52 + 0.12 * severity))
-
-
-def blown_up(anatomy: Anatomy, severity: float, random: Random) -> Anatomy:
-    """Long dark lungs, flat low domes, a narrow heart, few vessels."""
-    low = 1.02 + 0.06 * severity
     return anatomy.changed(
-        domes=(anatomy.domes[0] * low, anatomy.domes[1] * low),
-        dome_curve=tuple(curve * (0.6 - 0.5 * severity) for curve in anatomy.dome_curve),
-        lung=tuple(density * (0.72 - 0.3 * severity) for density in anatomy.lung),
-        heart=anatomy.heart * (0.9 - 0.15 * severity),
-        vessels=anatomy.vessels * 0.7,
+        cardiothoracic_ratio=max(anatomy.cardiothoracic_ratio * (1.1 + 0.3 * severity), 0.52 + 0.12 * severity)
     )
 
 
-def overexpanded(anatomy: Anatomy, severity: float, random: Random) -> Anatomy:
+def blown_up(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
+    """Long dark lungs, flat low domes, a narrow heart, few vessels."""
+    low = 1.02 + 0.06 * severity
+    return anatomy.changed(
+        dome_z=(anatomy.dome_z[0] * low, anatomy.dome_z[1] * low),
+        dome_drop=tuple(curve * (0.6 - 0.5 * severity) for curve in anatomy.dome_drop),
+        lung_density=tuple(density * (0.72 - 0.3 * severity) for density in anatomy.lung_density),
+        cardiothoracic_ratio=anatomy.cardiothoracic_ratio * (0.9 - 0.15 * severity),
+        vessel_caliber=anatomy.vessel_caliber * 0.7,
+    )
+
+
+def overexpanded(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
     """A child's lungs with swollen small airways trap air."""
-    if random.random() < 0.5:
+    if rng.random() < 0.5:
         return anatomy
     low = 1 + 0.04 * severity
-    return anatomy.changed(domes=(anatomy.domes[0] * low, anatomy.domes[1] * low),
-                           dome_curve=tuple(0.75 * curve for curve in anatomy.dome_curve))  # fmt: skip
+    return anatomy.changed(dome_z=(anatomy.dome_z[0] * low, anatomy.dome_z[1] * low),
+                           dome_drop=tuple(0.75 * curve for curve in anatomy.dome_drop))  # fmt: skip
 
 
-def shrunken(anatomy: Anatomy, severity: float, random: Random) -> Anatomy:
+def shrunken(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
     """Both domes high."""
     high = 1 - 0.08 * severity
-    return anatomy.changed(domes=(anatomy.domes[0] * high, anatomy.domes[1] * high))
+    return anatomy.changed(dome_z=(anatomy.dome_z[0] * high, anatomy.dome_z[1] * high))
 
 
-def pulled(anatomy: Anatomy, severity: float, random: Random) -> Anatomy:
+def pulled(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
     """Heart and trachea drawn to one side, that side's dome up."""
-    side = int(random.integers(2))
-    domes = list(anatomy.domes)
+    side = int(rng.integers(2))
+    domes = list(anatomy.dome_z)
     domes[side] *= 1 - 0.09 * severity
     shift = (0.07 if side else -0.07) * severity * anatomy.patient.half_width
-    return anatomy.changed(domes=tuple(domes), pull=anatomy.pull + shift)
+    return anatomy.changed(dome_z=tuple(domes), mediastinal_shift=anatomy.mediastinal_shift + shift)
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Finding:
     """
 
     change: Callable[[Anatomy, float, Random], Anatomy] | None = None
-    draw: Callable[[Shadows, float], None] | None = None
+    draw: Callable[[Pathology, float], None] | None = None
 
 
 FINDINGS = {

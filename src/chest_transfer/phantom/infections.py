@@ -2,80 +2,84 @@
 
 import numpy as np
 
-from chest_transfer.phantom.shadows import Shadows, airspace, haze, meniscus
-from chest_transfer.phantom.shapes import drawn_lines, ramp
+from chest_transfer.phantom.pathology import Pathology, add_pleural_fluid, airspace_opacity, diffuse_haze
+from chest_transfer.phantom.shapes import draw_lines, smoothstep
 from chest_transfer.phantom.thorax import Lung
 
 
-def lobar_pneumonia(shadows: Shadows, severity: float) -> None:
+def lobar_pneumonia(pathology: Pathology, severity: float) -> None:
     """One lobe, dense and even, sharp where a fissure ends it, with air bronchograms."""
-    lung = shadows.lung()
+    lung = pathology.choose_lung()
     # Lobes by height and depth: an upper one ends at the fissure, a lower one fades upward.
-    upper = shadows.between(0, 1) < 0.35
-    tilt = 0.08 * (1 - lung.lateral) * shadows.between(0, 1)
-    edge = shadows.between(0.45, 0.56)
+    upper = pathology.uniform(0, 1) < 0.35
+    tilt = 0.08 * (1 - lung.lateral) * pathology.uniform(0, 1)
+    edge = pathology.uniform(0.45, 0.56)
     if upper:
-        lobe = ramp((edge + tilt - lung.height) / 0.02) * ramp((lung.height - 0.05) / 0.1)
+        lobe = smoothstep((edge + tilt - lung.height) / 0.02) * smoothstep((lung.height - 0.05) / 0.1)
         depth = 0.75
     else:
-        lobe = ramp((lung.height - edge + 0.15 * shadows.coarse) / 0.25)
+        lobe = smoothstep((lung.height - edge + 0.15 * pathology.coarse_noise) / 0.25)
         depth = 0.65
-    part = ramp((shadows.coarse + shadows.between(0.3, 2.2)) / 1.5)
-    shadows.fill(lung, shadows.patchy(lobe * part, 0.08, 0.04) * np.float32(depth * (0.3 + 0.7 * severity)), 0.35)
-    haze(shadows, 0.5 * severity * shadows.between(0.3, 1))
+    part = smoothstep((pathology.coarse_noise + pathology.uniform(0.3, 2.2)) / 1.5)
+    pathology.consolidate(
+        lung, pathology.mottle(lobe * part, 0.08, 0.04) * np.float32(depth * (0.3 + 0.7 * severity)), 0.35
+    )
+    diffuse_haze(pathology, 0.5 * severity * pathology.uniform(0.3, 1))
 
 
-def bronchopneumonia(shadows: Shadows, severity: float) -> None:
+def bronchopneumonia(pathology: Pathology, severity: float) -> None:
     """Several patches along the airways, more below, on one or both sides."""
-    sides = [shadows.side()] if shadows.between(0, 1) < 0.45 else [-1, 1]
+    sides = [pathology.random_side()] if pathology.uniform(0, 1) < 0.45 else [-1, 1]
     for side in sides:
-        for _ in range(shadows.random.integers(1, 5)):
-            airspace(
-                shadows,
-                severity=(0.3 + 0.6 * severity) * shadows.between(0.6, 1.0),
+        for _ in range(pathology.rng.integers(1, 5)):
+            airspace_opacity(
+                pathology,
+                severity=(0.3 + 0.6 * severity) * pathology.uniform(0.6, 1.0),
                 lateral=(0.25, 0.75),
                 height=(0.4, 1.0),
                 size=(0.18, 0.6),
                 side=side,
                 bronchogram=0.3,
             )
-    haze(shadows, (0.1 + 0.5 * severity) * shadows.between(0.3, 1))
+    diffuse_haze(pathology, (0.1 + 0.5 * severity) * pathology.uniform(0.3, 1))
 
 
-def pneumonia(shadows: Shadows, severity: float) -> None:
-    (lobar_pneumonia if shadows.between(0, 1) < 0.4 else bronchopneumonia)(shadows, severity)
+def pneumonia(pathology: Pathology, severity: float) -> None:
+    (lobar_pneumonia if pathology.uniform(0, 1) < 0.4 else bronchopneumonia)(pathology, severity)
 
 
-def viral_pneumonia(shadows: Shadows, severity: float) -> None:
+def viral_pneumonia(pathology: Pathology, severity: float) -> None:
     """Thickened airway walls fanning out from both hila, a net of fine lines, slight haze."""
-    for lung in shadows.thorax.lungs:
-        central = ramp(1.35 - lung.lateral - np.abs(lung.height - 0.55) + 0.15 * shadows.coarse) * (lung.path > 0)
-        shadows.vessels += np.float32(1.3 * severity + 0.3) * central
-        shadows.fill(lung, shadows.net() * central * np.float32(0.10 + 0.22 * severity))
-        shadows.fill(lung, shadows.patchy(central, 0.25, 0.12) * np.float32(0.04 + 0.2 * severity))
-    haze(shadows, 0.05 + 0.35 * severity * shadows.between(0.3, 1))
-    if shadows.between(0, 1) < 0.3:
-        airspace(
-            shadows,
+    for lung in pathology.thorax.lungs:
+        central = smoothstep(1.35 - lung.lateral - np.abs(lung.height - 0.55) + 0.15 * pathology.coarse_noise) * (
+            lung.path > 0
+        )
+        pathology.vessel_gain += np.float32(1.3 * severity + 0.3) * central
+        pathology.consolidate(lung, pathology.reticular_pattern() * central * np.float32(0.10 + 0.22 * severity))
+        pathology.consolidate(lung, pathology.mottle(central, 0.25, 0.12) * np.float32(0.04 + 0.2 * severity))
+    diffuse_haze(pathology, 0.05 + 0.35 * severity * pathology.uniform(0.3, 1))
+    if pathology.uniform(0, 1) < 0.3:
+        airspace_opacity(
+            pathology,
             severity=0.25 + 0.3 * severity,
             lateral=(0.3, 0.6),
             height=(0.5, 0.9),
             size=(0.22, 0.22),
-            side=shadows.side(),
+            side=pathology.random_side(),
             bronchogram=0.3,
         )
 
 
-def tuberculosis(shadows: Shadows, severity: float) -> None:
+def tuberculosis(pathology: Pathology, severity: float) -> None:
     """Infiltrates of the upper lobes, cavities with walls, nodules, scars that pull the hilum up."""
-    sides = [shadows.side()] if shadows.between(0, 1) < 0.5 else [-1, 1]
-    kinds = shadows.random.random(5)
+    sides = [pathology.random_side()] if pathology.uniform(0, 1) < 0.5 else [-1, 1]
+    kinds = pathology.rng.random(5)
     for side in sides:
-        lung = shadows.lung(side)
-        for _ in range(shadows.random.integers(1, 4)):
-            airspace(
-                shadows,
-                severity=(0.22 + 0.45 * severity) * shadows.between(0.6, 1),
+        lung = pathology.choose_lung(side)
+        for _ in range(pathology.rng.integers(1, 4)):
+            airspace_opacity(
+                pathology,
+                severity=(0.22 + 0.45 * severity) * pathology.uniform(0.6, 1),
                 lateral=(0.3, 0.8),
                 height=(0.1, 0.42),
                 size=(0.12, 0.26),
@@ -83,60 +87,65 @@ def tuberculosis(shadows: Shadows, severity: float) -> None:
                 bronchogram=0.2,
             )
         if kinds[0] < 0.45:
-            cavity(shadows, lung, severity)
+            cavity(pathology, lung, severity)
         if kinds[1] < 0.6:
-            scars(shadows, lung, severity)
-        for _ in range(shadows.random.integers(3, 14)):
-            x, z = shadows.place(lung, shadows.between(0.25, 0.9), shadows.random.beta(1.6, 3.0))
-            shadows.tissue += shadows.ball(x, z, shadows.wide * shadows.between(0.018, 0.05), 0.2) * np.float32(1.6)
+            scars(pathology, lung, severity)
+        for _ in range(pathology.rng.integers(3, 14)):
+            x, z = pathology.point_in_lung(lung, pathology.uniform(0.25, 0.9), pathology.rng.beta(1.6, 3.0))
+            pathology.added_tissue += pathology.ball_path(
+                x, z, pathology.half_width * pathology.uniform(0.018, 0.05), 0.2
+            ) * np.float32(1.6)
             if kinds[2] < 0.25:
-                shadows.bone += shadows.ball(x, z, shadows.wide * 0.018)
+                pathology.added_bone += pathology.ball_path(x, z, pathology.half_width * 0.018)
         if kinds[3] < 0.2:
-            meniscus(shadows, lung, 0.1 + 0.3 * severity)
+            add_pleural_fluid(pathology, lung, 0.1 + 0.3 * severity)
     if kinds[4] < 0.06:
-        miliary(shadows)
+        miliary(pathology)
 
 
-def cavity(shadows: Shadows, lung: Lung, severity: float) -> None:
-    x, z = shadows.place(lung, shadows.between(0.35, 0.75), shadows.between(0.14, 0.36))
-    radius = shadows.wide * shadows.between(0.09, 0.2)
-    wall = shadows.between(0.62, 0.82)
-    outer, inner = shadows.ball(x, z, radius, 0.12), shadows.ball(x, z, radius * wall, 0.12)
-    shadows.tissue += np.float32(0.4 + 0.6 * severity) * (outer - inner) - np.float32(0.2) * inner
+def cavity(pathology: Pathology, lung: Lung, severity: float) -> None:
+    x, z = pathology.point_in_lung(lung, pathology.uniform(0.35, 0.75), pathology.uniform(0.14, 0.36))
+    radius = pathology.half_width * pathology.uniform(0.09, 0.2)
+    wall = pathology.uniform(0.62, 0.82)
+    outer, inner = pathology.ball_path(x, z, radius, 0.12), pathology.ball_path(x, z, radius * wall, 0.12)
+    pathology.added_tissue += np.float32(0.4 + 0.6 * severity) * (outer - inner) - np.float32(0.2) * inner
 
 
-def scars(shadows: Shadows, lung: Lung, severity: float) -> None:
-    hilum = shadows.place(lung, 0.22, 0.45)
-    count = int(shadows.random.integers(3, 8))
+def scars(pathology: Pathology, lung: Lung, severity: float) -> None:
+    hilum = pathology.point_in_lung(lung, 0.22, 0.45)
+    count = int(pathology.rng.integers(3, 8))
     ends = np.array(
-        [shadows.place(lung, shadows.between(0.35, 0.9), shadows.between(0.05, 0.35)) for _ in range(count)]
+        [
+            pathology.point_in_lung(lung, pathology.uniform(0.35, 0.9), pathology.uniform(0.05, 0.35))
+            for _ in range(count)
+        ]
     )
     lines = np.concatenate(
-        [np.tile(hilum, (count, 1)) + shadows.random.normal(0, 0.05 * shadows.wide, (count, 2)), ends], axis=1
+        [np.tile(hilum, (count, 1)) + pathology.rng.normal(0, 0.05 * pathology.half_width, (count, 2)), ends], axis=1
     )
-    shadows.tissue += drawn_lines(
-        shadows.plane, lines, np.full(count, 0.7 + severity), np.full(count, 0.018 * shadows.wide)
+    pathology.added_tissue += draw_lines(
+        pathology.plane, lines, np.full(count, 0.7 + severity), np.full(count, 0.018 * pathology.half_width)
     )
 
 
-def miliary(shadows: Shadows) -> None:
-    for lung in shadows.thorax.lungs:
-        shadows.fill(lung, np.clip(shadows.fine - 0.6, 0, 1.2) * np.float32(0.22))
+def miliary(pathology: Pathology) -> None:
+    for lung in pathology.thorax.lungs:
+        pathology.consolidate(lung, np.clip(pathology.fine_noise - 0.6, 0, 1.2) * np.float32(0.22))
 
 
-def covid(shadows: Shadows, severity: float) -> None:
+def covid(pathology: Pathology, severity: float) -> None:
     """Ground glass: hazy patches in both lungs, at the edge and below."""
     for side in (-1, 1):
-        lung = shadows.lung(side)
-        rim = ramp((lung.lateral - 0.45 + 0.1 * shadows.coarse) / 0.4) * ramp(
-            (lung.height - 0.3 + 0.1 * shadows.coarse) / 0.4
+        lung = pathology.choose_lung(side)
+        rim = smoothstep((lung.lateral - 0.45 + 0.1 * pathology.coarse_noise) / 0.4) * smoothstep(
+            (lung.height - 0.3 + 0.1 * pathology.coarse_noise) / 0.4
         )
-        shadows.fill(lung, shadows.patchy(rim, 0.15, 0.06) * np.float32(0.08 + 0.33 * severity))
-        shadows.fill(lung, shadows.net() * rim * np.float32(0.15 * severity))
-        for _ in range(shadows.random.integers(1, 4)):
-            airspace(
-                shadows,
-                severity=(0.12 + 0.33 * severity) * shadows.between(0.6, 1),
+        pathology.consolidate(lung, pathology.mottle(rim, 0.15, 0.06) * np.float32(0.08 + 0.33 * severity))
+        pathology.consolidate(lung, pathology.reticular_pattern() * rim * np.float32(0.15 * severity))
+        for _ in range(pathology.rng.integers(1, 4)):
+            airspace_opacity(
+                pathology,
+                severity=(0.12 + 0.33 * severity) * pathology.uniform(0.6, 1),
                 lateral=(0.6, 0.92),
                 height=(0.45, 0.95),
                 size=(0.15, 0.3),
@@ -145,32 +154,32 @@ def covid(shadows: Shadows, severity: float) -> None:
             )
 
 
-def infiltration(shadows: Shadows, severity: float) -> None:
+def infiltration(pathology: Pathology, severity: float) -> None:
     """Ill-defined shadows with streaks, thinner than a consolidation."""
-    sides = [shadows.side()] if shadows.between(0, 1) < 0.5 else [-1, 1]
+    sides = [pathology.random_side()] if pathology.uniform(0, 1) < 0.5 else [-1, 1]
     for side in sides:
-        lung = shadows.lung(side)
-        x, z = shadows.place(lung, shadows.between(0.25, 0.65), shadows.between(0.35, 0.9))
-        share = shadows.cloud(
+        lung = pathology.choose_lung(side)
+        x, z = pathology.point_in_lung(lung, pathology.uniform(0.25, 0.65), pathology.uniform(0.35, 0.9))
+        share = pathology.ill_defined_patch(
             x,
             z,
-            shadows.wide * shadows.between(0.2, 0.4),
-            shadows.wide * shadows.between(0.2, 0.45),
+            pathology.half_width * pathology.uniform(0.2, 0.4),
+            pathology.half_width * pathology.uniform(0.2, 0.45),
             0.5,
             1.8,
         )
-        shadows.fill(lung, shadows.patchy(share, 0.15, 0.15) * np.float32(0.12 + 0.3 * severity))
-        shadows.vessels += np.float32(0.8 * severity) * share
+        pathology.consolidate(lung, pathology.mottle(share, 0.15, 0.15) * np.float32(0.12 + 0.3 * severity))
+        pathology.vessel_gain += np.float32(0.8 * severity) * share
 
 
-def consolidation(shadows: Shadows, severity: float) -> None:
+def consolidation(pathology: Pathology, severity: float) -> None:
     """One dense patch in which vessels vanish and airways stay dark."""
-    airspace(
-        shadows,
+    airspace_opacity(
+        pathology,
         severity=0.6 + 0.35 * severity,
         lateral=(0.3, 0.75),
         height=(0.25, 0.95),
         size=(0.22, 0.42),
-        side=shadows.side(),
+        side=pathology.random_side(),
         bronchogram=0.5,
     )

@@ -36,15 +36,15 @@ def fresh_patients(patients: int, seed: int, image_size: int, processes: int) ->
 
 
 def _one(seed: int, image_size: int, number: int) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng([seed, STREAM, number])
-    patient = Patient.random(random, FRESH.ages_of(random))
-    findings = FRESH.findings(random)
-    pose = Pose.random(random, patient)
+    rng = np.random.default_rng([seed, STREAM, number])
+    patient = Patient.random(rng, FRESH.ages_of(rng))
+    findings = FRESH.findings(rng)
+    pose = Pose.random(rng, patient)
     # Drawn larger, shrunk, and squeezed to a square, as most real radiographs are: their edges are then as sharp.
     side, aspect = 1.5 * image_size, pose.aspect**0.5
     shape = (round(side * aspect), round(side / aspect))
     # More severe than those to be judged: subtle ones hardly teach a network that knows nothing yet.
-    severity = random.beta(3, 1)
-    pixels = radiograph(patient, findings, random, shape, FRESH.scanner_of(random), pose, severity).pixels
+    severity = rng.beta(3, 1)
+    pixels = radiograph(patient, findings, rng, shape, FRESH.scanner_of(rng), pose, severity).pixels
     image = Image.fromarray(pixels).resize((image_size, image_size), Image.Resampling.BOX)
     return np.asarray(image), np.array([name in findings for name in FINDINGS], dtype=np.uint8)

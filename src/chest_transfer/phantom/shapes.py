@@ -10,44 +10,44 @@ from PIL import Image, ImageDraw
 
 
 @dataclass(frozen=True)
-class Plane:
+class ImagePlane:
     """The detector: where each pixel lies in the patient's frontal plane.
 
     Args:
         x: (h, w) float32, cm from the spine; the patient's left side is positive, on the right of the image.
         z: (h, 1) float32, cm below the top of the lungs.
-        pitch: cm a pixel.
+        pixel_size: cm a pixel.
     """
 
     x: np.ndarray
     z: np.ndarray
-    pitch: float
+    pixel_size: float
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.x.shape
 
-    def column(self, x: float, row: float) -> float:
+    def column_at(self, x: float, row: float) -> float:
         """The column at which a row shows `x`; rows lean with the patient."""
         line = self.x[int(np.clip(row, 0, self.shape[0] - 1))]
-        return float((x - line[0]) / self.pitch)
+        return float((x - line[0]) / self.pixel_size)
 
-    def rows(self, top: float, bottom: float) -> slice:
+    def row_slice(self, top: float, bottom: float) -> slice:
         """The rows from `top` to `bottom`, in z; one more on either side."""
-        first, last = self.row(top) - 1, self.row(bottom) + 2
+        first, last = self.row_at(top) - 1, self.row_at(bottom) + 2
         return slice(*np.clip([np.floor(first), np.ceil(last)], 0, self.shape[0]).astype(int))
 
-    def columns(self, left: float, right: float) -> slice:
+    def column_slice(self, left: float, right: float) -> slice:
         """The columns in which any row shows an x from `left` to `right`; one more on either side."""
         leftmost, rightmost = np.minimum(self.x[0, 0], self.x[-1, 0]), np.maximum(self.x[0, 0], self.x[-1, 0])
-        first, last = (left - rightmost) / self.pitch - 1, (right - leftmost) / self.pitch + 2
+        first, last = (left - rightmost) / self.pixel_size - 1, (right - leftmost) / self.pixel_size + 2
         return slice(*np.clip([np.floor(first), np.ceil(last)], 0, self.shape[1]).astype(int))
 
-    def row(self, z: float) -> float:
-        return float((z - self.z[0, 0]) / self.pitch)
+    def row_at(self, z: float) -> float:
+        return float((z - self.z[0, 0]) / self.pixel_size)
 
 
-def ramp(values: np.ndarray) -> np.ndarray:
+def smoothstep(values: np.ndarray) -> np.ndarray:
     """0 up to 0, 1 from 1 on, smooth between."""
     values = np.clip(values, 0, 1)
     return values * values * (3 - 2 * values)
@@ -58,7 +58,9 @@ def half_chord(squares: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(1 - squares, 0))
 
 
-def ellipse(plane: Plane, x: float, z: float, rx: float, rz: float, degrees: float = 0.0) -> np.ndarray:
+def ellipse_radius_squared(
+    plane: ImagePlane, x: float, z: float, rx: float, rz: float, degrees: float = 0.0
+) -> np.ndarray:
     """Squared distance from the centre in radii: below 1 inside."""
     dx, dz = plane.x - np.float32(x), plane.z - np.float32(z)
     if degrees:
@@ -67,17 +69,19 @@ def ellipse(plane: Plane, x: float, z: float, rx: float, rz: float, degrees: flo
     return np.square(dx / np.float32(rx)) + np.square(dz / np.float32(rz))
 
 
-def ellipsoid(plane: Plane, x: float, z: float, rx: float, rz: float, depth: float, degrees: float = 0.0) -> np.ndarray:
+def ellipsoid_path(
+    plane: ImagePlane, x: float, z: float, rx: float, rz: float, depth: float, degrees: float = 0.0
+) -> np.ndarray:
     """Path (cm) through an ellipsoid of `depth` cm front to back."""
-    return np.float32(depth) * half_chord(ellipse(plane, x, z, rx, rz, degrees))
+    return np.float32(depth) * half_chord(ellipse_radius_squared(plane, x, z, rx, rz, degrees))
 
 
-def capsule(plane: Plane, start: tuple[float, float], end: tuple[float, float], radius: float) -> np.ndarray:
+def capsule_path(plane: ImagePlane, start: tuple[float, float], end: tuple[float, float], radius: float) -> np.ndarray:
     """Path (cm) through a round rod between two points."""
     (x0, z0), (x1, z1) = start, end
     path = np.zeros(plane.shape, np.float32)
-    rows = plane.rows(min(z0, z1) - radius, max(z0, z1) + radius)
-    near = rows, plane.columns(min(x0, x1) - radius, max(x0, x1) + radius)
+    rows = plane.row_slice(min(z0, z1) - radius, max(z0, z1) + radius)
+    near = rows, plane.column_slice(min(x0, x1) - radius, max(x0, x1) + radius)
     dx, dz = np.float32(x1 - x0), np.float32(z1 - z0)
     px, pz = plane.x[near] - np.float32(x0), plane.z[rows] - np.float32(z0)
     along = np.clip((px * dx + pz * dz) / np.float32(dx * dx + dz * dz + 1e-6), 0, 1)
@@ -86,15 +90,15 @@ def capsule(plane: Plane, start: tuple[float, float], end: tuple[float, float], 
     return path
 
 
-def noise(random: np.random.Generator, plane: Plane, wavelength: float) -> np.ndarray:
+def smooth_noise(rng: np.random.Generator, plane: ImagePlane, wavelength: float) -> np.ndarray:
     """Smooth noise of mean 0 and standard deviation about 1, with detail of `wavelength` cm and more."""
     height, width = plane.shape
-    nodes = [max(4, min(side, round(2 * side * plane.pitch / wavelength))) for side in (height, width)]
-    coarse = random.standard_normal(nodes, dtype=np.float32)
+    nodes = [max(4, min(side, round(2 * side * plane.pixel_size / wavelength))) for side in (height, width)]
+    coarse = rng.standard_normal(nodes, dtype=np.float32)
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)) * np.float32(1.3)
 
 
-def drawn_lines(plane: Plane, lines: np.ndarray, values: np.ndarray, widths: np.ndarray) -> np.ndarray:
+def draw_lines(plane: ImagePlane, lines: np.ndarray, values: np.ndarray, widths: np.ndarray) -> np.ndarray:
     """Lines on the plane, each with its value; later ones cover earlier ones.
 
     Args:
@@ -106,7 +110,7 @@ def drawn_lines(plane: Plane, lines: np.ndarray, values: np.ndarray, widths: np.
     height, width = plane.shape
     layer = Image.new("F", (width * fine, height * fine))
     draw = ImageDraw.Draw(layer)
-    scale = fine / plane.pitch
+    scale = fine / plane.pixel_size
     rows = (lines[:, 1::2] - plane.z[0, 0]) * scale
     # A patient leans by a shear: x grows by a fixed amount from row to row.
     lean = (plane.x[-1, 0] - plane.x[0, 0]) / max(height - 1, 1) / fine
@@ -121,7 +125,7 @@ def drawn_lines(plane: Plane, lines: np.ndarray, values: np.ndarray, widths: np.
     return np.asarray(layer.reduce(fine))
 
 
-def smooth(image: np.ndarray, pixels: float) -> np.ndarray:
+def gaussian_blur(image: np.ndarray, pixels: float) -> np.ndarray:
     """Gaussian blur; wide ones are worked out on a smaller image."""
     from scipy.ndimage import gaussian_filter
 
