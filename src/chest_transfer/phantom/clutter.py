@@ -6,7 +6,9 @@ None of it depends on what the patient has: that would be a shortcut to learn.
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from chest_transfer.phantom.shapes import draw_lines, ellipse_radius_squared, smoothstep
+from chest_transfer.phantom.curves import smoothstep
+from chest_transfer.phantom.raster import draw_lines
+from chest_transfer.phantom.shapes import ellipse_radius_squared
 from chest_transfer.phantom.thorax import Thorax
 
 

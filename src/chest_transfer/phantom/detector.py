@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chest_transfer.phantom.shapes import ImagePlane, gaussian_blur
+from chest_transfer.phantom.raster import gaussian_blur
+from chest_transfer.phantom.shapes import ImagePlane
 
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
 WATER, BONE = 0.20, 0.31  # attenuation a cm at about 60 keV: of water, and of bone beyond water

@@ -1,10 +1,11 @@
 """Findings as they are read on a radiograph: one row each, of how it changes the anatomy and what shadows it casts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from chest_transfer.phantom.anatomy import Anatomy
 from chest_transfer.phantom.infections import (
     consolidation,
     covid,
@@ -14,7 +15,6 @@ from chest_transfer.phantom.infections import (
     viral_pneumonia,
 )
 from chest_transfer.phantom.pathology import Pathology
-from chest_transfer.phantom.patients import Anatomy
 from chest_transfer.phantom.signs import (
     atelectasis,
     bullae,
@@ -34,15 +34,16 @@ Random = np.random.Generator
 
 def wide_heart(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
     """A heart of more than half the chest's width."""
-    return anatomy.changed(
-        cardiothoracic_ratio=max(anatomy.cardiothoracic_ratio * (1.1 + 0.3 * severity), 0.52 + 0.12 * severity)
+    return replace(
+        anatomy, cardiothoracic_ratio=max(anatomy.cardiothoracic_ratio * (1.1 + 0.3 * severity), 0.52 + 0.12 * severity)
     )
 
 
 def blown_up(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
     """Long dark lungs, flat low domes, a narrow heart, few vessels."""
     low = 1.02 + 0.06 * severity
-    return anatomy.changed(
+    return replace(
+        anatomy,
         dome_z=(anatomy.dome_z[0] * low, anatomy.dome_z[1] * low),
         dome_drop=tuple(curve * (0.6 - 0.5 * severity) for curve in anatomy.dome_drop),
         lung_density=tuple(density * (0.72 - 0.3 * severity) for density in anatomy.lung_density),
@@ -56,14 +57,14 @@ def overexpanded(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
     if rng.random() < 0.5:
         return anatomy
     low = 1 + 0.04 * severity
-    return anatomy.changed(dome_z=(anatomy.dome_z[0] * low, anatomy.dome_z[1] * low),
+    return replace(anatomy, dome_z=(anatomy.dome_z[0] * low, anatomy.dome_z[1] * low),
                            dome_drop=tuple(0.75 * curve for curve in anatomy.dome_drop))  # fmt: skip
 
 
 def shrunken(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
     """Both domes high."""
     high = 1 - 0.08 * severity
-    return anatomy.changed(dome_z=(anatomy.dome_z[0] * high, anatomy.dome_z[1] * high))
+    return replace(anatomy, dome_z=(anatomy.dome_z[0] * high, anatomy.dome_z[1] * high))
 
 
 def pulled(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
@@ -72,7 +73,7 @@ def pulled(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
     domes = list(anatomy.dome_z)
     domes[side] *= 1 - 0.09 * severity
     shift = (0.07 if side else -0.07) * severity * anatomy.patient.half_width
-    return anatomy.changed(dome_z=tuple(domes), mediastinal_shift=anatomy.mediastinal_shift + shift)
+    return replace(anatomy, dome_z=tuple(domes), mediastinal_shift=anatomy.mediastinal_shift + shift)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from chest_transfer.phantom.curves import smoothstep
 from chest_transfer.phantom.pathology import Pathology, add_pleural_fluid, airspace_opacity, diffuse_haze
-from chest_transfer.phantom.shapes import draw_lines, smoothstep
+from chest_transfer.phantom.raster import draw_lines
 from chest_transfer.phantom.thorax import Lung
 
 

@@ -7,7 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from chest_transfer.phantom.shapes import ellipse_radius_squared, half_chord, smooth_noise, smoothstep
+from chest_transfer.phantom.curves import half_chord, smoothstep
+from chest_transfer.phantom.raster import smooth_noise
+from chest_transfer.phantom.shapes import ellipse_radius_squared
 from chest_transfer.phantom.thorax import Lung, Thorax
 from chest_transfer.phantom.vessels import Vessels, airways
 

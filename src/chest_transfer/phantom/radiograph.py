@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chest_transfer.phantom.anatomy import Anatomy
 from chest_transfer.phantom.clutter import burn_in_markings, project_devices
 from chest_transfer.phantom.detector import SCANNERS, attenuation, develop, expose
 from chest_transfer.phantom.findings import FINDINGS
 from chest_transfer.phantom.pathology import Pathology
-from chest_transfer.phantom.patients import Anatomy, Patient, Pose
-from chest_transfer.phantom.shapes import ImagePlane, smooth_noise
+from chest_transfer.phantom.patients import Patient, Pose
+from chest_transfer.phantom.raster import smooth_noise
+from chest_transfer.phantom.shapes import ImagePlane
 from chest_transfer.phantom.skeleton import skeleton
 from chest_transfer.phantom.thorax import Thorax, project_thorax
 from chest_transfer.phantom.vessels import blood_path, grow_vessels
@@ -53,7 +55,7 @@ def radiograph(
     # Streams of their own: the same seed gives the same exposure whatever the findings.
     standing, disease, clutter, exposure = rng.spawn(4)
     pose = pose or Pose.random(standing, patient)
-    anatomy = Anatomy.of(patient, pose, standing)
+    anatomy = Anatomy.random(standing, patient, pose)
     severities = {name: disease.beta(1.7, 1.3) if severity is None else severity for name in findings}
     for name in findings:
         if FINDINGS[name].change:

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from chest_transfer.phantom.curves import smoothstep
 from chest_transfer.phantom.infections import bronchopneumonia, infiltration, lobar_pneumonia
 from chest_transfer.phantom.pathology import Pathology, add_pleural_fluid, diffuse_haze
-from chest_transfer.phantom.shapes import capsule_path, draw_lines, ellipse_radius_squared, smoothstep
+from chest_transfer.phantom.raster import draw_lines
+from chest_transfer.phantom.shapes import capsule_path, ellipse_radius_squared
 
 
 def lung_opacity(pathology: Pathology, severity: float) -> None:

@@ -3,7 +3,9 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from chest_transfer.phantom.shapes import capsule_path, gaussian_blur, half_chord, smoothstep
+from chest_transfer.phantom.curves import bone_profile, half_chord, smoothstep
+from chest_transfer.phantom.raster import gaussian_blur
+from chest_transfer.phantom.shapes import capsule_path
 from chest_transfer.phantom.thorax import Thorax, arm
 
 RIBS = 12
@@ -47,7 +49,7 @@ def ribs(thorax: Thorax) -> np.ndarray:
         away = (number - nearest) * (spacing + np.float32(0.035) * reach)
         away = away / np.sqrt(1 + np.square(slope * steepness * 0.8))
         radius = spacing * np.float32(0.215 if not front else 0.24)
-        profile = _shell(away / radius)
+        profile = bone_profile(away / radius)
         shown = (nearest >= 0) & (nearest < (RIBS if not front else 10))
         if front:
             # The cartilage between a rib and the breastbone does not show; lower ribs end further out.
@@ -94,7 +96,7 @@ def clavicles(thorax: Thorax) -> np.ndarray:
     course = start - wide * (rise * along + np.float32(0.055) * np.sin(np.float32(2 * np.pi) * along))
     radius = wide * (0.042 + 0.022 * np.square(2 * along - 1))
     shown = smoothstep((along + 0.02) / 0.03) * smoothstep((1.02 - along) / 0.04)
-    return _shell((plane.z - course) / (1.08 * radius)) * shown * (0.15 * wide)
+    return bone_profile((plane.z - course) / (1.08 * radius)) * shown * (0.15 * wide)
 
 
 def scapulae(thorax: Thorax) -> np.ndarray:
@@ -138,9 +140,3 @@ def humeri(thorax: Thorax) -> np.ndarray:
         head = capsule_path(plane, shoulder, (shoulder[0] + 0.01, shoulder[1] + 0.02), 0.14 * wide)
         bone = np.maximum(bone, np.maximum(1.3 * shaft, 0.55 * head))
     return bone
-
-
-def _shell(away: np.ndarray) -> np.ndarray:
-    """Bone along the beam through a rod with a dense rim, 1 at most; `away` is the distance from its axis in radii."""
-    squares = np.square(away)
-    return half_chord(squares) - np.float32(0.4) * half_chord(squares * np.float32(1.75))

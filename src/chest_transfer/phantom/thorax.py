@@ -6,15 +6,9 @@ from functools import cached_property
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from chest_transfer.phantom.patients import Anatomy
-from chest_transfer.phantom.shapes import (
-    ImagePlane,
-    capsule_path,
-    ellipse_radius_squared,
-    ellipsoid_path,
-    half_chord,
-    smoothstep,
-)
+from chest_transfer.phantom.anatomy import Anatomy
+from chest_transfer.phantom.curves import half_chord, smoothstep
+from chest_transfer.phantom.shapes import ImagePlane, capsule_path, ellipse_radius_squared, ellipsoid_path
 
 # The mediastinum's borders in an adult, as shares of the cage's half width, from the apex (0) past the domes (1); and
 # how far each level grows with the aortic arch of an older patient, with the heart, and with a child's thymus.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chest_transfer.phantom.shapes import draw_lines, gaussian_blur
+from chest_transfer.phantom.raster import draw_lines, gaussian_blur
 from chest_transfer.phantom.thorax import Lung, Thorax
 
 GENERATIONS = 5
