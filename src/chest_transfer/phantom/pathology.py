@@ -11,7 +11,7 @@ from chest_transfer.phantom.curves import half_chord, smoothstep
 from chest_transfer.phantom.raster import smooth_noise
 from chest_transfer.phantom.shapes import ellipse_radius_squared
 from chest_transfer.phantom.thorax import Lung, Thorax
-from chest_transfer.phantom.vessels import Vessels, airways
+from chest_transfer.phantom.vessels import Vessels, airway_map
 
 Random = np.random.Generator
 
@@ -53,7 +53,7 @@ class Pathology:
 
     @cached_property
     def airway_map(self) -> np.ndarray:
-        return airways(self.thorax, self._vessels)
+        return airway_map(self.thorax, self._vessels)
 
     def uniform(self, low: float, high: float) -> float:
         """Any number between, each as likely."""

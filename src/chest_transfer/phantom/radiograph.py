@@ -12,7 +12,7 @@ from chest_transfer.phantom.pathology import Pathology
 from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.raster import smooth_noise
 from chest_transfer.phantom.shapes import ImagePlane
-from chest_transfer.phantom.skeleton import skeleton
+from chest_transfer.phantom.skeleton import project_skeleton
 from chest_transfer.phantom.thorax import Thorax, project_thorax
 from chest_transfer.phantom.vessels import blood_path, grow_vessels
 
@@ -108,7 +108,7 @@ def _beam_paths(
     tissue += 2.4 * blood * (1 - drawn.vessel_loss) * (1 + drawn.vessel_gain) * (1 - np.clip(filled, 0, 1))
     texture = smooth_noise(rng, plane, 0.08 * wide) + smooth_noise(rng, plane, 0.2 * wide)
     tissue += np.float32(rng.uniform(0.001, 0.012)) * texture * thorax.lung_path * (1 - drawn.vessel_loss)
-    return np.maximum(tissue, 0), skeleton(thorax) + drawn.added_bone
+    return np.maximum(tissue, 0), project_skeleton(thorax) + drawn.added_bone
 
 
 def _bounding_box(added: np.ndarray, thorax: Thorax, heart: bool) -> tuple[int, int, int, int] | None:
