@@ -165,17 +165,17 @@ def test_any_patient_at_any_size_gives_a_whole_picture(scanner, ages):
     for seed, shape in enumerate([(32, 32), (61, 97), (128, 64)]):
         random = np.random.default_rng(seed)
         made = radiograph(Patient.random(random, ages), (), random, shape, scanner)
-        assert made.pixels.shape == made.lungs.shape == shape
+        assert made.pixels.shape == made.lung_mask.shape == shape
         assert made.pixels.dtype == np.uint8
         assert made.pixels.std() > 15
-        assert 0.08 < made.lungs.mean() < 0.75
+        assert 0.08 < made.lung_mask.mean() < 0.75
 
 
 def test_the_lungs_are_darker_than_what_lies_between_and_below():
     darker = 0
     for seed in range(12):
         made = shown(seed)
-        inside = made.pixels[made.lungs].mean()
+        inside = made.pixels[made.lung_mask].mean()
         darker += inside < made.pixels[30:80, 44:52].mean() - 15
     assert darker >= 11
 
@@ -203,11 +203,11 @@ def test_a_wide_heart_is_more_than_half_the_chest_and_a_normal_one_less():
         made = [shown(seed, *findings, size=128) for seed in range(8)]
         ratios = []
         for image in made:
-            rows = np.flatnonzero(image.lungs.sum(axis=1) > 20)
-            chest = max(np.ptp(np.flatnonzero(image.lungs[row])) for row in rows)
+            rows = np.flatnonzero(image.lung_mask.sum(axis=1) > 20)
+            chest = max(np.ptp(np.flatnonzero(image.lung_mask[row])) for row in rows)
             # The widest gap between the lungs, from their middle to the domes.
             lower = rows[len(rows) // 2 : int(0.9 * len(rows))]
-            gaps = [np.diff(np.flatnonzero(image.lungs[row])).max() for row in lower]
+            gaps = [np.diff(np.flatnonzero(image.lung_mask[row])).max() for row in lower]
             ratios.append(max(gaps) / chest)
         return float(np.median(ratios))
 

@@ -167,7 +167,7 @@ def _encoded(image: Image.Image, suffix: str) -> bytes:
 def _mask(shown: SimulatedRadiograph, side: int) -> bytes:
     """The lungs in white; the public archive's masks have 256 pixels a side where its images have 299."""
     size = round(side * 256 / 299)
-    return _encoded(Image.fromarray(shown.lungs).resize((size, size)).convert("L"), ".png")
+    return _encoded(Image.fromarray(shown.lung_mask).resize((size, size)).convert("L"), ".png")
 
 
 _RESOURCE_FORK = b"\0\5\26\7\0\2\0\0Mac OS X        "

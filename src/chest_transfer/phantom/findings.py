@@ -1,4 +1,4 @@
-"""Findings as they are read on a radiograph: one row each, of how it changes the anatomy and what shadows it casts."""
+"""Findings as they are read on a radiograph: how each one changes the anatomy, and what it adds to the lungs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -6,107 +6,115 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chest_transfer.phantom.anatomy import Anatomy
+from chest_transfer.phantom.curves import Linear
+from chest_transfer.phantom.focal_lesions import add_hernia, add_mass, add_nodule
 from chest_transfer.phantom.infections import (
-    consolidation,
-    covid,
-    infiltration,
-    pneumonia,
-    tuberculosis,
-    viral_pneumonia,
+    add_bronchopneumonia,
+    add_consolidation,
+    add_covid,
+    add_infiltration,
+    add_lobar_pneumonia,
+    add_pneumonia,
+    add_viral_pneumonia,
 )
+from chest_transfer.phantom.parenchyma import add_atelectasis, add_bullae, add_edema, add_fibrosis
 from chest_transfer.phantom.pathology import Pathology
-from chest_transfer.phantom.signs import (
-    atelectasis,
-    bullae,
-    edema,
-    effusion,
-    fibrosis,
-    hernia,
-    lung_opacity,
-    mass,
-    nodule,
-    pleural_thickening,
-    pneumothorax,
-)
+from chest_transfer.phantom.pleura import add_effusion, add_pleural_thickening, add_pneumothorax
+from chest_transfer.phantom.tuberculosis import add_tuberculosis
 
-Random = np.random.Generator
+# All numbers were chosen for appearance, except that an enlarged heart is wider than half the chest (cardiothoracic
+# ratio above 0.5). `Linear` values depend on the severity and are factors of the normal anatomy unless noted.
+ENLARGED_HEART, MIN_ENLARGED_RATIO = Linear(1.1, 0.3), Linear(0.52, 0.12)
+# Emphysema: long dark lungs, low flat domes, a narrow heart, few vessels.
+EMPHYSEMA_DOME_Z, EMPHYSEMA_DOME_DROP, EMPHYSEMA_DENSITY = Linear(1.02, 0.06), Linear(0.6, -0.5), Linear(0.72, -0.3)
+EMPHYSEMA_HEART, EMPHYSEMA_VESSELS = Linear(0.9, -0.15), 0.7
+AIR_TRAPPING_PROBABILITY, TRAPPED_AIR_DOME_Z, TRAPPED_AIR_DOME_DROP = 0.5, Linear(1, 0.04), 0.75
+FIBROSIS_DOME_Z = Linear(1, -0.08)
+COLLAPSE_DOME_Z, COLLAPSE_SHIFT = Linear(1, -0.09), 0.07  # the shift is in half widths of the rib cage
 
 
-def wide_heart(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
-    """A heart of more than half the chest's width."""
+def enlarge_heart(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Anatomy:
+    """Make the heart wider than half the chest."""
+    ratio = max(anatomy.cardiothoracic_ratio * ENLARGED_HEART(severity), MIN_ENLARGED_RATIO(severity))
+    return replace(anatomy, cardiothoracic_ratio=ratio)
+
+
+def hyperinflate(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Anatomy:
+    """Inflate both lungs permanently, as emphysema does."""
     return replace(
-        anatomy, cardiothoracic_ratio=max(anatomy.cardiothoracic_ratio * (1.1 + 0.3 * severity), 0.52 + 0.12 * severity)
+        _with_scaled_domes(anatomy, EMPHYSEMA_DOME_Z(severity)),
+        dome_drop=tuple(drop * EMPHYSEMA_DOME_DROP(severity) for drop in anatomy.dome_drop),
+        lung_density=tuple(density * EMPHYSEMA_DENSITY(severity) for density in anatomy.lung_density),
+        cardiothoracic_ratio=anatomy.cardiothoracic_ratio * EMPHYSEMA_HEART(severity),
+        vessel_caliber=anatomy.vessel_caliber * EMPHYSEMA_VESSELS,
     )
 
 
-def blown_up(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
-    """Long dark lungs, flat low domes, a narrow heart, few vessels."""
-    low = 1.02 + 0.06 * severity
-    return replace(
-        anatomy,
-        dome_z=(anatomy.dome_z[0] * low, anatomy.dome_z[1] * low),
-        dome_drop=tuple(curve * (0.6 - 0.5 * severity) for curve in anatomy.dome_drop),
-        lung_density=tuple(density * (0.72 - 0.3 * severity) for density in anatomy.lung_density),
-        cardiothoracic_ratio=anatomy.cardiothoracic_ratio * (0.9 - 0.15 * severity),
-        vessel_caliber=anatomy.vessel_caliber * 0.7,
-    )
-
-
-def overexpanded(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
-    """A child's lungs with swollen small airways trap air."""
-    if rng.random() < 0.5:
+def trap_air(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Anatomy:
+    """Trap air behind a child's swollen small airways, in half of the cases."""
+    if rng.random() < AIR_TRAPPING_PROBABILITY:
         return anatomy
-    low = 1 + 0.04 * severity
-    return replace(anatomy, dome_z=(anatomy.dome_z[0] * low, anatomy.dome_z[1] * low),
-                           dome_drop=tuple(0.75 * curve for curve in anatomy.dome_drop))  # fmt: skip
+    lowered = _with_scaled_domes(anatomy, TRAPPED_AIR_DOME_Z(severity))
+    return replace(lowered, dome_drop=tuple(TRAPPED_AIR_DOME_DROP * drop for drop in anatomy.dome_drop))
 
 
-def shrunken(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
-    """Both domes high."""
-    high = 1 - 0.08 * severity
-    return replace(anatomy, dome_z=(anatomy.dome_z[0] * high, anatomy.dome_z[1] * high))
+def reduce_lung_volume(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Anatomy:
+    """Raise both domes of the diaphragm, as shrunken fibrotic lungs do."""
+    return _with_scaled_domes(anatomy, FIBROSIS_DOME_Z(severity))
 
 
-def pulled(anatomy: Anatomy, severity: float, rng: Random) -> Anatomy:
-    """Heart and trachea drawn to one side, that side's dome up."""
-    side = int(rng.integers(2))
-    domes = list(anatomy.dome_z)
-    domes[side] *= 1 - 0.09 * severity
-    shift = (0.07 if side else -0.07) * severity * anatomy.patient.half_width
-    return replace(anatomy, dome_z=tuple(domes), mediastinal_shift=anatomy.mediastinal_shift + shift)
+def collapse_one_side(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Anatomy:
+    """Pull heart and trachea to one side and that side's dome upward, as a loss of volume does."""
+    index = int(rng.integers(2))
+    dome_z = list(anatomy.dome_z)
+    dome_z[index] *= COLLAPSE_DOME_Z(severity)
+    shift = (COLLAPSE_SHIFT if index else -COLLAPSE_SHIFT) * severity * anatomy.patient.half_width
+    return replace(anatomy, dome_z=tuple(dome_z), mediastinal_shift=anatomy.mediastinal_shift + shift)
+
+
+def _with_scaled_domes(anatomy: Anatomy, factor: float) -> Anatomy:
+    right, left = anatomy.dome_z
+    return replace(anatomy, dome_z=(right * factor, left * factor))
+
+
+def add_lung_opacity(pathology: Pathology, severity: float) -> None:
+    """Add an opacity of no particular disease."""
+    kinds = [add_bronchopneumonia, add_lobar_pneumonia, add_infiltration, add_edema]
+    pathology.rng.choice(kinds)(pathology, severity)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding.
+    """How a finding is simulated; either part may be missing.
 
     Args:
-        change: of the anatomy, before the thorax is drawn.
-        draw: into the lungs, after.
+        change_anatomy: function of an Anatomy, a severity (0-1) and a numpy Generator that returns the changed Anatomy
+            from which the thorax is projected.
+        add_signs: function of a Pathology and a severity (0-1) that adds the finding's signs to the Pathology.
     """
 
-    change: Callable[[Anatomy, float, Random], Anatomy] | None = None
-    draw: Callable[[Pathology, float], None] | None = None
+    change_anatomy: Callable[[Anatomy, float, np.random.Generator], Anatomy] | None = None
+    add_signs: Callable[[Pathology, float], None] | None = None
 
 
 FINDINGS = {
-    "bacterial_pneumonia": Finding(draw=pneumonia),
-    "viral_pneumonia": Finding(overexpanded, viral_pneumonia),
-    "tuberculosis": Finding(pulled, tuberculosis),
-    "covid": Finding(draw=covid),
-    "lung_opacity": Finding(draw=lung_opacity),
-    "Atelectasis": Finding(pulled, atelectasis),
-    "Cardiomegaly": Finding(wide_heart),
-    "Effusion": Finding(draw=effusion),
-    "Infiltration": Finding(draw=infiltration),
-    "Mass": Finding(draw=mass),
-    "Nodule": Finding(draw=nodule),
-    "Pneumonia": Finding(draw=pneumonia),
-    "Pneumothorax": Finding(draw=pneumothorax),
-    "Consolidation": Finding(draw=consolidation),
-    "Edema": Finding(wide_heart, edema),
-    "Emphysema": Finding(blown_up, bullae),
-    "Fibrosis": Finding(shrunken, fibrosis),
-    "Pleural_Thickening": Finding(draw=pleural_thickening),
-    "Hernia": Finding(draw=hernia),
+    "bacterial_pneumonia": Finding(add_signs=add_pneumonia),
+    "viral_pneumonia": Finding(trap_air, add_viral_pneumonia),
+    "tuberculosis": Finding(collapse_one_side, add_tuberculosis),
+    "covid": Finding(add_signs=add_covid),
+    "lung_opacity": Finding(add_signs=add_lung_opacity),
+    "Atelectasis": Finding(collapse_one_side, add_atelectasis),
+    "Cardiomegaly": Finding(enlarge_heart),
+    "Effusion": Finding(add_signs=add_effusion),
+    "Infiltration": Finding(add_signs=add_infiltration),
+    "Mass": Finding(add_signs=add_mass),
+    "Nodule": Finding(add_signs=add_nodule),
+    "Pneumonia": Finding(add_signs=add_pneumonia),
+    "Pneumothorax": Finding(add_signs=add_pneumothorax),
+    "Consolidation": Finding(add_signs=add_consolidation),
+    "Edema": Finding(enlarge_heart, add_edema),
+    "Emphysema": Finding(hyperinflate, add_bullae),
+    "Fibrosis": Finding(reduce_lung_volume, add_fibrosis),
+    "Pleural_Thickening": Finding(add_signs=add_pleural_thickening),
+    "Hernia": Finding(add_signs=add_hernia),
 }

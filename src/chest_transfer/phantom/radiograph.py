@@ -1,4 +1,4 @@
-"""One simulated radiograph: a patient in a pose, with findings, seen by a scanner."""
+"""One simulated radiograph: a patient in a pose, with findings, imaged by a scanner."""
 
 from dataclasses import dataclass
 
@@ -16,20 +16,33 @@ from chest_transfer.phantom.skeleton import project_skeleton
 from chest_transfer.phantom.thorax import Thorax, project_thorax
 from chest_transfer.phantom.vessels import blood_path, grow_vessels
 
+# All numbers were chosen for appearance.
+SEVERITY_BETA = (1.7, 1.3)  # parameters of a beta distribution: mostly moderate, sometimes hardly visible or extreme
+MAX_AIRLESS_FRACTION = 0.97
+# Vessels are drawn by their width alone; this adds the depth of what runs with them: bronchi, walls, smaller branches.
+TISSUE_PER_VESSEL_WIDTH = 2.4
+# Fine texture of normal lung.
+TEXTURE_WAVELENGTHS = (0.08, 0.2)  # half widths of the rib cage
+TEXTURE_AMPLITUDE = (0.001, 0.012)  # (lowest, highest), cm of tissue per cm of lung
+MIN_LUNG_MASK_PATH = 0.1  # half widths of lung along the beam, from which a pixel belongs to the lung mask
+# A finding's box encloses what it adds, down to a quarter of the maximum.
+BOX_THRESHOLD = 0.25
+BOX_TISSUE_WEIGHT = 0.2  # airless fraction that counts as much as one cm of added tissue
+
 
 @dataclass(frozen=True)
 class SimulatedRadiograph:
-    """A simulated radiograph and what is known of it.
+    """A simulated radiograph and its ground truth.
 
     Args:
-        pixels: (h, w) uint8, bright where little gets through.
-        boxes: finding -> (x, y, width, height) in pixels, of those that show at one place.
-        lungs: (h, w) bool.
+        pixels: (H, W) uint8, bright where little of the beam gets through.
+        boxes: dict from finding to (x, y, width, height) in pixels, for the findings that have a place.
+        lung_mask: (H, W) bool, True on lung that neither the heart nor the spine covers.
     """
 
     pixels: np.ndarray
     boxes: dict[str, tuple[int, int, int, int]]
-    lungs: np.ndarray
+    lung_mask: np.ndarray
 
 
 def radiograph(
@@ -41,81 +54,118 @@ def radiograph(
     pose: Pose | None = None,
     severity: float | None = None,
 ) -> SimulatedRadiograph:
-    """One frontal radiograph.
+    """Simulate one frontal radiograph.
+
+    The same `rng` state gives the same exposure, devices and markings whatever the findings.
 
     Args:
-        patient: whose thorax.
-        findings: keys of `FINDINGS`.
-        rng: decides pose, severity, place and noise.
-        shape: rows and columns.
-        scanner: a key of `SCANNERS`.
-        pose: None draws one.
-        severity: of each finding, 0 (hardly seen) to 1; None draws one for each.
+        patient: Patient to image.
+        findings: tuple of str, keys of `FINDINGS`; empty for a normal radiograph.
+        rng: numpy Generator; three of its child streams are independent of the findings.
+        shape: tuple of two ints, rows and columns.
+        scanner: str, key of `SCANNERS`.
+        pose: Pose of the patient; None samples one.
+        severity: float, 0 (hardly visible) to 1, of every finding; None samples one for each.
     """
-    # Streams of their own: the same seed gives the same exposure whatever the findings.
-    standing, disease, clutter, exposure = rng.spawn(4)
-    pose = pose or Pose.random(standing, patient)
-    anatomy = Anatomy.random(standing, patient, pose)
-    severities = {name: disease.beta(1.7, 1.3) if severity is None else severity for name in findings}
+    pose_rng, finding_rng, clutter_rng, exposure_rng = rng.spawn(4)
+    pose = pose or Pose.random(pose_rng, patient)
+    anatomy = Anatomy.random(pose_rng, patient, pose)
+    severities = {name: finding_rng.beta(*SEVERITY_BETA) if severity is None else severity for name in findings}
     for name in findings:
-        if FINDINGS[name].change:
-            anatomy = FINDINGS[name].change(anatomy, severities[name], disease)
+        if FINDINGS[name].change_anatomy:
+            anatomy = FINDINGS[name].change_anatomy(anatomy, severities[name], finding_rng)
     plane = image_plane(anatomy, shape)
     thorax = project_thorax(anatomy, plane)
     vessels = grow_vessels(thorax)
-    drawn = Pathology(thorax, vessels, disease)
+    pathology = Pathology(thorax, vessels, finding_rng)
     boxes = {}
     for name in findings:
-        before = drawn.airless_fraction + 0.2 * drawn.added_tissue
-        if FINDINGS[name].draw:
-            FINDINGS[name].draw(drawn, severities[name])
-        if box := _bounding_box(
-            np.abs(drawn.airless_fraction + 0.2 * drawn.added_tissue - before), thorax, FINDINGS[name].draw is None
-        ):
+        if box := _add_finding(pathology, name, severities[name]):
             boxes[name] = box
-    tissue, bone = _beam_paths(thorax, blood_path(thorax, vessels), drawn, standing)
-    weakening = attenuation(tissue, bone) + project_devices(thorax, clutter)
-    density = expose(weakening, plane, exposure, SCANNERS[scanner])
-    grey = burn_in_markings(develop(density, plane, exposure, SCANNERS[scanner]), clutter)
-    lungs = (thorax.lung_path > 0.1 * patient.half_width) & (thorax.mediastinum == 0)
-    return SimulatedRadiograph(np.clip(np.rint(grey), 0, 255).astype(np.uint8), boxes, lungs)
+    tissue, bone = _beam_paths(thorax, blood_path(thorax, vessels), pathology, pose_rng)
+    total_attenuation = attenuation(tissue, bone) + project_devices(thorax, clutter_rng)
+    log_exposure = expose(total_attenuation, plane, exposure_rng, SCANNERS[scanner])
+    gray_levels = develop(log_exposure, plane, exposure_rng, SCANNERS[scanner])
+    pixels = np.clip(np.rint(burn_in_markings(gray_levels, clutter_rng)), 0, 255).astype(np.uint8)
+    lung_mask = (thorax.lung_path > MIN_LUNG_MASK_PATH * patient.half_width) & (thorax.mediastinum == 0)
+    return SimulatedRadiograph(pixels, boxes, lung_mask)
 
 
 def image_plane(anatomy: Anatomy, shape: tuple[int, int]) -> ImagePlane:
-    """The plane of pixels that a pose shows of a patient: the field follows the lungs, however long they are."""
+    """Place the detector's pixels, (rows, columns), in the frontal plane of a patient in a pose.
+
+    The field is centered on the middle of the lungs, and grows with their height.
+    """
     height, width = shape
-    patient, pose, wide = anatomy.patient, anatomy.pose, anatomy.patient.half_width
-    deep = sum(anatomy.dome_z) / 2
-    pitch = pose.width * wide / width * (deep / (patient.lung_height * pose.inspiration)) ** 0.5
-    z = (np.arange(height, dtype=np.float32)[:, np.newaxis] - (height - 1) / 2) * pitch
-    z = z + 0.5 * deep + pose.shift[1] * wide
-    x = (np.arange(width, dtype=np.float32)[np.newaxis] - (width - 1) / 2) * pitch + pose.shift[0] * wide
-    return ImagePlane((x + pose.lean * z).astype(np.float32), z.astype(np.float32), float(pitch))
+    patient, pose, half_width = anatomy.patient, anatomy.pose, anatomy.patient.half_width
+    mean_dome_z = sum(anatomy.dome_z) / 2
+    field_gain = (mean_dome_z / (patient.lung_height * pose.inspiration)) ** 0.5
+    pixel_size = pose.width * half_width / width * field_gain
+    z = (np.arange(height, dtype=np.float32)[:, np.newaxis] - (height - 1) / 2) * pixel_size
+    z = z + 0.5 * mean_dome_z + pose.shift[1] * half_width
+    x = (np.arange(width, dtype=np.float32)[np.newaxis] - (width - 1) / 2) * pixel_size + pose.shift[0] * half_width
+    return ImagePlane((x + pose.lean * z).astype(np.float32), z.astype(np.float32), float(pixel_size))
+
+
+def _add_finding(pathology: Pathology, name: str, severity: float) -> tuple[int, int, int, int] | None:
+    """Add the signs of a finding.
+
+    Args:
+        pathology: Pathology to add to.
+        name: str, key of `FINDINGS`.
+        severity: float, 0-1.
+
+    Returns:
+        The finding's box: around what it adds or, if it only changes the anatomy, around the heart.
+    """
+
+    def opacity() -> np.ndarray:
+        return pathology.airless_fraction + BOX_TISSUE_WEIGHT * pathology.added_tissue
+
+    before = opacity()
+    add_signs = FINDINGS[name].add_signs
+    if add_signs is None:
+        return _bounding_box(pathology.thorax.heart)
+    add_signs(pathology, severity)
+    return _bounding_box(np.abs(opacity() - before))
+
+
+def _bounding_box(strength: np.ndarray) -> tuple[int, int, int, int] | None:
+    """(x, y, width, height) around the strongest part of an (H, W) float array; None if it is 0 everywhere."""
+    if strength.max() <= 0:
+        return None
+    visible = strength > BOX_THRESHOLD * strength.max()
+    rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
 
 
 def _beam_paths(
-    thorax: Thorax, blood: np.ndarray, drawn: Pathology, rng: np.random.Generator
+    thorax: Thorax, blood: np.ndarray, pathology: Pathology, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """cm of soft tissue and of bone along the beam."""
+    """Sum up what the beam crosses.
+
+    Args:
+        thorax: Thorax without findings.
+        blood: (H, W) float32, cm of blood in the vessels of the lungs.
+        pathology: Pathology, what the findings add.
+        rng: numpy Generator of the lung's texture.
+
+    Returns:
+        (soft tissue, bone), each (H, W) float32, cm along the beam.
+    """
     anatomy, plane = thorax.anatomy, thorax.plane
-    wide = anatomy.patient.half_width
-    filled = np.clip(drawn.airless_fraction, -1, 0.97)
-    tissue = thorax.soft_tissue - thorax.air + drawn.added_tissue
+    half_width = anatomy.patient.half_width
+    airless = np.clip(pathology.airless_fraction, -1, MAX_AIRLESS_FRACTION)
+    vessels_left = 1 - pathology.vessel_loss
+    tissue = thorax.soft_tissue - thorax.air + pathology.added_tissue
     for lung in thorax.lungs:
-        density = np.float32(anatomy.lung_density[lung.index])
-        full = np.where(filled > 0, density + (1 - density) * filled, density * (1 + filled))
-        tissue -= (1 - full) * lung.path
-    tissue += 2.4 * blood * (1 - drawn.vessel_loss) * (1 + drawn.vessel_gain) * (1 - np.clip(filled, 0, 1))
-    texture = smooth_noise(rng, plane, 0.08 * wide) + smooth_noise(rng, plane, 0.2 * wide)
-    tissue += np.float32(rng.uniform(0.001, 0.012)) * texture * thorax.lung_path * (1 - drawn.vessel_loss)
-    return np.maximum(tissue, 0), project_skeleton(thorax) + drawn.added_bone
-
-
-def _bounding_box(added: np.ndarray, thorax: Thorax, heart: bool) -> tuple[int, int, int, int] | None:
-    """Where a finding shows: around the strongest quarter of what it adds, or around the heart."""
-    strength = thorax.heart if heart else added
-    shown = strength > 0.25 * strength.max() if strength.max() > 0 else np.zeros_like(strength, bool)
-    rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
-    if not rows.size:
-        return None
-    return int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
+        normal = np.float32(anatomy.lung_density[lung.index])
+        density = np.where(airless > 0, normal + (1 - normal) * airless, normal * (1 + airless))
+        tissue -= (1 - density) * lung.path
+    # Vessels disappear in airless lung, which is as dense as they are.
+    vessel_tissue = TISSUE_PER_VESSEL_WIDTH * blood * vessels_left * (1 + pathology.vessel_gain)
+    tissue += vessel_tissue * (1 - np.clip(airless, 0, 1))
+    finer, coarser = (smooth_noise(rng, plane, wavelength * half_width) for wavelength in TEXTURE_WAVELENGTHS)
+    texture = finer + coarser
+    tissue += np.float32(rng.uniform(*TEXTURE_AMPLITUDE)) * texture * thorax.lung_path * vessels_left
+    return np.maximum(tissue, 0), project_skeleton(thorax) + pathology.added_bone
