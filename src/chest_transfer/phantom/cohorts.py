@@ -1,4 +1,4 @@
-"""Who comes to each simulated dataset: ages, views, scanners, and what they have, as often as in the public archive."""
+"""Who is in each simulated dataset: ages, scanners, and findings as frequent as in the public archive."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,9 @@ import numpy as np
 from chest_transfer.data.layouts import FINDINGS
 from chest_transfer.phantom.detector import SCANNERS
 
-# Images of NIH ChestX-ray14 by their labels (Data_Entry_2017.csv, 112,120 images): the commonest combinations...
+# NIH ChestX-ray14 (Wang et al., CVPR 2017), counted in its table Data_Entry_2017.csv.
+NIH_IMAGES = 112_120
+# Images by label: the most frequent combinations of findings...
 NIH_COMBINATIONS = {
     "No Finding": 60361, "Infiltration": 9547, "Atelectasis": 4215, "Effusion": 3955, "Nodule": 2705,
     "Pneumothorax": 2194, "Mass": 2139, "Effusion|Infiltration": 1603, "Atelectasis|Infiltration": 1350,
@@ -20,17 +22,23 @@ NIH_COMBINATIONS = {
     "Emphysema|Pneumothorax": 337, "Pneumonia": 322,
 }  # fmt: skip
 # ... and all images that show a finding, alone or with others.
-NIH_IMAGES = 112_120
 NIH_FINDINGS = {
     "Infiltration": 19894, "Effusion": 13317, "Atelectasis": 11559, "Nodule": 6331, "Mass": 5782, "Pneumothorax": 5302,
     "Consolidation": 4667, "Pleural_Thickening": 3385, "Cardiomegaly": 2776, "Emphysema": 2516, "Edema": 2303,
     "Fibrosis": 1686, "Pneumonia": 1431, "Hernia": 227,
 }  # fmt: skip
-
-_BEYOND = {
+# Images that show a finding in a combination that is not among the most frequent ones.
+_RARER_COMBINATIONS = {
     name: count - sum(images for combination, images in NIH_COMBINATIONS.items() if name in combination.split("|"))
     for name, count in NIH_FINDINGS.items()
 }
+# Number of findings in one of the rarer combinations, and its probabilities; an estimate.
+RARER_COUNTS, RARER_COUNT_PROBABILITIES = (1, 2, 3, 4), (0.1, 0.4, 0.35, 0.15)
+# Number of findings of a patient for pretraining, and its probabilities; chosen freely.
+FRESH_COUNTS, FRESH_COUNT_PROBABILITIES = (0, 1, 2, 3), (0.3, 0.4, 0.2, 0.1)
+
+# Steps of two additive low-discrepancy sequences, modulo 1: the inverses of the golden ratio and of the plastic number.
+INVERSE_GOLDEN_RATIO, INVERSE_PLASTIC_NUMBER = 0.6180339887498949, 0.7548776662466927
 
 
 @dataclass(frozen=True)
@@ -38,10 +46,11 @@ class Cohort:
     """The patients of one dataset.
 
     Args:
-        ages: youngest and oldest, years; of several groups if there are several.
-        scanners: keys of `detector.SCANNERS`.
-        classes: class -> (images of it in the public archive, the findings that stand for it with their shares).
-        findings: in place of classes, what draws the findings of one image.
+        ages: tuple of (lowest, highest) pairs of int, years, one for each age group; groups are equally frequent.
+        scanners: tuple of str, keys of `detector.SCANNERS`; equally frequent.
+        classes: dict from class to (number of its images in the public archive, dict from each finding that stands for
+            the class to its fraction); an empty inner dict for normal radiographs.
+        findings: function that samples the findings of one image with a numpy Generator, in place of `classes`.
     """
 
     ages: tuple[tuple[int, int], ...]
@@ -50,66 +59,78 @@ class Cohort:
     findings: Callable[[np.random.Generator], tuple[str, ...]] | None = None
 
     def ages_of(self, rng: np.random.Generator) -> tuple[int, int]:
+        """Sample an age group, (lowest, highest) in years."""
         return self.ages[rng.integers(len(self.ages))]
 
     def scanner_of(self, rng: np.random.Generator) -> str:
+        """Sample a scanner, a key of `detector.SCANNERS`."""
         return self.scanners[rng.integers(len(self.scanners))]
 
 
 def nih_findings(rng: np.random.Generator) -> tuple[str, ...]:
-    """The findings of one image, none or several, as often together as in NIH ChestX-ray14; sorted."""
+    """Sample the findings of one image, sorted, as often alone and together as in NIH ChestX-ray14; () for none."""
     counts = np.array(list(NIH_COMBINATIONS.values()))
-    drawn = int(rng.integers(NIH_IMAGES))
-    if drawn < counts.sum():
-        combination = list(NIH_COMBINATIONS)[int(np.searchsorted(np.cumsum(counts), drawn, side="right"))]
+    image = int(rng.integers(NIH_IMAGES))
+    if image < counts.sum():
+        combination = list(NIH_COMBINATIONS)[int(np.searchsorted(np.cumsum(counts), image, side="right"))]
         return () if combination == "No Finding" else tuple(combination.split("|"))
-    # A rarer combination: one to four findings, each as likely as it is beyond the common ones.
-    likely = np.array(list(_BEYOND.values()), dtype=float)
-    several = int(rng.choice([1, 2, 3, 4], p=[0.1, 0.4, 0.35, 0.15]))
-    return tuple(sorted(rng.choice(list(_BEYOND), several, replace=False, p=likely / likely.sum()).tolist()))
+    # One of the rarer combinations: findings as frequent as they are in all of these together.
+    weights = np.array(list(_RARER_COMBINATIONS.values()), dtype=float)
+    count = int(rng.choice(RARER_COUNTS, p=RARER_COUNT_PROBABILITIES))
+    findings = rng.choice(list(_RARER_COMBINATIONS), count, replace=False, p=weights / weights.sum())
+    return tuple(sorted(findings.tolist()))
 
 
-def any_findings(rng: np.random.Generator) -> tuple[str, ...]:
-    """None to three of NIH's findings, each as likely as another: rare ones are taught as well; sorted."""
-    several = int(rng.choice([0, 1, 2, 3], p=[0.3, 0.4, 0.2, 0.1]))
-    return tuple(sorted(rng.choice(FINDINGS, several, replace=False).tolist()))
+def equally_frequent_findings(rng: np.random.Generator) -> tuple[str, ...]:
+    """Sample none to three of NIH's findings, sorted, each as likely as another, so that rare ones are learned too."""
+    count = int(rng.choice(FRESH_COUNTS, p=FRESH_COUNT_PROBABILITIES))
+    return tuple(sorted(rng.choice(FINDINGS, count, replace=False).tolist()))
 
 
+# Class sizes are those of the public archives; age ranges are approximate. The finding "covid" and its like are keys of
+# `findings.FINDINGS`.
 _VIRAL, _BACTERIAL = "viral_pneumonia", "bacterial_pneumonia"
 COHORTS = {
     "pneumonia": Cohort(
-        ((1, 5),), ("pneumonia",), {"NORMAL": (1583, {}), "PNEUMONIA": (4273, {_BACTERIAL: 0.65, _VIRAL: 0.35})}
+        ages=((1, 5),),
+        scanners=("pneumonia",),
+        classes={"NORMAL": (1583, {}), "PNEUMONIA": (4273, {_BACTERIAL: 0.65, _VIRAL: 0.35})},
     ),
     "tuberculosis": Cohort(
-        ((15, 80),), ("tuberculosis",), {"Normal": (3500, {}), "Tuberculosis": (700, {"tuberculosis": 1.0})}
+        ages=((15, 80),),
+        scanners=("tuberculosis",),
+        classes={"Normal": (3500, {}), "Tuberculosis": (700, {"tuberculosis": 1.0})},
     ),
-    # In the public archive the viral pneumonias are children's; here all are adults, so that age tells nothing.
+    # In the public archive the viral pneumonias are children's; here all patients are adults, so that the age does not
+    # give the class away.
     "covid": Cohort(
-        ((18, 89),),
-        ("covid",),
-        {
+        ages=((18, 89),),
+        scanners=("covid",),
+        classes={
             "Normal": (10192, {}),
             "COVID": (3616, {"covid": 1.0}),
             "Lung_Opacity": (6012, {"lung_opacity": 1.0}),
             "Viral_Pneumonia": (1345, {_VIRAL: 1.0}),
         },
     ),
-    "nih": Cohort(((5, 90),), ("nih",), findings=nih_findings),
+    "nih": Cohort(ages=((5, 90),), scanners=("nih",), findings=nih_findings),
 }
-# To pretrain on: anybody, with anything, seen by any scanner.
-FRESH = Cohort(((1, 6), (10, 89)), tuple(SCANNERS), findings=any_findings)
+# For pretraining: children and adults, any finding, any scanner.
+FRESH = Cohort(ages=((1, 6), (10, 89)), scanners=tuple(SCANNERS), findings=equally_frequent_findings)
 
 
-def assign_class(cohort: Cohort, number: int) -> tuple[str, str | None]:
-    """The class of a cohort's patient by his number, and the finding that stands for it.
+def class_and_finding(cohort: Cohort, number: int) -> tuple[str, str | None]:
+    """The class of a cohort's patient by number, and the finding that stands for it, None for a normal radiograph.
 
-    Numbers go round robin over the cumulated shares, so that every class is there, however few the patients.
+    Two low-discrepancy sequences choose class and finding by their fractions, so that every class occurs however few
+    the patients are.
     """
     images = np.array([count for count, _ in cohort.classes.values()], dtype=float)
-    position = (number * 0.6180339887498949) % 1.0
+    position = (number * INVERSE_GOLDEN_RATIO) % 1.0
     name = list(cohort.classes)[int(np.searchsorted(np.cumsum(images) / images.sum(), position, side="right"))]
     findings = cohort.classes[name][1]
     if not findings:
         return name, None
-    shares = np.cumsum(list(findings.values()))
-    return name, list(findings)[int(np.searchsorted(shares, (number * 0.7548776662466927) % 1.0, side="right"))]
+    cumulative = np.cumsum(list(findings.values()))
+    position = (number * INVERSE_PLASTIC_NUMBER) % 1.0
+    return name, list(findings)[int(np.searchsorted(cumulative, position, side="right"))]

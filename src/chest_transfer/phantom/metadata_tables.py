@@ -1,4 +1,4 @@
-"""The tables that come with the public archives: NIH's lists as text, metadata sheets as Excel files."""
+"""The tables of the public archives: NIH's lists as text, the metadata sheets of the COVID archive as Excel files."""
 
 import io
 import re
@@ -16,14 +16,32 @@ NIH_HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
 )
+NIH_PIXEL_SPACING = 0.143  # mm, as in NIH's table
 BOX_HEADER = "Image Index,Finding Label,Bbox [x,y,w,h],,,"
-# The findings that NIH's list of boxes has.
+# The findings for which NIH published boxes.
 BOXED = ("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax")
+# Excel files state when they were written, in these two forms: a fixed time keeps equal tables equal.
+EXCEL_TIME, FIXED_EXCEL_TIME = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", b"1980-01-01T00:00:00Z"
+
+Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class NihRow:
-    """One image of NIH's layout; boxes are (x, y, width, height) in its pixels."""
+    """One image of NIH's layout.
+
+    Args:
+        name: str, file name.
+        findings: tuple of str; empty for no finding.
+        follow_up: int, 0 for the patient's first image.
+        patient: int, number of the patient.
+        age: int, years.
+        sex: str, "M" or "F".
+        view: str, "PA" or "AP".
+        size: int, rows and columns of the image.
+        test: bool, whether the image is in the official test split.
+        boxes: dict from finding to (x, y, width, height) in pixels.
+    """
 
     name: str
     findings: tuple[str, ...]
@@ -34,64 +52,73 @@ class NihRow:
     view: str
     size: int
     test: bool
-    boxes: dict[str, tuple[int, int, int, int]]
+    boxes: dict[str, Box]
 
 
 @dataclass(frozen=True)
 class FolderRow:
-    """One image of a layout of class folders; the box is (x, y, width, height) in its pixels."""
+    """One image of a layout of class folders.
+
+    Args:
+        label: str, class.
+        stem: str, file name without its suffix.
+        side: int, rows and columns of a square image.
+        box: (x, y, width, height) in pixels, where the finding is; None for a normal radiograph or a diffuse finding.
+    """
 
     label: str
     stem: str
     side: int
-    box: tuple[int, int, int, int] | None
+    box: Box | None
 
 
 def nih_tables(rows: list[NihRow]) -> list[tuple[str, bytes]]:
-    """`Data_Entry_2017.csv`, `BBox_List_2017.csv` and the two split lists; as in NIH's, only test images have boxes."""
-    spelled = {finding: alias for alias, finding in FINDING_ALIASES.items()}
+    """NIH's tables as (name, content): the entries, the boxes, and the lists of the two splits.
+
+    As in the public archive, only test images have boxes.
+    """
+    spelling = {finding: alias for alias, finding in FINDING_ALIASES.items()}
     entries = [
         f"{row.name},{'|'.join(row.findings) or 'No Finding'},{row.follow_up},{row.patient},{row.age},{row.sex},"
-        f"{row.view},{row.size},{row.size},0.143,0.143,"
+        f"{row.view},{row.size},{row.size},{NIH_PIXEL_SPACING},{NIH_PIXEL_SPACING},"
         for row in rows
     ]
     boxes = (
-        (row.name, spelled.get(finding, finding), row.boxes.get(finding))
+        (row.name, spelling.get(finding, finding), row.boxes.get(finding))
         for row in rows
         for finding in row.findings
         if row.test and finding in BOXED
     )
-    lists = [[row.name for row in rows if row.test is test] for test in (False, True)]
     return [
-        ("Data_Entry_2017.csv", _lines([NIH_HEADER, *entries])),
+        ("Data_Entry_2017.csv", _text([NIH_HEADER, *entries])),
         (BOXES, box_list(boxes)),
-        ("train_val_list.txt", _lines(lists[0])),
-        ("test_list.txt", _lines(lists[1])),
+        ("train_val_list.txt", _text([row.name for row in rows if not row.test])),
+        ("test_list.txt", _text([row.name for row in rows if row.test])),
     ]
 
 
-def box_list(boxes: Iterable[tuple[str, str, tuple[int, int, int, int] | None]]) -> bytes:
-    """NIH's list of (file, finding, box); what shows nowhere in particular (None) is left out."""
-    rows = [
-        ",".join([file, finding, *map(str, map(float, box)), "", "", ""]) for file, finding, box in boxes if box
-    ]  # fmt: skip
-    return _lines([BOX_HEADER, *rows])
+def box_list(boxes: Iterable[tuple[str, str, Box | None]]) -> bytes:
+    """NIH's list of boxes, of (file name, finding, box) triples; a finding without a box (None) is left out."""
+    lines = [BOX_HEADER]
+    for file, finding, box in boxes:
+        if box:
+            lines.append(",".join([file, finding, *(str(float(number)) for number in box), "", "", ""]))
+    return _text(lines)
 
 
 def metadata_sheet(rows: list[FolderRow]) -> bytes:
-    """An Excel file with FILE NAME, FORMAT, SIZE and URL."""
+    """An Excel file with the columns FILE NAME, FORMAT, SIZE and URL; equal rows give equal bytes."""
     table = pd.DataFrame(
         [(row.stem, "PNG", f"{row.side}*{row.side}", "simulated") for row in rows],
         columns=["FILE NAME", "FORMAT", "SIZE", "URL"],
     )
-    raw, normalised = io.BytesIO(), io.BytesIO()
-    table.to_excel(raw, index=False)
-    with zipfile.ZipFile(raw) as source, ArchiveWriter(normalised) as target:
+    written, normalized = io.BytesIO(), io.BytesIO()
+    table.to_excel(written, index=False)
+    with zipfile.ZipFile(written) as source, ArchiveWriter(normalized) as target:
         for name in source.namelist():
-            # The time of writing stands in the file twice.
-            target.write(name, re.sub(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", b"1980-01-01T00:00:00Z", source.read(name)))
-    return normalised.getvalue()
+            target.write(name, re.sub(EXCEL_TIME, FIXED_EXCEL_TIME, source.read(name)))
+    return normalized.getvalue()
 
 
-def _lines(lines: list[str]) -> bytes:
+def _text(lines: list[str]) -> bytes:
     return ("\n".join(lines) + "\n").encode()

@@ -1,4 +1,4 @@
-"""Fresh simulated patients to pretrain on: children and adults, every scanner, every finding equally often."""
+"""Simulated patients for pretraining: children and adults, every scanner, every finding equally often."""
 
 from functools import partial
 
@@ -12,39 +12,46 @@ from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import radiograph
 from chest_transfer.workers import in_order
 
-STREAM = 0x50726574  # keeps these patients apart from those of every simulated dataset
+SEED_STREAM = 0x50726574  # keeps these patients apart from those of every simulated dataset
+VALIDATION_EVERY = 10  # every tenth patient is for validation
+# Radiographs are simulated larger, reduced and squeezed to a square, as most real ones are: edges are then as sharp.
+SUPERSAMPLING = 1.5
+# Findings are more severe than in the simulated datasets: subtle ones hardly teach an untrained network.
+SEVERITY_BETA = (3, 1)  # parameters of a beta distribution; mean 0.75
 
 
 def fresh_patients(patients: int, seed: int, image_size: int, processes: int) -> tuple[Arrays, Arrays]:
-    """Simulate one radiograph of each of so many patients, with any of NIH's 14 findings.
+    """Simulate one radiograph of each of a number of patients, with any of NIH's 14 findings.
 
     Args:
-        patients: how many; every tenth is for validation.
-        seed: another one, other patients.
-        image_size: pixels a side.
-        processes: that draw at the same time; the result does not depend on their number.
+        patients: int, number of patients; every tenth is for validation.
+        seed: int; other seeds give other patients.
+        image_size: int, rows and columns of the images.
+        processes: int, number of processes; the result does not depend on it.
 
     Returns:
-        (train, val), in memory; labels (N, 14) uint8 in the order of `FINDINGS`.
+        (train, validation) `Arrays`; images (N, image_size, image_size) uint8, labels (N, 14) uint8 in the order of
+        `data.layouts.FINDINGS`.
     """
-    drawn = list(in_order(partial(_one, seed, image_size), range(patients), processes))
-    images, labels = (np.stack(column) for column in zip(*drawn, strict=True))
+    pairs = list(in_order(partial(_image_and_labels, seed, image_size), range(patients), processes))
+    images, labels = (np.stack(column) for column in zip(*pairs, strict=True))
     names = np.array([f"phantom-{number}" for number in range(patients)])
-    val = np.arange(patients) % 10 == 9
+    validation = np.arange(patients) % VALIDATION_EVERY == VALIDATION_EVERY - 1
     classes = np.array(FINDINGS)
-    return tuple(Arrays(images[rows], labels[rows], names[rows], names[rows], classes) for rows in (~val, val))
+    return tuple(
+        Arrays(images[rows], labels[rows], names[rows], names[rows], classes) for rows in (~validation, validation)
+    )
 
 
-def _one(seed: int, image_size: int, number: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng([seed, STREAM, number])
+def _image_and_labels(seed: int, image_size: int, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Simulate the radiograph of one patient: (image_size, image_size) uint8 and (14,) uint8."""
+    rng = np.random.default_rng([seed, SEED_STREAM, number])
     patient = Patient.random(rng, FRESH.ages_of(rng))
     findings = FRESH.findings(rng)
     pose = Pose.random(rng, patient)
-    # Drawn larger, shrunk, and squeezed to a square, as most real radiographs are: their edges are then as sharp.
-    side, aspect = 1.5 * image_size, pose.aspect**0.5
-    shape = (round(side * aspect), round(side / aspect))
-    # More severe than those to be judged: subtle ones hardly teach a network that knows nothing yet.
-    severity = rng.beta(3, 1)
+    side, root_aspect = SUPERSAMPLING * image_size, pose.aspect**0.5
+    shape = round(side * root_aspect), round(side / root_aspect)
+    severity = rng.beta(*SEVERITY_BETA)
     pixels = radiograph(patient, findings, rng, shape, FRESH.scanner_of(rng), pose, severity).pixels
     image = Image.fromarray(pixels).resize((image_size, image_size), Image.Resampling.BOX)
     return np.asarray(image), np.array([name in findings for name in FINDINGS], dtype=np.uint8)

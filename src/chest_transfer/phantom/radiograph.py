@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from chest_transfer.phantom.anatomy import Anatomy
-from chest_transfer.phantom.clutter import burn_in_markings, project_devices
 from chest_transfer.phantom.detector import SCANNERS, attenuation, develop, expose
+from chest_transfer.phantom.devices import project_devices
 from chest_transfer.phantom.findings import FINDINGS
+from chest_transfer.phantom.markings import burn_in_markings
 from chest_transfer.phantom.pathology import Pathology
 from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.raster import smooth_noise
