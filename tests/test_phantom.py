@@ -1,4 +1,4 @@
-"""Phantoms: archives in each dataset's own layout, the same bytes each time; only the lungs tell the disease."""
+"""Phantoms: archives in each dataset's own layout, reproducible to the byte; only the lungs reveal the disease."""
 
 import io
 import itertools
@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from bench.phantoms import peak_memory
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.catalog import CATALOG
-from chest_transfer.data.layouts import FINDINGS as NIH
+from chest_transfer.data.layouts import FINDINGS as NIH_CLASSES
 from chest_transfer.data.radiographs import decode
 from chest_transfer.phantom.archive import write_archive
 from chest_transfer.phantom.cohorts import COHORTS, NIH_FINDINGS, NIH_IMAGES, nih_findings
@@ -26,21 +26,21 @@ from chest_transfer.phantom.detector import SCANNERS
 from chest_transfer.phantom.findings import FINDINGS
 from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.pretraining import fresh_patients
-from chest_transfer.phantom.radiograph import radiograph
+from chest_transfer.phantom.radiograph import SimulatedRadiograph, radiograph
 from chest_transfer.settings import Phantom
 
 SETTINGS = Phantom(seed=1, patients=60, image_size=48)
 
 
-def someone(seed: int, ages: tuple[int, int] = (30, 60)) -> tuple[Patient, Pose]:
-    random = np.random.default_rng(seed)
-    patient = Patient.random(random, ages)
-    return patient, Pose.random(random, patient)
+def sample_patient_and_pose(seed: int, ages: tuple[int, int] = (30, 60)) -> tuple[Patient, Pose]:
+    rng = np.random.default_rng(seed)
+    patient = Patient.random(rng, ages)
+    return patient, Pose.random(rng, patient)
 
 
-def shown(seed: int, *findings: str, severity: float = 0.9, size: int = 96):
-    """The same person in the same pose and exposure, whatever the findings."""
-    patient, pose = someone(seed)
+def simulate(seed: int, *findings: str, severity: float = 0.9, size: int = 96) -> SimulatedRadiograph:
+    """A radiograph of the same patient in the same pose and exposure, whatever the findings."""
+    patient, pose = sample_patient_and_pose(seed)
     return radiograph(patient, findings, np.random.default_rng(seed), (size, size), "nih", pose, severity)
 
 
@@ -48,7 +48,7 @@ def shown(seed: int, *findings: str, severity: float = 0.9, size: int = 96):
 
 
 @pytest.mark.parametrize("name", CATALOG)
-def test_every_dataset_has_phantoms_that_its_own_layout_reads(name, tmp_path):
+def test_each_dataset_layout_reads_its_simulated_archive(name, tmp_path):
     dataset = CATALOG[name]
     write_archive(dataset, SETTINGS, tmp_path / "a.zip")
     with Archive(tmp_path / "a.zip") as archive:
@@ -62,20 +62,20 @@ def test_every_dataset_has_phantoms_that_its_own_layout_reads(name, tmp_path):
         assert len({radiograph.patient or radiograph.name for radiograph in listing.radiographs}) == 60
 
 
-def test_the_same_settings_give_the_same_bytes_and_another_seed_others(tmp_path):
+def test_equal_settings_give_equal_bytes_and_another_seed_does_not(tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         write_archive(CATALOG["covid"], SETTINGS.model_copy(update={"seed": seed}), tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() != (tmp_path / "c").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["pneumonia", "nih"])
-def test_the_number_of_processes_changes_nothing(name, tmp_path):
+def test_the_archive_does_not_depend_on_the_number_of_processes(name, tmp_path):
     for processes in (1, 2, 3):
         write_archive(CATALOG[name], SETTINGS, tmp_path / str(processes), processes)
     assert len({(tmp_path / str(processes)).read_bytes() for processes in (1, 2, 3)}) == 1
 
 
-def test_datasets_show_other_people_unless_the_catalog_says_the_same(tmp_path):
+def test_datasets_share_patients_only_where_the_catalog_says_so(tmp_path):
     def images(name: str) -> set[bytes]:
         write_archive(CATALOG[name], SETTINGS, tmp_path / name)
         with Archive(tmp_path / name) as archive:
@@ -86,7 +86,7 @@ def test_datasets_show_other_people_unless_the_catalog_says_the_same(tmp_path):
     assert not images("tuberculosis") & images("covid")
 
 
-def test_the_traps_of_the_public_archives_are_there(tmp_path):
+def test_the_archive_has_the_pitfalls_of_the_public_one(tmp_path):
     write_archive(CATALOG["pneumonia"], SETTINGS, tmp_path / "a.zip")
     with Archive(tmp_path / "a.zip") as archive:
         raw = archive._zip.namelist()
@@ -102,7 +102,7 @@ def test_the_traps_of_the_public_archives_are_there(tmp_path):
     assert max(Counter(radiograph.patient for radiograph in listing.radiographs).values()) > 1
 
 
-def test_class_ratios_are_those_of_the_public_archive(tmp_path):
+def test_class_frequencies_match_the_public_archive(tmp_path):
     write_archive(CATALOG["tuberculosis"], Phantom(seed=1, patients=120, image_size=32), tmp_path / "a.zip")
     with Archive(tmp_path / "a.zip") as archive:
         counts = Counter(
@@ -111,7 +111,7 @@ def test_class_ratios_are_those_of_the_public_archive(tmp_path):
     assert counts["Tuberculosis"] / 120 == pytest.approx(700 / 4200, abs=0.02)
 
 
-def test_covid_has_masks_of_the_lungs_and_metadata_sheets(tmp_path):
+def test_covid_has_lung_masks_and_metadata_sheets(tmp_path):
     write_archive(CATALOG["covid"], Phantom(seed=1, patients=30, image_size=299), tmp_path / "a.zip")
     with Archive(tmp_path / "a.zip") as archive:
         masks = [member for member in archive.members if "/masks/" in member]
@@ -126,7 +126,7 @@ def test_covid_has_masks_of_the_lungs_and_metadata_sheets(tmp_path):
     assert set(sheet["FILE NAME"]) == stems
 
 
-def test_nih_has_tables_with_boxes_of_test_images_only(tmp_path):
+def test_nih_has_tables_and_boxes_for_test_images_only(tmp_path):
     write_archive(CATALOG["nih"], Phantom(seed=1, patients=150, image_size=64), tmp_path / "a.zip")
     with Archive(tmp_path / "a.zip") as archive:
         boxes = pd.read_csv(io.BytesIO(archive.read("BBox_List_2017.csv")), header=None, skiprows=1)
@@ -134,25 +134,25 @@ def test_nih_has_tables_with_boxes_of_test_images_only(tmp_path):
         table = pd.read_csv(io.BytesIO(archive.read("Data_Entry_2017.csv")), header=None, skiprows=1)
     assert len(boxes) > 10
     assert set(boxes[0]) <= test
-    assert "Infiltration" not in set(boxes[1])  # the list of boxes spells it Infiltrate
+    assert "Infiltration" not in set(boxes[1])  # NIH's list of boxes spells it Infiltrate
     assert (boxes[[2, 3]] >= 0).all(axis=None)
     assert (boxes[2] + boxes[4] <= 64).all()
     assert set(table[6]) == {"PA", "AP"}
 
 
-def test_findings_come_as_often_and_as_often_together_as_in_nih():
-    random = np.random.default_rng(0)
-    drawn = [nih_findings(random) for _ in range(20_000)]
-    counts = Counter(finding for findings in drawn for finding in findings)
+def test_findings_and_their_combinations_are_as_frequent_as_in_nih():
+    rng = np.random.default_rng(0)
+    samples = [nih_findings(rng) for _ in range(20_000)]
+    counts = Counter(finding for findings in samples for finding in findings)
     for finding in ("Infiltration", "Effusion", "Atelectasis", "Nodule", "Pneumothorax"):
-        assert counts[finding] / len(drawn) == pytest.approx(NIH_FINDINGS[finding] / NIH_IMAGES, rel=0.15), finding
-    assert sum(not findings for findings in drawn) / len(drawn) == pytest.approx(60361 / NIH_IMAGES, rel=0.03)
-    together = sum({"Effusion", "Infiltration"} <= set(findings) for findings in drawn)
-    assert together / len(drawn) == pytest.approx(3990 / NIH_IMAGES, rel=0.3)
-    assert set(counts) == set(NIH)
+        assert counts[finding] / len(samples) == pytest.approx(NIH_FINDINGS[finding] / NIH_IMAGES, rel=0.15), finding
+    assert sum(not findings for findings in samples) / len(samples) == pytest.approx(60361 / NIH_IMAGES, rel=0.03)
+    together = sum({"Effusion", "Infiltration"} <= set(findings) for findings in samples)
+    assert together / len(samples) == pytest.approx(3990 / NIH_IMAGES, rel=0.3)
+    assert set(counts) == set(NIH_CLASSES)
 
 
-def test_memory_stays_flat_in_the_number_of_patients():
+def test_memory_does_not_grow_with_the_number_of_patients():
     assert peak_memory(300, 32) - peak_memory(30, 32) < 30  # MB
 
 
@@ -161,48 +161,47 @@ def test_memory_stays_flat_in_the_number_of_patients():
 
 @pytest.mark.parametrize("scanner", SCANNERS)
 @pytest.mark.parametrize("ages", [(1, 1), (5, 5), (18, 18), (89, 89)])
-def test_any_patient_at_any_size_gives_a_whole_picture(scanner, ages):
+def test_any_patient_at_any_image_size_gives_a_plausible_radiograph(scanner, ages):
     for seed, shape in enumerate([(32, 32), (61, 97), (128, 64)]):
-        random = np.random.default_rng(seed)
-        made = radiograph(Patient.random(random, ages), (), random, shape, scanner)
-        assert made.pixels.shape == made.lung_mask.shape == shape
-        assert made.pixels.dtype == np.uint8
-        assert made.pixels.std() > 15
-        assert 0.08 < made.lung_mask.mean() < 0.75
+        rng = np.random.default_rng(seed)
+        simulated = radiograph(Patient.random(rng, ages), (), rng, shape, scanner)
+        assert simulated.pixels.shape == simulated.lung_mask.shape == shape
+        assert simulated.pixels.dtype == np.uint8
+        assert simulated.pixels.std() > 15
+        assert 0.08 < simulated.lung_mask.mean() < 0.75
 
 
-def test_the_lungs_are_darker_than_what_lies_between_and_below():
+def test_the_lungs_are_darker_than_the_mediastinum():
     darker = 0
     for seed in range(12):
-        made = shown(seed)
-        inside = made.pixels[made.lung_mask].mean()
-        darker += inside < made.pixels[30:80, 44:52].mean() - 15
+        simulated = simulate(seed)
+        inside = simulated.pixels[simulated.lung_mask].mean()
+        darker += inside < simulated.pixels[30:80, 44:52].mean() - 15
     assert darker >= 11
 
 
 @pytest.mark.parametrize("finding", FINDINGS)
-def test_every_finding_changes_the_lungs_of_the_same_exposure(finding):
+def test_every_finding_changes_the_same_exposure(finding):
     for seed in range(3):
-        plain, ill = shown(seed), shown(seed, finding)
-        change = np.abs(plain.pixels.astype(int) - ill.pixels)
+        normal, abnormal = simulate(seed), simulate(seed, finding)
+        change = np.abs(normal.pixels.astype(int) - abnormal.pixels)
         assert change.max() > 12, seed
-    assert shown(0, finding).pixels.tobytes() == shown(0, finding).pixels.tobytes()
+    assert simulate(0, finding).pixels.tobytes() == simulate(0, finding).pixels.tobytes()
 
 
 @pytest.mark.parametrize("finding", FINDINGS)
-def test_a_severe_finding_shows_more_than_a_subtle_one(finding):
+def test_a_severe_finding_changes_more_than_a_subtle_one(finding):
     def change(severity: float) -> float:
-        pairs = [(shown(seed), shown(seed, finding, severity=severity)) for seed in range(6)]
+        pairs = [(simulate(seed), simulate(seed, finding, severity=severity)) for seed in range(6)]
         return float(np.mean([np.abs(a.pixels.astype(int) - b.pixels).mean() for a, b in pairs]))
 
     assert change(1.0) > change(0.05)
 
 
-def test_a_wide_heart_is_more_than_half_the_chest_and_a_normal_one_less():
+def test_an_enlarged_heart_is_wider_than_half_the_chest_and_a_normal_one_narrower():
     def width(*findings: str) -> float:
-        made = [shown(seed, *findings, size=128) for seed in range(8)]
         ratios = []
-        for image in made:
+        for image in [simulate(seed, *findings, size=128) for seed in range(8)]:
             rows = np.flatnonzero(image.lung_mask.sum(axis=1) > 20)
             chest = max(np.ptp(np.flatnonzero(image.lung_mask[row])) for row in rows)
             # The widest gap between the lungs, from their middle to the domes.
@@ -214,22 +213,22 @@ def test_a_wide_heart_is_more_than_half_the_chest_and_a_normal_one_less():
     assert width("Cardiomegaly") > 0.5 > width()
 
 
-def test_what_lies_beyond_a_pneumothorax_is_darker():
+def test_the_pleural_space_of_a_pneumothorax_is_darker():
     for seed in range(4):
-        plain, ill = shown(seed, size=128), shown(seed, "Pneumothorax", severity=1.0, size=128)
-        x, y, width, height = ill.boxes["Pneumothorax"]
-        darkest = [np.percentile(image.pixels[y : y + height, x : x + width], 10) for image in (plain, ill)]
+        normal, abnormal = simulate(seed, size=128), simulate(seed, "Pneumothorax", severity=1.0, size=128)
+        x, y, width, height = abnormal.boxes["Pneumothorax"]
+        darkest = [np.percentile(image.pixels[y : y + height, x : x + width], 10) for image in (normal, abnormal)]
         assert darkest[1] < darkest[0], seed
-        assert plain.boxes == {}
+        assert normal.boxes == {}
 
 
-def test_boxes_hold_what_a_finding_adds():
-    # Not of those that move the heart or a dome as well: the picture changes everywhere.
+def test_boxes_enclose_what_a_finding_adds():
+    # Findings that move the heart or a dome are left out: they change the whole image.
     for finding in ("Nodule", "Mass", "Effusion", "Consolidation", "Pleural_Thickening", "Hernia"):
         for seed in range(4):
-            plain, ill = shown(seed), shown(seed, finding)
-            x, y, width, height = ill.boxes[finding]
-            change = np.abs(plain.pixels.astype(float) - ill.pixels)
+            normal, abnormal = simulate(seed), simulate(seed, finding)
+            x, y, width, height = abnormal.boxes[finding]
+            change = np.abs(normal.pixels.astype(float) - abnormal.pixels)
             inside = change[y : y + height, x : x + width].mean()
             assert inside > 1.3 * change.mean(), (finding, seed)
 
@@ -245,26 +244,26 @@ def test_fresh_patients_do_not_depend_on_the_number_of_processes():
     assert not set(train.patients) & set(val.patients)
 
 
-# No cheap tell
+# No shortcuts
 
 PAIRS = [
     (name, pair)
     for name, cohort in COHORTS.items()
     for pair in itertools.combinations([tuple(findings) for _, findings in cohort.classes.values()], 2)
 ]  # fmt: skip
-PAIRS += [("nih", ((), (finding,))) for finding in NIH]
+PAIRS += [("nih", ((), (finding,))) for finding in NIH_CLASSES]
 IMAGES = 160
 
 
-def _drawn(name: str, findings: tuple[str, ...], number: int) -> np.ndarray:
-    cohort, random = COHORTS[name], np.random.default_rng([len(str(findings)), number])
-    patient = Patient.random(random, cohort.ages_of(random))
+def _simulate_class_image(name: str, findings: tuple[str, ...], number: int) -> np.ndarray:
+    cohort, rng = COHORTS[name], np.random.default_rng([len(str(findings)), number])
+    patient = Patient.random(rng, cohort.ages_of(rng))
     chosen = (findings[number % len(findings)],) if findings else ()
-    return radiograph(patient, chosen, random, (64, 64), cohort.scanner_of(random)).pixels
+    return radiograph(patient, chosen, rng, (64, 64), cohort.scanner_of(rng)).pixels
 
 
 def simple_measures(images: np.ndarray) -> dict[str, np.ndarray]:
-    """What a glance without looking sees: mean, spread, histogram, and the pixels of the border."""
+    """Measures that need no look at the lungs: mean, standard deviation, histogram, and the border's pixels."""
     border = [np.concatenate([i[:2].mean(0), i[-2:].mean(0), i[:, :2].mean(1), i[:, -2:].mean(1)]) for i in images]
     return {
         "mean": images.mean(axis=(1, 2))[:, np.newaxis],
@@ -279,21 +278,23 @@ def measures():
     kinds = sorted({(name, findings) for name, pair in PAIRS for findings in pair})
     with get_context("spawn").Pool(2) as pool:
         images = {
-            kind: np.stack(pool.starmap(_drawn, [(*kind, number) for number in range(IMAGES)], chunksize=20))
+            kind: np.stack(
+                pool.starmap(_simulate_class_image, [(*kind, number) for number in range(IMAGES)], chunksize=20)
+            )
             for kind in kinds
         }
-    return {kind: simple_measures(found) for kind, found in images.items()}
+    return {kind: simple_measures(stack) for kind, stack in images.items()}
 
 
 @pytest.mark.parametrize(("name", "pair"), PAIRS, ids=lambda value: str(value).replace("'", ""))
-def test_no_two_classes_are_told_apart_without_looking_at_the_lungs(measures, name, pair):
-    truth = np.repeat([0, 1], IMAGES)
+def test_no_simple_measure_separates_two_classes(measures, name, pair):
+    labels = np.repeat([0, 1], IMAGES)
     for measure in measures[name, ()] if (name, ()) in measures else measures[name, pair[0]]:
         values = np.concatenate([measures[name, findings][measure] for findings in pair])
         if values.shape[1] == 1:
-            auc = roc_auc_score(truth, values[:, 0])
+            auc = roc_auc_score(labels, values[:, 0])
             auc = max(auc, 1 - auc)
         else:
             model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
-            auc = roc_auc_score(truth, cross_val_predict(model, values, truth, cv=5, method="predict_proba")[:, 1])
-        assert auc < 0.65 + 0.04, (measure, auc)  # 0.04: the standard error at this number of images
+            auc = roc_auc_score(labels, cross_val_predict(model, values, labels, cv=5, method="predict_proba")[:, 1])
+        assert auc < 0.65 + 0.04, (measure, auc)  # 0.04 is the standard error at this number of images

@@ -14,7 +14,7 @@ from chest_transfer.phantom.shapes import ImagePlane, capsule_path, ellipse_radi
 TRACHEA_RADIUS = 0.058
 TRACHEA_ROTATION = 0.2  # cm that the trachea moves per cm of rotation
 TRACHEA_TOP = -1.0  # z
-TRACHEA_TOP_SHIFT = 0.5  # share of the mediastinal shift at the neck
+TRACHEA_TOP_SHIFT = 0.5  # displacement of the trachea at the neck over that at the carina
 CARINA_OFFSET, CARINA_LEVEL = 0.01, 0.36  # x; level in lung heights
 # The right main bronchus is wider and steeper than the left one (standard anatomy). Ends: x; level in lung heights.
 RIGHT_BRONCHUS_END, RIGHT_BRONCHUS_RADIUS = (0.17, 0.46), 0.8  # radius over the trachea's
@@ -27,7 +27,7 @@ GASTRIC_BUBBLE_CENTER = 0.55
 GASTRIC_BUBBLE_HALF_WIDTH, GASTRIC_BUBBLE_HALF_HEIGHT, GASTRIC_BUBBLE_DEPTH = 1.35, 0.6, 1.6
 GASTRIC_BUBBLE_TILT = -12  # degrees
 GASTRIC_FLUID_LEVEL = 0.3  # below the bubble's center
-FLUID_EDGE_PIXELS = 2
+FLUID_EDGE_PIXELS = 2  # over which the fluid level is blurred
 
 # Widths and depths of the body from the neck down. Levels are z.
 SHOULDER_TOP, SHOULDER_RISE_WITH_ARMS, SHOULDER_HEIGHT = 0.5, 0.2, 0.62

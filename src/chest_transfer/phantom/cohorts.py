@@ -32,9 +32,9 @@ _RARER_COMBINATIONS = {
     name: count - sum(images for combination, images in NIH_COMBINATIONS.items() if name in combination.split("|"))
     for name, count in NIH_FINDINGS.items()
 }
-# Number of findings in one of the rarer combinations, and its probabilities; an estimate.
+# Number of findings in one of the rarer combinations, and its probabilities; chosen, not counted.
 RARER_COUNTS, RARER_COUNT_PROBABILITIES = (1, 2, 3, 4), (0.1, 0.4, 0.35, 0.15)
-# Number of findings of a patient for pretraining, and its probabilities; chosen freely.
+# Number of findings of a patient for pretraining, and its probabilities; chosen for variety.
 FRESH_COUNTS, FRESH_COUNT_PROBABILITIES = (0, 1, 2, 3), (0.3, 0.4, 0.2, 0.1)
 
 # Steps of two additive low-discrepancy sequences, modulo 1: the inverses of the golden ratio and of the plastic number.
@@ -87,8 +87,7 @@ def equally_frequent_findings(rng: np.random.Generator) -> tuple[str, ...]:
     return tuple(sorted(rng.choice(FINDINGS, count, replace=False).tolist()))
 
 
-# Class sizes are those of the public archives; age ranges are approximate. The finding "covid" and its like are keys of
-# `findings.FINDINGS`.
+# Class sizes are those of the public archives; age ranges are approximate. Findings are keys of `findings.FINDINGS`.
 _VIRAL, _BACTERIAL = "viral_pneumonia", "bacterial_pneumonia"
 COHORTS = {
     "pneumonia": Cohort(

@@ -26,7 +26,11 @@ class Linear:
 
 
 def smoothstep(values: np.ndarray) -> np.ndarray:
-    """Map values to 0-1: 0 up to 0, 1 from 1 on, and the cubic 3x² - 2x³ between."""
+    """Map values to a smooth step.
+
+    Returns:
+        Array of the same shape: 0 up to 0, 1 from 1 on, and the cubic 3x² - 2x³ between.
+    """
     values = np.clip(values, 0, 1)
     return values * values * (3 - 2 * values)
 

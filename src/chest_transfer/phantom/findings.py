@@ -33,13 +33,16 @@ FIBROSIS_DOME_Z = Linear(1, -0.08)
 COLLAPSE_DOME_Z, COLLAPSE_SHIFT = Linear(1, -0.09), 0.07  # the shift is in half widths of the rib cage
 
 
-def enlarge_heart(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Anatomy:
+# Changes of the anatomy, with the arguments of `Finding.change_anatomy`: Anatomy, severity (0-1), numpy Generator.
+
+
+def _enlarge_heart(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Anatomy:
     """Make the heart wider than half the chest."""
     ratio = max(anatomy.cardiothoracic_ratio * ENLARGED_HEART(severity), MIN_ENLARGED_RATIO(severity))
     return replace(anatomy, cardiothoracic_ratio=ratio)
 
 
-def hyperinflate(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Anatomy:
+def _hyperinflate(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Anatomy:
     """Inflate both lungs permanently, as emphysema does."""
     return replace(
         _with_scaled_domes(anatomy, EMPHYSEMA_DOME_Z(severity)),
@@ -50,7 +53,7 @@ def hyperinflate(anatomy: Anatomy, severity: float, rng: np.random.Generator) ->
     )
 
 
-def trap_air(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Anatomy:
+def _trap_air(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Anatomy:
     """Trap air behind a child's swollen small airways, in half of the cases."""
     if rng.random() < AIR_TRAPPING_PROBABILITY:
         return anatomy
@@ -58,12 +61,12 @@ def trap_air(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Ana
     return replace(lowered, dome_drop=tuple(TRAPPED_AIR_DOME_DROP * drop for drop in anatomy.dome_drop))
 
 
-def reduce_lung_volume(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Anatomy:
+def _reduce_lung_volume(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Anatomy:
     """Raise both domes of the diaphragm, as shrunken fibrotic lungs do."""
     return _with_scaled_domes(anatomy, FIBROSIS_DOME_Z(severity))
 
 
-def collapse_one_side(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Anatomy:
+def _collapse_one_side(anatomy: Anatomy, severity: float, rng: np.random.Generator) -> Anatomy:
     """Pull heart and trachea to one side and that side's dome upward, as a loss of volume does."""
     index = int(rng.integers(2))
     dome_z = list(anatomy.dome_z)
@@ -77,7 +80,7 @@ def _with_scaled_domes(anatomy: Anatomy, factor: float) -> Anatomy:
     return replace(anatomy, dome_z=(right * factor, left * factor))
 
 
-def add_lung_opacity(pathology: Pathology, severity: float) -> None:
+def _add_lung_opacity(pathology: Pathology, severity: float) -> None:
     """Add an opacity of no particular disease."""
     kinds = [add_bronchopneumonia, add_lobar_pneumonia, add_infiltration, add_edema]
     pathology.rng.choice(kinds)(pathology, severity)
@@ -99,12 +102,12 @@ class Finding:
 
 FINDINGS = {
     "bacterial_pneumonia": Finding(add_signs=add_pneumonia),
-    "viral_pneumonia": Finding(trap_air, add_viral_pneumonia),
-    "tuberculosis": Finding(collapse_one_side, add_tuberculosis),
+    "viral_pneumonia": Finding(_trap_air, add_viral_pneumonia),
+    "tuberculosis": Finding(_collapse_one_side, add_tuberculosis),
     "covid": Finding(add_signs=add_covid),
-    "lung_opacity": Finding(add_signs=add_lung_opacity),
-    "Atelectasis": Finding(collapse_one_side, add_atelectasis),
-    "Cardiomegaly": Finding(enlarge_heart),
+    "lung_opacity": Finding(add_signs=_add_lung_opacity),
+    "Atelectasis": Finding(_collapse_one_side, add_atelectasis),
+    "Cardiomegaly": Finding(_enlarge_heart),
     "Effusion": Finding(add_signs=add_effusion),
     "Infiltration": Finding(add_signs=add_infiltration),
     "Mass": Finding(add_signs=add_mass),
@@ -112,9 +115,9 @@ FINDINGS = {
     "Pneumonia": Finding(add_signs=add_pneumonia),
     "Pneumothorax": Finding(add_signs=add_pneumothorax),
     "Consolidation": Finding(add_signs=add_consolidation),
-    "Edema": Finding(enlarge_heart, add_edema),
-    "Emphysema": Finding(hyperinflate, add_bullae),
-    "Fibrosis": Finding(reduce_lung_volume, add_fibrosis),
+    "Edema": Finding(_enlarge_heart, add_edema),
+    "Emphysema": Finding(_hyperinflate, add_bullae),
+    "Fibrosis": Finding(_reduce_lung_volume, add_fibrosis),
     "Pleural_Thickening": Finding(add_signs=add_pleural_thickening),
     "Hernia": Finding(add_signs=add_hernia),
 }

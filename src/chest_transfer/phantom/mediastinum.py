@@ -27,7 +27,7 @@ OUTLINE = (
     (1.20, 0.20, 0.15, 0, 0, 0.0),
 )
 LOWEST_LEVEL = 1.2
-OUTLINE_CARDIOTHORACIC_RATIO = 0.44  # that the outline is drawn for
+OUTLINE_CARDIOTHORACIC_RATIO = 0.44  # of the heart in this outline
 
 # The remaining parameters were chosen for appearance. Lengths are in half widths of the rib cage.
 # The aortic arch unfolds with age.

@@ -6,7 +6,7 @@ import numpy as np
 
 from chest_transfer.phantom.pathology import Pathology
 
-# Chosen for appearance.
+# All numbers were chosen for appearance.
 PATCH_ELONGATION = (0.8, 1.4)  # height over width
 PATCH_MOTTLE = (0.08, 0.04)  # amplitudes of the medium and the fine noise
 HAZE_BASE, HAZE_HILAR_GAIN, HAZE_NOISE = 0.75, 0.5, 0.12
@@ -47,7 +47,12 @@ def add_airspace_patch(pathology: Pathology, side: int, patch: AirspacePatch, de
 
 
 def add_haze(pathology: Pathology, density: float) -> None:
-    """Make both lungs less lucent throughout, most around the hila; `density` is the fraction of air replaced, 0-1."""
+    """Make both lungs less lucent throughout, most around the hila.
+
+    Args:
+        pathology: Pathology to add to.
+        density: float, 0-1, fraction of the air that is replaced.
+    """
     for lung in pathology.thorax.lungs:
         hilar_gain = HAZE_HILAR_GAIN * np.maximum(0, 1 - lung.lateral)
         shape = HAZE_BASE + hilar_gain + HAZE_NOISE * pathology.coarse_noise

@@ -31,7 +31,7 @@ OLDEST_WITHOUT_BREASTS = 13  # years
 CARDIOTHORACIC_RATIO_MEAN, CARDIOTHORACIC_RATIO_SD = Linear(0.44, 0.07), Linear(0.025, 0.035)
 CARDIOTHORACIC_RATIO_PER_HABITUS = 0.01
 CARDIOTHORACIC_RATIO_LIMITS = (0.36, 0.62)
-# Depth of heart and great vessels over the chest's.
+# Depth of the heart and the great vessels over the chest's.
 MEDIASTINAL_DEPTH_MEAN, MEDIASTINAL_DEPTH_SD = Linear(0.85, -0.2), 0.08
 MEDIASTINAL_DEPTH_LIMITS = (0.45, 0.95)
 # Posterior ribs within the height of the lungs: nine to ten are seen above the diaphragm in a good inspiration.

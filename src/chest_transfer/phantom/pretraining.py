@@ -44,7 +44,11 @@ def fresh_patients(patients: int, seed: int, image_size: int, processes: int) ->
 
 
 def _image_and_labels(seed: int, image_size: int, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Simulate the radiograph of one patient: (image_size, image_size) uint8 and (14,) uint8."""
+    """Simulate the radiograph of one patient.
+
+    Returns:
+        The image, (image_size, image_size) uint8, and its labels, (14,) uint8.
+    """
     rng = np.random.default_rng([seed, SEED_STREAM, number])
     patient = Patient.random(rng, FRESH.ages_of(rng))
     findings = FRESH.findings(rng)

@@ -133,7 +133,7 @@ def _add_finding(pathology: Pathology, name: str, severity: float) -> tuple[int,
 
 def _bounding_box(strength: np.ndarray) -> tuple[int, int, int, int] | None:
     """(x, y, width, height) around the strongest part of an (H, W) float array; None if it is 0 everywhere."""
-    if strength.max() <= 0:
+    if not strength.any():
         return None
     visible = strength > BOX_THRESHOLD * strength.max()
     rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))

@@ -5,16 +5,16 @@ from PIL import Image, ImageDraw
 
 from chest_transfer.phantom.shapes import ImagePlane
 
-# Noise is drawn on a coarse grid and enlarged.
+# Noise is sampled on a coarse grid and enlarged.
 NODES_PER_WAVELENGTH = 2
 MIN_NOISE_NODES = 4  # per side
 # Bicubic enlargement averages neighboring nodes, which lowers the standard deviation; this brings it back to about 1.
 NOISE_GAIN = 1.3
 
-LINE_SUPERSAMPLING = 2  # lines are drawn on a grid so many times finer, then averaged
+LINE_SUPERSAMPLING = 2  # lines are drawn on a finer grid by this factor, then averaged
 
 BLUR_TRUNCATION = 2.5  # standard deviations at which the Gaussian kernel ends
-BLUR_PIXELS_PER_STEP = 2  # standard deviation (pixels) that is left to blur by on the reduced image
+MIN_REDUCED_SIGMA = 2  # pixels; an image is reduced no further than the blur stays this wide
 MIN_REDUCED_SIDE = 4  # pixels
 
 
@@ -72,7 +72,7 @@ def gaussian_blur(image: np.ndarray, sigma: float) -> np.ndarray:
     """Blur an (H, W) float32 image by a standard deviation in pixels; wide blurs are computed on a reduced image."""
     from scipy.ndimage import gaussian_filter
 
-    step = int(sigma // BLUR_PIXELS_PER_STEP)
+    step = int(sigma // MIN_REDUCED_SIGMA)
     if step < 2:
         return gaussian_filter(image, sigma, truncate=BLUR_TRUNCATION)
     height, width = image.shape
