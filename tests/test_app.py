@@ -1,14 +1,18 @@
 """The app, asked over HTTP and in a browser: the command's answers, nothing kept, nothing refused without a word."""
 
+import asyncio
 import base64
+import contextlib
 import http.client
 import io
 import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 from urllib.parse import quote
@@ -20,11 +24,15 @@ from PIL import Image
 
 pytest.importorskip("starlette")
 
-from chest_transfer.serving.app import LARGEST, Asker
+import uvicorn
+from starlette.requests import Request
+
+from chest_transfer.serving.app import Asker
 from chest_transfer.serving.collection import POINTS
 from chest_transfer.serving.examples import example
 from chest_transfer.serving.overlays import laid_out
 from chest_transfer.serving.predicting import Predictor
+from chest_transfer.serving.uploads import MAX_UPLOAD_BYTES, RequestError, TimedProtocol, Uploads
 from chest_transfer.training.operating import OPERATING_POINTS
 
 FUZZED = 1000
@@ -48,13 +56,11 @@ class Server:
         self.port = int(found[1])
         self.address = f"http://127.0.0.1:{self.port}"
 
-    def ask(self, path: str, content: bytes | None = None, **headers: str) -> tuple[int, bytes, dict]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request("GET" if content is None else "POST", path, content, headers)
-        answer = connection.getresponse()
-        told = answer.status, answer.read(), dict(answer.getheaders())
-        connection.close()
-        return told
+    def ask(self, path: str, content: bytes | None = None, timeout: float = 60, **headers: str):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)) as connection:
+            connection.request("GET" if content is None else "POST", path, content, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read(), dict(answer.getheaders())
 
     def predict(self, content: bytes, **query: str) -> dict:
         words = "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
@@ -165,7 +171,7 @@ def test_heat_stays_where_it_is_for_every_fit():
         ("/api/predict?explain=HERNIA", example("healthy child"), 404, "unknown class 'HERNIA'"),
         ("/api/predict", b"", 400, "no picture"),
         ("/api/predict", b"no picture at all", 422, "broken: no image"),
-        ("/api/predict", bytes(LARGEST + 1), 413, "larger than"),
+        ("/api/predict", bytes(MAX_UPLOAD_BYTES + 1), 413, "larger than"),
         ("/api/predict", None, 405, "Method Not Allowed"),
         ("/params.yaml", None, 404, "Not Found"),
         ("/../params.yaml", None, 404, "Not Found"),
@@ -190,6 +196,115 @@ def test_only_this_machine_is_served_and_nothing_comes_from_elsewhere(server):
         assert not re.findall(rb"(?:https?:)?//[a-z]", content)
         assert "default-src 'self'" in headers["content-security-policy"]
         assert "server" not in headers
+
+
+def start_upload(server: Server, content: bytes, declared: int) -> socket.socket:
+    """Open a connection that announces `declared` bytes, sends `content`, and then nothing more."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=90)
+    head = f"POST /api/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {declared}\r\n\r\n"
+    connection.sendall(head.encode() + content)
+    return connection
+
+
+@pytest.mark.parametrize(("clients", "sent"), [(8, 10), (100, 10), (16, 39_000_000)])
+def test_stalled_uploads_do_not_keep_others_from_being_answered(server, clients, sent):
+    server.predict(example("healthy child"))  # the model is loaded by now
+    with contextlib.ExitStack() as stack:
+        for _ in range(clients):
+            stack.enter_context(start_upload(server, bytes(sent), declared=40_000_000))
+        start = time.monotonic()
+        assert server.ask("/api/predict", example("healthy child"), timeout=20)[0] == 200
+        assert time.monotonic() - start < 10
+
+
+def upload_request(*chunks: bytes, stalls: bool = False) -> Request:
+    """A request whose body arrives in these chunks and then ends, or never ends."""
+    remaining = list(chunks)
+
+    async def receive() -> dict:
+        if not remaining and stalls:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": remaining.pop(0), "more_body": bool(remaining) or stalls}
+
+    return Request({"type": "http", "method": "POST", "headers": []}, receive)
+
+
+async def upload_status(uploads: Uploads, request: Request) -> int:
+    try:
+        async with uploads.receive(request):
+            return 200
+    except RequestError as error:
+        return error.status
+
+
+def test_a_slow_upload_is_answered_with_408_after_the_timeout(monkeypatch):
+    monkeypatch.setattr("chest_transfer.serving.uploads.TIMEOUT", 0.2)
+
+    async def scenario():
+        uploads = Uploads()
+        assert await upload_status(uploads, upload_request(b"slow", stalls=True)) == 408
+        assert uploads.held == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("limits", [{"max_total_bytes": 10}, {"max_uploads": 2}])
+def test_the_upload_that_was_silent_for_longest_makes_way(limits):
+    async def scenario():
+        uploads = Uploads(**limits)
+        silent = asyncio.create_task(upload_status(uploads, upload_request(b"aaaa", stalls=True)))
+        await asyncio.sleep(0.01)
+        other = asyncio.create_task(upload_status(uploads, upload_request(b"bbbb", stalls=True)))
+        await asyncio.sleep(0.01)
+        async with uploads.receive(upload_request(b"cc", b"cc")) as content:
+            assert content == b"cccc"
+            assert uploads.held == 8
+        assert await silent == 503
+        assert not other.done()
+        other.cancel()
+        await asyncio.wait([other])
+        assert uploads.held == 0
+
+    asyncio.run(scenario())
+
+
+def test_uploads_that_wait_for_the_model_count_and_are_never_dropped():
+    async def scenario():
+        uploads = Uploads(max_total_bytes=10)
+        async with (
+            uploads.receive(upload_request(b"aaaa")) as first,
+            uploads.receive(upload_request(b"bbbb")) as second,
+        ):
+            assert await upload_status(uploads, upload_request(b"cccc")) == 503
+            assert (first, second, uploads.held) == (b"aaaa", b"bbbb", 8)
+        assert await upload_status(uploads, upload_request(b"cccc")) == 200
+        assert uploads.held == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost:", b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET "])
+def test_a_connection_without_a_whole_request_is_closed_after_the_timeout(monkeypatch, sent):
+    monkeypatch.setattr("chest_transfer.serving.uploads.TIMEOUT", 0.3)
+
+    async def answer(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def scenario():
+        config = uvicorn.Config(answer, lifespan="off")
+        config.load()
+        state = uvicorn.server.ServerState()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: TimedProtocol(config, state, {}), "127.0.0.1", 0)
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(sent)
+            with contextlib.suppress(ConnectionResetError):
+                await asyncio.wait_for(reader.read(), 3)
+            writer.close()
+
+    asyncio.run(scenario())
 
 
 def mutated(chance: np.random.Generator, whole: list[bytes]) -> bytes:

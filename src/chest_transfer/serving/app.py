@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -26,11 +26,9 @@ from chest_transfer.serving.examples import EXAMPLES, example
 from chest_transfer.serving.overlays import LONGEST, laid_out, png
 from chest_transfer.serving.pictures import Picture
 from chest_transfer.serving.predicting import Predictor
+from chest_transfer.serving.uploads import MAX_UPLOAD_BYTES, RequestError, TimedProtocol, Uploads
 
-LARGEST = 40 * 1024 * 1024  # bytes of a picture; 4,288 x 3,520 pixels of 16 bits have 29 MiB
-AT_ONCE = 4  # pictures in memory; others wait
-SECONDS = 60  # for a picture to arrive
-CONNECTIONS = 64
+CONNECTIONS = 128  # of which uploads take at most `MAX_UPLOADS`
 KEPT = 4  # models in memory, those asked last
 LOOPBACK = ("127.0.0.1", "localhost")
 PAGE = {"app.html": "text/html", "app.css": "text/css", "app.js": "text/javascript"}
@@ -41,14 +39,6 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-
-
-class Refused(Exception):
-    """A request that gets one line instead of an answer, with an HTTP status."""
-
-    def __init__(self, status: int, reason: str):
-        super().__init__(reason)
-        self.status = status
 
 
 class Asker:
@@ -66,7 +56,7 @@ class Asker:
         """The answer as JSON: what `chest-transfer predict --json` says of the picture, and pictures if asked for.
 
         Raises:
-            Refused: no such model, operating point or class, or no picture.
+            RequestError: no such model, operating point or class, or no picture.
         """
         work = partial(self._answer, name, point, explained, pictures, content)
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -77,10 +67,10 @@ class Asker:
     def _answer(self, name: str, point: str, explained: str, pictures: bool, content: bytes) -> dict:
         predictor = self._predictor(name, point)
         if explained and explained not in predictor.classes:
-            raise Refused(404, str(unknown_name("class", explained, predictor.classes)))
+            raise RequestError(404, str(unknown_name("class", explained, predictor.classes)))
         prediction = next(predictor.predict([Picture("", content)]))
         if prediction.error:
-            raise Refused(422, prediction.error)
+            raise RequestError(422, prediction.error)
         answer = {"model": name, "operating_point": predictor.point, "threshold": predictor.threshold}
         answer |= {key: value for key, value in prediction.record().items() if key not in ("name", "error")}
         if pictures:
@@ -93,12 +83,12 @@ class Asker:
 
     def _predictor(self, name: str, point: str) -> Predictor:
         if name not in self.predictors:
-            raise Refused(404, str(unknown_name("model", name, list(self.predictors))))
+            raise RequestError(404, str(unknown_name("model", name, list(self.predictors))))
         self._keep(name)
         try:
             return self.predictors[name].at(point)
         except ChestTransferError as error:
-            raise Refused(404, str(error)) from None
+            raise RequestError(404, str(error)) from None
 
     def _keep(self, name: str) -> None:
         """Let go of the model that was asked longest ago, where there are more than `KEPT`."""
@@ -118,34 +108,6 @@ def _inline(pixels) -> str:
     return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
 
 
-async def received(request: Request) -> bytes:
-    """The body of a request, in memory only.
-
-    Raises:
-        Refused: larger than `LARGEST`, empty, too slow, or broken off.
-    """
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(SECONDS):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size <= LARGEST:
-                    parts.append(chunk)
-                else:  # read on, and thrown away: a client that is still sending would not see the answer
-                    parts.clear()
-                    if size > 8 * LARGEST:
-                        break
-    except TimeoutError:
-        raise Refused(408, f"the picture did not arrive within {SECONDS} seconds") from None
-    except ClientDisconnect:
-        raise Refused(400, "the picture did not arrive whole") from None
-    if size > LARGEST:
-        raise Refused(413, f"larger than {LARGEST:,} bytes")
-    if not size:
-        raise Refused(400, "no picture in the request; send its bytes as the body")
-    return b"".join(parts)
-
-
 def app(predictors: dict[str, Predictor], hosts: list[str]) -> Starlette:
     """The app that answers for some models.
 
@@ -153,7 +115,7 @@ def app(predictors: dict[str, Predictor], hosts: list[str]) -> Starlette:
         predictors: name -> model.
         hosts: names under which it may be asked, so that no page from elsewhere can pass for it; `*` is any.
     """
-    asker, models, room = Asker(predictors), known(predictors), asyncio.Semaphore(AT_ONCE)
+    asker, models, uploads = Asker(predictors), known(predictors), Uploads()
     page = {name: files("chest_transfer.serving").joinpath(name).read_text() for name in PAGE}
 
     async def served(request: Request) -> Response:
@@ -163,20 +125,19 @@ def app(predictors: dict[str, Predictor], hosts: list[str]) -> Starlette:
         return Response(page[name], media_type=PAGE[name], headers=HEADERS)
 
     async def of_models(request: Request) -> Response:
-        limits = {"bytes": LARGEST}
+        limits = {"bytes": MAX_UPLOAD_BYTES}
         return JSONResponse({"models": models, "examples": list(EXAMPLES), "limits": limits}, headers=HEADERS)
 
     async def of_example(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in EXAMPLES:
-            raise Refused(404, str(unknown_name("example", name, list(EXAMPLES))))
+            raise RequestError(404, str(unknown_name("example", name, list(EXAMPLES))))
         content = await asyncio.to_thread(example, name)
         return Response(content, media_type="image/png", headers=HEADERS)
 
     async def predict(request: Request) -> Response:
         asked = request.query_params
-        async with room:
-            content = await received(request)
+        async with uploads.receive(request) as content:
             answer = await asker.ask(
                 asked.get("model", models[0]["name"]), asked.get("operating_point", "youden"),
                 asked.get("explain", ""), asked.get("pictures") == "1", content,
@@ -201,15 +162,17 @@ def app(predictors: dict[str, Predictor], hosts: list[str]) -> Starlette:
             Route("/examples/{name}", of_example),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
-        exception_handlers={Refused: _refusal, HTTPException: _refusal, Exception: _failure},
+        exception_handlers={RequestError: _refusal, HTTPException: _refusal, Exception: _failure},
         lifespan=lifespan,
     )
 
 
-def _refusal(request: Request, error: Refused | HTTPException) -> Response:
-    status = error.status if isinstance(error, Refused) else error.status_code
-    reason = str(error) if isinstance(error, Refused) else error.detail
-    return JSONResponse({"error": reason}, status, headers=HEADERS)
+def _refusal(request: Request, error: RequestError | HTTPException) -> Response:
+    status = error.status if isinstance(error, RequestError) else error.status_code
+    reason = str(error) if isinstance(error, RequestError) else error.detail
+    # After 408 and 503 the client may still be sending: its connection would stay open.
+    headers = HEADERS | {"Connection": "close"} if status in (408, 503) else HEADERS
+    return JSONResponse({"error": reason}, status, headers=headers)
 
 
 def _failure(request: Request, error: Exception) -> Response:
@@ -234,8 +197,8 @@ def serve(predictors: dict[str, Predictor], host: str, port: int) -> None:
         print("Whoever reaches this machine can use it: there is no password.", flush=True)
     hosts = list(LOOPBACK) if host in LOOPBACK else ["*"]
     config = uvicorn.Config(
-        app(predictors, hosts), log_level="warning", access_log=False, limit_concurrency=CONNECTIONS,
-        server_header=False, timeout_graceful_shutdown=5,
+        app(predictors, hosts), http=TimedProtocol, limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=5,
+        log_level="warning", access_log=False, server_header=False,
     )  # fmt: skip
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])
