@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
+import tempfile
 import time
 
 import psutil
@@ -14,8 +16,12 @@ import pytest
 from conftest import ENVIRONMENT, ROOT, TOY, commit, refused, run, toy_repository
 from test_remotes import free_port, s3_remote
 
+from chest_transfer.cluster.graph import Stage
+from chest_transfer.cluster.worker import Experiment, StageFailed, remove_clones, run_stage
+
 pytest.importorskip("distributed")
 TARGETS = "preprocess@pneumonia", "pretrained@cnn-none"
+DOWNLOAD = Stage("download@pneumonia", (), (), ())
 HERE = ENVIRONMENT | {"PYTHONPATH": str(ROOT / "src")}
 
 
@@ -146,6 +152,37 @@ def test_a_stage_that_fails_is_told_with_its_log_and_the_rest_goes_on(repository
     assert re.search(r"/6 .*explore@pneumonia after", told), told
     assert (folder / "metrics/data/pneumonia.json").exists()
     assert not list(folder.parent.glob("chest-transfer-clone-*"))
+
+
+@pytest.mark.parametrize("place", ["the temporary folder", "a given folder"])
+def test_clones_lie_in_private_folders_and_one_that_was_planted_is_not_used(repository, tmp_path, monkeypatch, place):
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o777)
+    monkeypatch.setattr(tempfile, "tempdir", str(shared))
+    folder = str(shared) if place == "a given folder" else ""
+    head = run(repository, "git", "rev-parse", "HEAD").stdout.strip()
+    experiment = Experiment("plain", str(repository), head, (repository / "params.yaml").read_bytes(), b"")
+    planted = shared / f"chest-transfer-clone-{os.getpid()}-plain-{head[:12]}"
+    shutil.copytree(repository, planted, symlinks=True)
+    marker = tmp_path / "planted-code-was-run"
+    (planted / "stages/download.py").write_text(f"open({str(marker)!r}, 'w')\n")
+    for _ in range(2):  # the second time in the clone of the first
+        run_stage(experiment, DOWNLOAD, folder)
+    assert not marker.exists()
+    [clone] = [path.parent for path in shared.glob("**/dvc.yaml") if path.parent != planted]
+    assert stat.S_IMODE(clone.parent.stat().st_mode) == 0o700
+    assert clone.parent != shared
+    remove_clones(folder)
+    assert not clone.parent.exists()
+    assert list(shared.iterdir()) == [planted]  # another user's: not this process's to remove
+
+
+def test_a_clone_that_failed_is_not_used_later(repository, tmp_path):
+    experiment = Experiment("plain", str(repository), "0" * 40, (repository / "params.yaml").read_bytes(), b"")
+    for _ in range(2):
+        with pytest.raises(StageFailed, match="git checkout"):
+            run_stage(experiment, DOWNLOAD, str(tmp_path))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

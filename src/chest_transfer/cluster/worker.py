@@ -10,7 +10,8 @@ from pathlib import Path
 
 from chest_transfer.cluster.graph import Result, Stage, receive, result_of
 
-CLONE = "chest-transfer-clone"
+PREFIX = "chest-transfer-clone-"
+_clones: dict[tuple[str, ...], Path] = {}  # made by this process: (folder, repository, commit, experiment) -> clone
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def run_stage(experiment: Experiment, stage: Stage, folder: str, *results: Resul
         folder: where clones are kept on this machine; a temporary one if empty.
         results: of the stages that it depends on, and of all before those.
     """
-    clone = _clone(experiment, Path(folder or tempfile.gettempdir()))
+    clone = _clone(experiment, folder)
     (clone / "params.yaml").write_bytes(experiment.settings)
     receive(clone, list(results))
     if missing := [path for path in stage.inputs if not (clone / path).exists()]:
@@ -57,20 +58,31 @@ def run_stage(experiment: Experiment, stage: Stage, folder: str, *results: Resul
 
 
 def remove_clones(folder: str) -> None:
-    """Remove this process's clones."""
-    for clone in Path(folder or tempfile.gettempdir()).glob(f"{CLONE}-{os.getpid()}-*"):
-        shutil.rmtree(clone, ignore_errors=True)
+    """Remove the clones that this process has made in a folder; empty for the temporary one."""
+    for key in [key for key in _clones if key[0] == folder]:
+        shutil.rmtree(_clones.pop(key).parent, ignore_errors=True)
 
 
-def _clone(experiment: Experiment, folder: Path) -> Path:
-    """This process's clone of an experiment's commit, made when it is first needed."""
-    clone = folder / f"{CLONE}-{os.getpid()}-{experiment.name}-{experiment.commit[:12]}"
-    if not (clone / "dvc.yaml").exists():
-        _run(folder, "the clone", "git", "clone", "--quiet", experiment.repository, str(clone))
-        _run(clone, "the clone", "git", "checkout", "--quiet", experiment.commit)
-        if experiment.secrets:
-            (clone / ".dvc/config.local").write_bytes(experiment.secrets)
-    return clone
+def _clone(experiment: Experiment, folder: str) -> Path:
+    """This process's clone of an experiment's commit, made when it is first needed.
+
+    It lies in a new folder that only this user can enter. One that exists already is never used: in the shared
+    temporary folder, another user of the machine could have put code into it.
+    """
+    key = folder, experiment.repository, experiment.commit, experiment.name
+    if key not in _clones:
+        private = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder or None))  # with mode 0700
+        try:
+            clone = private / "repository"
+            _run(private, "the clone", "git", "clone", "--quiet", experiment.repository, str(clone))
+            _run(clone, "the clone", "git", "checkout", "--quiet", experiment.commit)
+            if experiment.secrets:
+                (clone / ".dvc/config.local").write_bytes(experiment.secrets)
+        except BaseException:
+            shutil.rmtree(private, ignore_errors=True)
+            raise
+        _clones[key] = clone
+    return _clones[key]
 
 
 def _run(folder: Path, stage: str, *words: str) -> None:
