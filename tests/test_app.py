@@ -1,4 +1,4 @@
-"""The app, asked over HTTP and in a browser: the command's answers, nothing kept, nothing refused without a word."""
+"""The app over HTTP and in a browser: it predicts as the command does, stores nothing, and explains every error."""
 
 import asyncio
 import base64
@@ -27,7 +27,7 @@ pytest.importorskip("starlette")
 import uvicorn
 from starlette.requests import Request
 
-from chest_transfer.serving.app import Asker
+from chest_transfer.serving.app import PredictionQueue
 from chest_transfer.serving.collection import POINTS
 from chest_transfer.serving.examples import example
 from chest_transfer.serving.overlays import laid_out
@@ -35,37 +35,46 @@ from chest_transfer.serving.predicting import Predictor
 from chest_transfer.serving.uploads import MAX_UPLOAD_BYTES, RequestError, TimedProtocol, Uploads
 from chest_transfer.training.operating import OPERATING_POINTS
 
-FUZZED = 1000
+BROKEN_UPLOADS = 1000
 
 
 class Server:
-    """The app of a project, listening on a free port."""
+    """The app serving a project on a free port.
 
-    def __init__(self, project: Path, *words: str):
-        self.kept = project.parent / "temporary"
-        self.kept.mkdir(exist_ok=True)
+    Args:
+        project: Path, the folder to start the app in.
+        *arguments: Strings, further arguments of `chest-transfer app`.
+    """
+
+    def __init__(self, project: Path, *arguments: str):
+        self.temporary_folder = project.parent / "temporary"
+        self.temporary_folder.mkdir(exist_ok=True)
         self.log = (project.parent / "app.log").open("w+")
-        environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(self.kept)}
-        command = [sys.executable, "-m", "chest_transfer.cli", "app", *words, "--port", "0"]
+        environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(self.temporary_folder)}
+        command = [sys.executable, "-m", "chest_transfer.cli", "app", *arguments, "--port", "0"]
         self.process = subprocess.Popen(
             command, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True
         )
-        said = self.process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", said)
-        assert found, said + Path(self.log.name).read_text()
-        self.port = int(found[1])
+        first_line = self.process.stdout.readline()
+        match = re.search(r"http://127\.0\.0\.1:(\d+)", first_line)
+        assert match, first_line + Path(self.log.name).read_text()
+        self.port = int(match[1])
         self.address = f"http://127.0.0.1:{self.port}"
 
-    def ask(self, path: str, content: bytes | None = None, timeout: float = 60, **headers: str):
+    def request(self, path: str, body: bytes | None = None, timeout: float = 60, **headers: str):
+        """Send a GET request, or a POST request with `body`; return its status, content and headers."""
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)) as connection:
-            connection.request("GET" if content is None else "POST", path, content, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read(), dict(answer.getheaders())
+            connection.request("GET" if body is None else "POST", path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.read(), dict(response.getheaders())
 
-    def predict(self, content: bytes, **query: str) -> dict:
-        words = "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
-        status, answer, _ = self.ask(f"/api/predict?{words}", content)
-        return {"status": status} | json.loads(answer)
+    def get_json(self, path: str):
+        return json.loads(self.request(path)[1])
+
+    def predict(self, image: bytes, **query: str) -> dict:
+        parameters = "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
+        status, content, _ = self.request(f"/api/predict?{parameters}", image)
+        return {"status": status} | json.loads(content)
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)
@@ -76,101 +85,107 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(evaluated):
-    started = Server(evaluated)
-    yield started
-    started.stop()
+    server = Server(evaluated)
+    yield server
+    server.stop()
 
 
-def opened(content: bytes) -> Image.Image:
+def decode(content: bytes) -> Image.Image:
     return Image.open(io.BytesIO(content))
 
 
-PICTURES = {
+IMAGES = {
     "child.png": example("child with pneumonia"),
-    "effusion.dcm": dicom(np.asarray(opened(example("pleural effusion")))),
+    "effusion.dcm": dicom(np.asarray(decode(example("pleural effusion")))),
     "photograph.jpg": encoded(np.random.default_rng(1).integers(0, 255, (90, 70, 3), np.uint8), "JPEG"),
     "sixteen.png": encoded(np.random.default_rng(2).integers(0, 4000, (64, 64)).astype(np.uint16)),
 }
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_the_answer_is_the_commands_to_a_millionth(server, evaluated, tmp_path, point):
-    for name, content in PICTURES.items():
+@pytest.mark.parametrize("operating_point", POINTS)
+def test_predictions_equal_those_of_the_command_to_a_millionth(server, evaluated, tmp_path, operating_point):
+    for name, content in IMAGES.items():
         (tmp_path / name).write_bytes(content)
-    words = ["predict", "models/pneumonia/cnn/train-none.keras", *(str(tmp_path / name) for name in PICTURES)]
-    done = run(
-        evaluated, sys.executable, "-m", "chest_transfer.cli", *words, "--json", "--operating-point", point,
+    files = [str(tmp_path / name) for name in IMAGES]
+    command = ["predict", "models/pneumonia/cnn/train-none.keras", *files, "--json"]
+    completed = run(
+        evaluated, sys.executable, "-m", "chest_transfer.cli", *command, "--operating-point", operating_point,
         PYTHONPATH=str(ROOT / "src"),
     )  # fmt: skip
-    expected = json.loads(done.stdout)
-    for content, told in zip(PICTURES.values(), expected["predictions"], strict=True):
-        answer = server.predict(content, model="pneumonia/cnn/train-none", operating_point=point)
-        assert answer["probabilities"] == pytest.approx(told["probabilities"], abs=1e-6)
-        assert (answer["called"], answer["cautions"]) == (told["called"], told["cautions"])
-        assert answer["threshold"] == expected["model"]["threshold"]
+    printed = json.loads(completed.stdout)
+    for content, expected in zip(IMAGES.values(), printed["predictions"], strict=True):
+        prediction = server.predict(content, model="pneumonia/cnn/train-none", operating_point=operating_point)
+        assert prediction["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)
+        assert (prediction["called"], prediction["cautions"]) == (expected["called"], expected["cautions"])
+        assert prediction["threshold"] == printed["model"]["threshold"]
 
 
-def test_each_model_is_told_of_with_its_score_its_data_and_its_warnings(server, evaluated):
-    told = json.loads(server.ask("/api/models")[1])
+def test_each_model_is_listed_with_its_scores_training_set_and_cautions(server, evaluated):
+    models = server.get_json("/api/models")["models"]
     detail = json.loads((evaluated / "metrics/detail/pneumonia.json").read_text())
     summary = json.loads((evaluated / "metrics/data/pneumonia.json").read_text())
-    assert {model["name"] for model in told["models"]} == {"pneumonia/cnn/train-none", "pneumonia/cnn/probe-none"}
-    for model in told["models"]:
-        scores = detail[model["way"].split("-")[0]]["none"]
+    assert {model["name"] for model in models} == {"pneumonia/cnn/train-none", "pneumonia/cnn/probe-none"}
+    for model in models:
+        regime = model["way"].split("-")[0]
+        scores = detail[regime]["none"]
         assert model["auc"] == [scores["auc"], scores["auc_low"], scores["auc_high"]]
         assert model["trained_on"] == [summary["images"]["train"], summary["patients"]["train"]]
         assert any(caution["serious"] and "simulated" in caution["text"] for caution in model["cautions"])
         assert list(model["points"]) == list(POINTS)
-    validation = [model["validation_auc"] for model in told["models"]]
-    assert validation == sorted(validation, reverse=True)
+    validation_auc = [model["validation_auc"] for model in models]
+    assert validation_auc == sorted(validation_auc, reverse=True)
 
 
-def test_a_few_models_are_kept_in_memory_those_asked_last(evaluated, monkeypatch):
-    monkeypatch.setattr("chest_transfer.serving.app.KEPT", 2)
-    first = {name: Predictor(evaluated / "models/pneumonia/cnn/train-none.keras") for name in "abc"}
-    asker = Asker(dict(first))
+def test_only_the_most_recently_used_models_stay_in_memory(evaluated, monkeypatch):
+    monkeypatch.setattr("chest_transfer.serving.app.MAX_LOADED_MODELS", 2)
+    predictors = {name: Predictor(evaluated / "models/pneumonia/cnn/train-none.keras") for name in "abc"}
+    queue = PredictionQueue(dict(predictors))
     for name in "abac":
-        asker._keep(name)
-    assert [name for name in "abc" if asker.predictors[name] is first[name]] == ["a", "c"]
-    assert asker.predictors["b"].path == first["b"].path
-    asker.close()
+        queue._mark_used(name)
+    assert [name for name in "abc" if queue.predictors[name] is predictors[name]] == ["a", "c"]
+    assert queue.predictors["b"].path == predictors["b"].path
+    queue.close()
 
 
-def test_every_operating_point_is_said_in_words():
+def test_every_operating_point_has_a_description():
     assert tuple(POINTS) == OPERATING_POINTS
 
 
-def test_a_heat_map_comes_in_the_radiographs_own_shape(server):
-    answer = server.predict(example("healthy adult"), model="pneumonia/cnn/train-none", explain="NORMAL", pictures="1")
-    assert answer["explained"] == "NORMAL"
-    inline = [answer[key].removeprefix("data:image/png;base64,") for key in ("picture", "heat_map")]
-    assert {opened(base64.b64decode(one)).size for one in inline} == {opened(example("healthy adult")).size}
+def test_a_heat_map_has_the_shape_of_its_radiograph(server):
+    image = example("healthy adult")
+    prediction = server.predict(image, model="pneumonia/cnn/train-none", explain="NORMAL", pictures="1")
+    assert prediction["explained"] == "NORMAL"
+    encoded_images = [prediction[key].removeprefix("data:image/png;base64,") for key in ("picture", "heat_map")]
+    sizes = {decode(base64.b64decode(encoded_image)).size for encoded_image in encoded_images}
+    assert sizes == {decode(image).size}
 
 
 @pytest.mark.parametrize(("fit", "corner", "middle"), [("squeeze", 255, 255), ("pad", 255, 255), ("crop", 0, 255)])
-def test_heat_lies_over_the_part_that_the_model_saw(fit, corner, middle):
-    over = laid_out(np.ones((8, 8), np.float32), 60, 90, fit)
-    assert over.shape == (90, 60, 4)
-    assert (over[0, 0, 3], over[45, 30, 3]) == (corner, middle)
+def test_the_heat_map_covers_the_part_that_the_model_saw(fit, corner, middle):
+    overlay = laid_out(np.ones((8, 8), np.float32), 60, 90, fit)
+    assert overlay.shape == (90, 60, 4)
+    assert (overlay[0, 0, 3], overlay[45, 30, 3]) == (corner, middle)
 
 
-def test_heat_stays_where_it_is_for_every_fit():
-    heat = np.zeros((90, 90), np.float32)
-    heat[45, 30] = 1  # the left edge of a picture of 60 x 90 padded to a square is at 15
-    for fit, place in (("squeeze", (45, 20)), ("pad", (45, 15))):
-        over = laid_out(heat, 60, 90, fit)[..., 3]
-        assert np.abs(np.subtract(np.unravel_index(over.argmax(), over.shape), place)).max() <= 1
+def test_the_heat_map_keeps_positions_for_every_fit():
+    heat_map = np.zeros((90, 90), np.float32)
+    heat_map[45, 30] = 1
+    # The left edge of an image of 60 x 90 pixels that was padded to a square is at column 15.
+    for fit, expected in (("squeeze", (45, 20)), ("pad", (45, 15))):
+        opacity = laid_out(heat_map, 60, 90, fit)[..., 3]
+        highest = np.unravel_index(opacity.argmax(), opacity.shape)
+        assert np.abs(np.subtract(highest, expected)).max() <= 1
 
 
 @pytest.mark.parametrize(
-    ("path", "content", "status", "said"),
+    ("path", "body", "status", "reason"),
     [
         ("/api/predict?model=covid", b"x", 404, "unknown model 'covid'"),
         ("/api/predict?model=../../params.yaml", b"x", 404, "unknown model"),
         ("/api/predict?operating_point=best", example("healthy child"), 404, "no operating point 'best'"),
         ("/api/predict?explain=HERNIA", example("healthy child"), 404, "unknown class 'HERNIA'"),
-        ("/api/predict", b"", 400, "no picture"),
-        ("/api/predict", b"no picture at all", 422, "broken: no image"),
+        ("/api/predict", b"", 400, "no image in the request"),
+        ("/api/predict", b"not an image", 422, "broken: no image"),
         ("/api/predict", bytes(MAX_UPLOAD_BYTES + 1), 413, "larger than"),
         ("/api/predict", None, 405, "Method Not Allowed"),
         ("/params.yaml", None, 404, "Not Found"),
@@ -181,17 +196,19 @@ def test_heat_stays_where_it_is_for_every_fit():
         ("/examples/cat", None, 404, "unknown example 'cat'"),
     ],
 )  # fmt: skip
-def test_what_is_refused_is_refused_in_one_line(server, path, content, status, said):
-    got, answer, _ = server.ask(path, content)
-    reason = json.loads(answer)["error"]
-    assert (got, said in reason, "\n" in reason) == (status, True, False), reason
-    assert str(server.kept.parent) not in reason.replace("models/", "")
+def test_errors_are_one_line_and_reveal_no_paths(server, path, body, status, reason):
+    received_status, content, _ = server.request(path, body)
+    error = json.loads(content)["error"]
+    assert received_status == status
+    assert reason in error
+    assert "\n" not in error
+    assert str(server.temporary_folder.parent) not in error.replace("models/", "")
 
 
-def test_only_this_machine_is_served_and_nothing_comes_from_elsewhere(server):
-    assert server.ask("/", Host="evil.example")[0] == 400
+def test_only_local_hosts_are_accepted_and_the_page_loads_nothing_from_elsewhere(server):
+    assert server.request("/", Host="evil.example")[0] == 400
     for path in ("/", "/app.css", "/app.js"):
-        status, content, headers = server.ask(path)
+        status, content, headers = server.request(path)
         assert status == 200
         assert not re.findall(rb"(?:https?:)?//[a-z]", content)
         assert "default-src 'self'" in headers["content-security-policy"]
@@ -213,7 +230,7 @@ def test_stalled_uploads_do_not_keep_others_from_being_answered(server, clients,
         for _ in range(clients):
             stack.enter_context(start_upload(server, bytes(sent), declared=40_000_000))
         start = time.monotonic()
-        assert server.ask("/api/predict", example("healthy child"), timeout=20)[0] == 200
+        assert server.request("/api/predict", example("healthy child"), timeout=20)[0] == 200
         assert time.monotonic() - start < 10
 
 
@@ -307,118 +324,122 @@ def test_a_connection_without_a_whole_request_is_closed_after_the_timeout(monkey
     asyncio.run(scenario())
 
 
-def mutated(chance: np.random.Generator, whole: list[bytes]) -> bytes:
-    """A picture with something wrong with it, or none at all."""
-    content = bytearray(whole[chance.integers(len(whole))])
-    kind = chance.integers(7)
-    if kind == 0:
-        return bytes(content[: chance.integers(len(content))])
-    if kind == 1:
-        return chance.bytes(int(chance.integers(1, 5000)))
-    if kind == 2:  # in the head, where sizes and types stand
-        for place in chance.integers(0, min(len(content), 400), chance.integers(1, 12)):
-            content[place] = chance.integers(256)
-    elif kind == 3:
-        for place in chance.integers(0, len(content), chance.integers(1, 60)):
-            content[place] ^= 1 << chance.integers(8)
-    elif kind == 4:
-        first, second = sorted(chance.integers(0, len(content), 2))
-        del content[first:second]
-    elif kind == 5:
-        other = whole[chance.integers(len(whole))]
-        content[chance.integers(len(content)) :] = other[chance.integers(len(other)) :]
-    else:
-        content[8:8] = chance.bytes(int(chance.integers(1, 300)))
+def corrupted(rng: np.random.Generator, valid_files: list[bytes]) -> bytes:
+    """Corrupt a random one of some image files."""
+    content = bytearray(valid_files[rng.integers(len(valid_files))])
+    kind = rng.integers(7)
+    if kind == 0:  # truncated
+        return bytes(content[: rng.integers(len(content))])
+    if kind == 1:  # noise
+        return rng.bytes(int(rng.integers(1, 5000)))
+    if kind == 2:  # bytes of the header, where sizes and types are stored
+        for position in rng.integers(0, min(len(content), 400), rng.integers(1, 12)):
+            content[position] = rng.integers(256)
+    elif kind == 3:  # flipped bits
+        for position in rng.integers(0, len(content), rng.integers(1, 60)):
+            content[position] ^= 1 << rng.integers(8)
+    elif kind == 4:  # a part removed
+        start, end = sorted(rng.integers(0, len(content), 2))
+        del content[start:end]
+    elif kind == 5:  # the end replaced by that of another file
+        other = valid_files[rng.integers(len(valid_files))]
+        content[rng.integers(len(content)) :] = other[rng.integers(len(other)) :]
+    else:  # noise inserted after the signature
+        content[8:8] = rng.bytes(int(rng.integers(1, 300)))
     return bytes(content)
 
 
-def bomb(side: int) -> bytes:
-    """A PNG of a few bytes that says it holds side x side pixels."""
-    head = b"IHDR" + side.to_bytes(4) * 2 + bytes([8, 0, 0, 0, 0])
+def decompression_bomb(side: int) -> bytes:
+    """Make a small PNG whose header claims side x side pixels."""
+    header = b"IHDR" + side.to_bytes(4) * 2 + bytes([8, 0, 0, 0, 0])
     data = b"IDAT" + zlib.compress(bytes(1_000_000))
-    chunks = b"".join((len(c) - 4).to_bytes(4) + c + zlib.crc32(c).to_bytes(4) for c in (head, data, b"IEND"))
+    chunks = b""
+    for chunk in (header, data, b"IEND"):
+        chunks += (len(chunk) - 4).to_bytes(4) + chunk + zlib.crc32(chunk).to_bytes(4)
     return b"\x89PNG\r\n\x1a\n" + chunks
 
 
-def test_a_thousand_broken_uploads_are_answered_and_leave_nothing(server, evaluated):
-    before = sorted(evaluated.rglob("*")), list(server.kept.rglob("*"))
-    chance = np.random.default_rng(11)
-    pixels = np.asarray(opened(example("COVID")).resize((160, 160)))
-    whole = [encoded(pixels, form) for form in ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "JPEG2000", "PPM", "TGA")]
-    whole += [encoded(pixels.astype(np.uint16) * 99), dicom(pixels), dicom(pixels.astype(np.uint16) * 9)]
-    odd = [
-        bomb(9_000), bomb(60_000), b"PK\x03\x04" + bytes(500), b"<html></html>", b"\0" * 128 + b"DICM",
-        bytes(50 * 1024 * 1024), dicom(pixels, Rows=65_000, Columns=65_000), b"%PDF-1.7", b"\xff\xd8\xff",
+def test_a_thousand_broken_uploads_get_a_response_and_leave_no_files(server, evaluated):
+    files_before = sorted(evaluated.rglob("*")), list(server.temporary_folder.rglob("*"))
+    rng = np.random.default_rng(11)
+    pixels = np.asarray(decode(example("COVID")).resize((160, 160)))
+    formats = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "JPEG2000", "PPM", "TGA")
+    valid_files = [encoded(pixels, name) for name in formats]
+    valid_files += [encoded(pixels.astype(np.uint16) * 99), dicom(pixels), dicom(pixels.astype(np.uint16) * 9)]
+    handmade = [
+        decompression_bomb(9_000), decompression_bomb(60_000), b"PK\x03\x04" + bytes(500), b"<html></html>",
+        b"\0" * 128 + b"DICM", bytes(50 * 1024 * 1024), dicom(pixels, Rows=65_000, Columns=65_000), b"%PDF-1.7",
+        b"\xff\xd8\xff",
     ]  # fmt: skip
     statuses = []
-    for number in range(FUZZED):
-        content = odd[number] if number < len(odd) else mutated(chance, whole)
-        name = chance.choice(["../../etc/passwd", "a\0b.png", "C:\\x.png", "x" * 3000, "ok.png"])
-        disposition = f'attachment; filename="{quote(str(name))}"'
-        statuses.append(server.ask("/api/predict?pictures=1", content, **{"Content-Disposition": disposition})[0])
+    for number in range(BROKEN_UPLOADS):
+        content = handmade[number] if number < len(handmade) else corrupted(rng, valid_files)
+        name = rng.choice(["../../etc/passwd", "a\0b.png", "C:\\x.png", "x" * 3000, "ok.png"])
+        headers = {"Content-Disposition": f'attachment; filename="{quote(str(name))}"'}
+        statuses.append(server.request("/api/predict?pictures=1", content, **headers)[0])
     assert set(statuses) <= {200, 400, 413, 422}, Path(server.log.name).read_text()[-3000:]
-    assert min(statuses.count(200), statuses.count(422)) > FUZZED / 20
+    assert min(statuses.count(200), statuses.count(422)) > BROKEN_UPLOADS / 20
     assert server.predict(example("healthy child"))["status"] == 200
-    assert (sorted(evaluated.rglob("*")), list(server.kept.rglob("*"))) == before
+    assert (sorted(evaluated.rglob("*")), list(server.temporary_folder.rglob("*"))) == files_before
     assert Path(server.log.name).read_text() == ""
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "reason"),
     [
         (["nowhere"], "unknown model 'nowhere'"),
         (["--host", "203.0.113.1"], "cannot listen on 203.0.113.1"),
         (["strange.keras"], "is no saved model of this project"),
     ],
 )
-def test_an_app_that_cannot_start_says_why(evaluated, words, said):
+def test_an_app_that_cannot_start_says_why(evaluated, arguments, reason):
     (evaluated / "strange.keras").write_text("print('no model')")
     (evaluated / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
-    command = [sys.executable, "-m", "chest_transfer.cli", "app", *words]
-    assert said in refused(run(evaluated, *command, check=False, PYTHONPATH=str(ROOT / "src")))
+    command = [sys.executable, "-m", "chest_transfer.cli", "app", *arguments]
+    assert reason in refused(run(evaluated, *command, check=False, PYTHONPATH=str(ROOT / "src")))
     (evaluated / "strange.keras").unlink()
     (evaluated / "dvc.lock").unlink()
 
 
-def test_without_metrics_a_model_is_served_and_its_score_is_said_to_be_unknown(evaluated, tmp_path):
-    model = tmp_path / "elsewhere/model.keras"
-    model.parent.mkdir()
-    shutil.copy(evaluated / "models/pneumonia/cnn/train-none.keras", model)
-    started = Server(model.parent, "model.keras")
+def test_a_model_without_metrics_is_served_and_its_scores_are_reported_as_unknown(evaluated, tmp_path):
+    path = tmp_path / "elsewhere/model.keras"
+    path.parent.mkdir()
+    shutil.copy(evaluated / "models/pneumonia/cnn/train-none.keras", path)
+    server = Server(path.parent, "model.keras")
     try:
-        [told] = json.loads(started.ask("/api/models")[1])["models"]
-        assert told["auc"] is None
-        assert "No scores are known" in told["cautions"][0]["text"]
-        assert started.predict(example("healthy child"))["status"] == 200
+        [model] = server.get_json("/api/models")["models"]
+        assert model["auc"] is None
+        assert "No scores are known" in model["cautions"][0]["text"]
+        assert server.predict(example("healthy child"))["status"] == 200
     finally:
-        started.stop()
+        server.stop()
 
 
 @pytest.fixture
 def page(server, browser):
-    """The page, of a desktop's width; fails where it asked anybody else, or wrote an error of its own."""
-    asked, errors = [], []
-    with browser.new_page(viewport={"width": 1200, "height": 900}) as opened:
-        opened.on("request", lambda request: asked.append(request.url))
-        opened.on("pageerror", lambda error: errors.append(str(error)))
-        opened.goto(server.address)
-        opened.wait_for_selector("#examples button")
-        yield opened
+    """The page at desktop width; fails if it raised an error or sent a request to any other server."""
+    urls, errors = [], []
+    with browser.new_page(viewport={"width": 1200, "height": 900}) as page:
+        page.on("request", lambda request: urls.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(server.address)
+        page.wait_for_selector("#examples button")
+        yield page
     assert errors == []
-    assert [url for url in asked if not url.startswith((server.address, "data:", "blob:"))] == []
+    assert [url for url in urls if not url.startswith((server.address, "data:", "blob:"))] == []
 
 
 @pytest.mark.browser
-def test_pictures_are_dropped_and_answered_each(page, tmp_path):
-    (tmp_path / "broken.png").write_bytes(PICTURES["child.png"][:900])
-    (tmp_path / "scan").write_bytes(PICTURES["effusion.dcm"])
+def test_every_selected_file_gets_a_result(page, tmp_path):
+    (tmp_path / "broken.png").write_bytes(IMAGES["child.png"][:900])
+    (tmp_path / "scan").write_bytes(IMAGES["effusion.dcm"])
     page.click("text=healthy child")
-    page.wait_for_selector("text=1 answered.")
+    page.wait_for_selector("text=1 radiograph analyzed.")
     page.set_input_files("#files", [tmp_path / "scan", tmp_path / "broken.png"])
-    page.wait_for_selector("text=2 answered.")
+    page.wait_for_selector("text=2 radiographs analyzed.")
     assert page.locator("article h3").all_inner_texts() == ["scan", "broken.png", "simulated: healthy child"]
     verdicts = page.locator(".verdict").all_inner_texts()
-    assert [verdict.split(":")[0] for verdict in verdicts] == ["Called", "No answer", "Called"]
+    assert [verdict.split(":")[0] for verdict in verdicts] == ["Prediction", "Not analyzed", "Prediction"]
     assert "truncated" in verdicts[1]
     assert PATIENT_NAME not in page.content()
     assert page.locator("article:nth-child(2) input").is_hidden()
@@ -428,20 +449,21 @@ def test_pictures_are_dropped_and_answered_each(page, tmp_path):
 
 
 @pytest.mark.browser
-def test_another_model_answers_anew_and_tells_its_own_score(page, server):
+def test_selecting_another_model_predicts_again_and_shows_its_scores(page, server):
     page.click("text=healthy child")
-    page.wait_for_selector("text=1 answered.")
+    page.wait_for_selector("text=1 radiograph analyzed.")
     for name in ("pneumonia/cnn/probe-none", "pneumonia/cnn/train-none"):
-        with page.expect_response(lambda answer: "/api/predict" in answer.url) as response:
+        with page.expect_response(lambda response: "/api/predict" in response.url) as response:
             page.select_option("#model", name)
-        answer = response.value.json()
-        assert answer["model"] == name
-        shown = f"{100 * answer['probabilities']['PNEUMONIA']:.1f} %"
-        page.wait_for_selector(f".value:text-is('{shown}')")
+        prediction = response.value.json()
+        assert prediction["model"] == name
+        percentage = f"{100 * prediction['probabilities']['PNEUMONIA']:.1f}%"
+        page.wait_for_selector(f".value:text-is('{percentage}')")
         mark = float(page.eval_on_selector(".cut", "mark => parseFloat(mark.style.left)"))
-        assert mark == pytest.approx(100 * answer["threshold"], abs=1e-3)
-        [told] = [model for model in json.loads(server.ask("/api/models")[1])["models"] if model["name"] == name]
-        assert f"{told['auc'][0]:.3f} (95 %: {told['auc'][1]:.3f} to {told['auc'][2]:.3f})" in page.inner_text("#facts")
+        assert mark == pytest.approx(100 * prediction["threshold"], abs=1e-3)
+        [model] = [model for model in server.get_json("/api/models")["models"] if model["name"] == name]
+        auc, low, high = model["auc"]
+        assert f"{auc:.3f} (95% CI: {low:.3f} to {high:.3f})" in page.inner_text("#facts")
     page.wait_for_selector("#warnings >> text=simulated")
     assert "Not a medical device" in page.inner_text("header")
 
@@ -449,7 +471,7 @@ def test_another_model_answers_anew_and_tells_its_own_score(page, server):
 @pytest.mark.browser
 def test_the_slider_fades_the_heat_map(page):
     page.click("text=healthy child")
-    page.wait_for_selector("text=1 answered.")
+    page.wait_for_selector("text=1 radiograph analyzed.")
     for value in ("0", "80"):
         page.fill("article input", value)
         assert float(page.eval_on_selector(".heat", "heat => heat.style.opacity")) == int(value) / 100
@@ -458,13 +480,13 @@ def test_the_slider_fades_the_heat_map(page):
 
 
 @pytest.mark.browser
-def test_the_keyboard_alone_will_do(page):
+def test_the_page_can_be_used_by_keyboard_alone(page):
     for _ in range(30):
         page.keyboard.press("Tab")
         if "healthy adult" in page.evaluate("document.activeElement.innerText"):
             break
     page.keyboard.press("Enter")
-    page.wait_for_selector("text=1 answered.")
+    page.wait_for_selector("text=1 radiograph analyzed.")
     for _ in range(30):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.type") == "range":
@@ -475,9 +497,9 @@ def test_the_keyboard_alone_will_do(page):
 
 
 @pytest.mark.browser
-def test_a_phone_shows_it_without_scrolling_sideways(page):
+def test_the_page_fits_on_a_phone_without_horizontal_scrolling(page):
     page.set_viewport_size({"width": 390, "height": 800})
     page.click("text=COVID")
-    page.wait_for_selector("text=1 answered.")
+    page.wait_for_selector("text=1 radiograph analyzed.")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator("article .shown").bounding_box()["width"] > 300

@@ -1,161 +1,179 @@
-// The page: pictures are sent one by one to /api/predict, and what comes back is drawn. Nothing is kept after it is closed.
+// Sends radiographs one at a time to /api/predict and shows the predictions. Nothing is kept after the page is closed.
 "use strict";
 
-const MOST = 20; // pictures at a time
-const at = (id) => document.getElementById(id);
-const made = (name, properties = {}, ...children) => {
-  const element = Object.assign(document.createElement(name), properties);
+const MAX_IMAGES = 20;
+const byId = (id) => document.getElementById(id);
+const create = (tag, properties = {}, ...children) => {
+  const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
   return element;
 };
-const percent = (value) => `${(100 * value).toFixed(1)} %`;
-const shown = (name) => name.replaceAll("_", " ");
+const percent = (value) => `${(100 * value).toFixed(1)}%`;
+const readable = (name) => name.replaceAll("_", " ");
 
-let told; // what /api/models says
-let run = 0; // of another model or picture: answers of earlier runs are dropped
-let asked = []; // {file, article, explained}
+let catalog; // the response of /api/models
+let entries = []; // the radiographs on the page: {file, article, explainedClass}
+let generation = 0; // increases if all radiographs are analyzed again; an earlier pass then stops
 
-async function start() {
-  told = await (await fetch("/api/models")).json();
-  at("largest").textContent = `${Math.round(told.limits.bytes / 2 ** 20)} MB`;
-  at("most").textContent = MOST;
+async function initialize() {
+  catalog = await (await fetch("/api/models")).json();
+  byId("max-size").textContent = `${Math.round(catalog.limits.bytes / 2 ** 20)} MB`;
+  byId("max-images").textContent = MAX_IMAGES;
   const groups = new Map();
-  for (const model of told.models) {
-    if (!groups.has(model.dataset)) groups.set(model.dataset, made("optgroup", { label: shown(model.dataset) }));
-    groups.get(model.dataset).append(made("option", { value: model.name, textContent: `${shown(model.dataset)}: ${model.backbone}, ${model.way}` }));
+  for (const model of catalog.models) {
+    const dataset = readable(model.dataset);
+    if (!groups.has(dataset)) groups.set(dataset, create("optgroup", { label: dataset }));
+    const textContent = `${dataset}: ${model.backbone}, ${model.way}`;
+    groups.get(dataset).append(create("option", { value: model.name, textContent }));
   }
-  at("model").append(...groups.values());
-  for (const name of told.examples) {
-    const picture = made("img", { src: `/examples/${encodeURIComponent(name)}`, alt: "" });
-    const button = made("button", { type: "button" }, picture, name);
+  byId("model").append(...groups.values());
+  for (const name of catalog.examples) {
+    const image = create("img", { src: `/examples/${encodeURIComponent(name)}`, alt: "" });
+    const button = create("button", { type: "button" }, image, name);
     button.addEventListener("click", async () => {
-      const content = await (await fetch(picture.src)).blob();
-      add([new File([content], `simulated: ${name}`)]);
+      const content = await (await fetch(image.src)).blob();
+      addFiles([new File([content], `simulated: ${name}`)]);
     });
-    at("examples").append(made("li", {}, button));
+    byId("examples").append(create("li", {}, button));
   }
-  at("model").addEventListener("change", () => { describe(); askAll(asked); });
-  at("point").addEventListener("change", () => askAll(asked));
-  at("files").addEventListener("change", () => { add([...at("files").files]); at("files").value = ""; });
-  for (const kind of ["dragover", "dragleave", "drop"]) {
-    at("drop").addEventListener(kind, (event) => {
+  byId("model").addEventListener("change", () => { showModel(); analyzeAgain(); });
+  byId("operating-point").addEventListener("change", analyzeAgain);
+  byId("files").addEventListener("change", () => { addFiles([...byId("files").files]); byId("files").value = ""; });
+  for (const type of ["dragover", "dragleave", "drop"]) {
+    byId("drop").addEventListener(type, (event) => {
       event.preventDefault();
-      at("drop").classList.toggle("over", kind === "dragover");
-      if (kind === "drop") add([...event.dataTransfer.files]);
+      byId("drop").classList.toggle("over", type === "dragover");
+      if (type === "drop") addFiles([...event.dataTransfer.files]);
     });
   }
-  describe();
+  showModel();
 }
 
-const chosen = () => told.models.find((model) => model.name === at("model").value);
+const selectedModel = () => catalog.models.find((model) => model.name === byId("model").value);
 
-function describe() {
-  const model = chosen();
-  at("point").replaceChildren(...Object.entries(model.points).map(([value, textContent]) => made("option", { value, textContent })));
-  const rows = [["Made", model.made], ["Calls", model.classes.map(shown).join(", ")]];
-  if (model.trained_on) rows.push(["Trained on", `${model.trained_on[0]} radiographs of ${model.trained_on[1]} patients`]);
+function showModel() {
+  const model = selectedModel();
+  const points = Object.entries(model.points);
+  byId("operating-point").replaceChildren(...points.map(([value, textContent]) => create("option", { value, textContent })));
+  const facts = [["Training", model.made], ["Classes", model.classes.map(readable).join(", ")]];
+  const size = ([images, patients]) => `${images} radiographs of ${patients} patients`;
+  if (model.trained_on) facts.push(["Training set", size(model.trained_on)]);
   if (model.auc) {
     const [auc, low, high] = model.auc.map((value) => (value === null ? "?" : value.toFixed(3)));
-    rows.push(["Test AUC", `${auc} (95 %: ${low} to ${high})`], ["Tested on", `${model.test[0]} radiographs of ${model.test[1]} patients`]);
+    facts.push(["Test AUC", `${auc} (95% CI: ${low} to ${high})`], ["Test set", size(model.test)]);
   } else {
-    rows.push(["Test AUC", "not known here: the metrics are of another model"]);
+    facts.push(["Test AUC", "unknown: the metrics in this folder are those of another model"]);
   }
-  rows.push(["File", model.name]);
-  at("facts").replaceChildren(...rows.flatMap(([name, value]) => [made("dt", { textContent: name }), made("dd", { textContent: value })]));
-  const [serious, other] = [true, false].map((wanted) => model.cautions.filter((caution) => caution.serious === wanted));
-  const items = (cautions, className) => cautions.map(({ text }) => made("li", { className, textContent: text }));
-  at("warnings").replaceChildren(...items(serious, "serious"));
-  at("remarks").replaceChildren(...items(other, ""));
-  at("more").hidden = !other.length;
-  at("more").firstElementChild.textContent = `What else must be known of it (${other.length})`;
+  facts.push(["File", model.name]);
+  const items = facts.flatMap(([term, value]) => [create("dt", { textContent: term }), create("dd", { textContent: value })]);
+  byId("facts").replaceChildren(...items);
+  const serious = model.cautions.filter((caution) => caution.serious);
+  const others = model.cautions.filter((caution) => !caution.serious);
+  byId("warnings").replaceChildren(...serious.map(({ text }) => create("li", { className: "serious", textContent: text })));
+  byId("remarks").replaceChildren(...others.map(({ text }) => create("li", { textContent: text })));
+  byId("more-cautions").hidden = !others.length;
+  byId("more-cautions").firstElementChild.textContent = `Other limitations of this model (${others.length})`;
 }
 
-function add(files) {
-  if (files.length > MOST) at("status").textContent = `The first ${MOST} of ${files.length} are taken.`;
-  const fresh = files.slice(0, MOST).map((file) => ({ file, explained: "", article: at("answer").content.firstElementChild.cloneNode(true) }));
-  for (const one of fresh) {
-    one.article.querySelector("h3").textContent = one.file.name;
-    const [slider, heat] = [one.article.querySelector("input"), one.article.querySelector(".heat")];
-    slider.addEventListener("input", () => { heat.style.opacity = slider.value / 100; });
-    heat.style.opacity = slider.value / 100;
+function addFiles(files) {
+  const template = byId("result-template").content.firstElementChild;
+  const added = files.slice(0, MAX_IMAGES).map((file) => ({ file, explainedClass: "", article: template.cloneNode(true) }));
+  for (const { file, article } of added) {
+    article.querySelector("h3").textContent = file.name;
+    const slider = article.querySelector("input");
+    const heatMap = article.querySelector(".heat");
+    const fade = () => { heatMap.style.opacity = slider.value / 100; };
+    slider.addEventListener("input", fade);
+    fade();
   }
-  asked = [...fresh, ...asked].slice(0, MOST);
-  at("answers").replaceChildren(...asked.map((one) => one.article));
-  askAll(fresh);
+  entries = [...added, ...entries].slice(0, MAX_IMAGES);
+  byId("results").replaceChildren(...entries.map((entry) => entry.article));
+  const skipped = files.length > MAX_IMAGES ? ` Only the first ${MAX_IMAGES} of ${files.length} files were used.` : "";
+  analyzeAll(added, skipped);
 }
 
-async function askAll(some) {
-  const mine = some === asked ? ++run : run;
-  for (const one of some) one.article.classList.add("waiting");
-  let done = 0;
-  for (const one of some) {
-    at("status").textContent = `Asking: ${++done} of ${some.length}`;
-    await ask(one);
-    if (mine !== run) return;
-  }
-  at("status").textContent = some.length ? `${some.length} answered.` : "";
+function analyzeAgain() {
+  generation += 1;
+  analyzeAll(entries);
 }
 
-async function ask(one) {
-  const [model, point] = [chosen(), at("point").value];
-  const explained = model.classes.includes(one.explained) ? one.explained : "";
-  const query = new URLSearchParams({ model: model.name, operating_point: point, explain: explained, pictures: "1" });
-  let answer;
+async function analyzeAll(selected, note = "") {
+  const startedIn = generation;
+  for (const entry of selected) entry.article.classList.add("waiting");
+  for (const [index, entry] of selected.entries()) {
+    byId("status").textContent = `Analyzing radiograph ${index + 1} of ${selected.length}.${note}`;
+    await analyze(entry);
+    if (startedIn !== generation) return;
+  }
+  const count = selected.length === 1 ? "1 radiograph" : `${selected.length} radiographs`;
+  byId("status").textContent = selected.length ? `${count} analyzed.${note}` : "";
+}
+
+async function analyze(entry) {
+  const model = selectedModel();
+  const point = byId("operating-point").value;
+  const explain = model.classes.includes(entry.explainedClass) ? entry.explainedClass : "";
+  const query = new URLSearchParams({ model: model.name, operating_point: point, explain, pictures: "1" });
+  let result;
   try {
-    if (one.file.size > told.limits.bytes) throw new Error(`larger than ${at("largest").textContent}`);
-    const response = await fetch(`/api/predict?${query}`, { method: "POST", body: one.file });
-    const json = (response.headers.get("content-type") ?? "").includes("json");
-    answer = json ? await response.json() : { error: `the app answered ${response.status}` };
+    if (entry.file.size > catalog.limits.bytes) throw new Error(`the file is larger than ${byId("max-size").textContent}`);
+    const response = await fetch(`/api/predict?${query}`, { method: "POST", body: entry.file });
+    const isJson = (response.headers.get("content-type") ?? "").includes("json");
+    result = isJson ? await response.json() : { error: `the app responded with HTTP status ${response.status}` };
   } catch (error) {
-    answer = { error: error.message };
+    result = { error: error.message };
   }
-  if (model === chosen() && point === at("point").value) draw(one, model, answer);
+  if (model === selectedModel() && point === byId("operating-point").value) showResult(entry, model, result);
 }
 
-function draw(one, model, answer) {
-  const [article, part] = [one.article, (name) => one.article.querySelector(name)];
-  article.classList.remove("waiting");
-  for (const name of [".shown", ".opacity", ".why", ".scale", ".classes", ".doubts"]) part(name).hidden = Boolean(answer.error);
-  part(".verdict").className = `verdict ${answer.error ? "error" : ""}`;
-  if (answer.error) {
-    part(".verdict").textContent = `No answer: ${answer.error}`;
+function showResult(entry, model, result) {
+  const find = (selector) => entry.article.querySelector(selector);
+  entry.article.classList.remove("waiting");
+  for (const part of [".shown", ".opacity", ".why", ".scale", ".classes", ".doubts"]) find(part).hidden = Boolean(result.error);
+  find(".verdict").className = `verdict ${result.error ? "error" : ""}`;
+  if (result.error) {
+    find(".verdict").textContent = `Not analyzed: ${result.error}`;
     return;
   }
-  const called = new Intl.ListFormat("en").format(answer.called.map(shown));
-  const ill = model.multi_label ? answer.called.length : answer.called[0] !== model.classes[0];
-  part(".verdict").textContent = called ? `Called: ${called}` : "Nothing is called";
-  part(".verdict").classList.toggle("called", Boolean(ill));
-  part(".doubts").replaceChildren(...answer.cautions.map((textContent) => made("li", { textContent: `Caution: ${textContent}.` })));
-  part(".radiograph").src = answer.picture;
-  part(".radiograph").alt = one.file.name;
-  part(".heat").src = answer.heat_map;
-  part(".heat").alt = `heat map of ${shown(answer.explained)}`;
-  const cuts = typeof answer.threshold === "number" ? { [model.classes[1]]: answer.threshold } : answer.threshold || {};
-  const names = model.classes.length === 2 ? [model.classes[1]] : model.classes;
-  part(".classes").replaceChildren(...names.map((name) => row(one, answer, name, cuts[name])));
-  part(".scale").textContent = Object.keys(cuts).length
-    ? "Calibrated probability; the mark is the threshold, chosen on validation patients."
-    : "Calibrated probabilities; the likeliest is called.";
-  part(".why").textContent = `Bright places speak for ${shown(answer.explained)} (Grad-CAM). They show where the model looked, not why.`;
+  const predicted = new Intl.ListFormat("en").format(result.called.map(readable));
+  const isAbnormal = model.multi_label ? result.called.length > 0 : result.called[0] !== model.classes[0];
+  find(".verdict").textContent = predicted ? `Prediction: ${predicted}` : "Prediction: no finding reaches its threshold";
+  find(".verdict").classList.toggle("called", isAbnormal);
+  find(".doubts").replaceChildren(...result.cautions.map((caution) => create("li", { textContent: `Caution: ${caution}.` })));
+  find(".radiograph").src = result.picture;
+  find(".radiograph").alt = entry.file.name;
+  find(".heat").src = result.heat_map;
+  find(".heat").alt = `Heat map for ${readable(result.explained)}`;
+  const isBinary = typeof result.threshold === "number";
+  const thresholds = isBinary ? { [model.classes[1]]: result.threshold } : result.threshold || {};
+  const classes = model.classes.length === 2 ? [model.classes[1]] : model.classes;
+  find(".classes").replaceChildren(...classes.map((name) => classRow(entry, result, name, thresholds[name])));
+  find(".scale").textContent = Object.keys(thresholds).length
+    ? "Calibrated probability. The mark shows the threshold, which was chosen on the validation patients."
+    : "Calibrated probabilities. The most probable class is the prediction.";
+  find(".why").textContent =
+    `Bright areas raise the model's score for ${readable(result.explained)} (Grad-CAM). They show where it looked, not why.`;
 }
 
-function row(one, answer, name, cut) {
-  const value = answer.probabilities[name];
-  const fill = made("span", { className: "fill" });
-  fill.style.width = percent(value).replace(" ", "");
-  const bar = made("span", { className: "bar" }, fill);
-  if (cut !== undefined) {
-    const mark = made("span", { className: "cut", title: `threshold ${percent(cut)}` });
-    mark.style.left = `${100 * cut}%`;
+function classRow(entry, result, name, threshold) {
+  const probability = result.probabilities[name];
+  const fill = create("span", { className: "fill" });
+  fill.style.width = percent(probability);
+  const bar = create("span", { className: "bar" }, fill);
+  let description = `${readable(name)} ${percent(probability)}`;
+  if (threshold !== undefined) {
+    const mark = create("span", { className: "cut", title: `threshold ${percent(threshold)}` });
+    mark.style.left = `${100 * threshold}%`;
     bar.append(mark);
+    description += `, threshold ${percent(threshold)}`;
   }
-  const button = made("button", { type: "button", className: answer.called.includes(name) ? "called" : "" },
-    made("span", { textContent: shown(name) }), bar, made("span", { className: "value", textContent: percent(value) }));
-  button.setAttribute("aria-pressed", String(name === answer.explained));
-  const threshold = cut === undefined ? "" : `, threshold ${percent(cut)}`;
-  button.setAttribute("aria-label", `${shown(name)} ${percent(value)}${threshold}; show its heat map`);
-  button.addEventListener("click", () => { one.explained = name; askAll([one]); });
-  return made("li", {}, button);
+  const button = create("button", { type: "button", className: result.called.includes(name) ? "called" : "" },
+    create("span", { textContent: readable(name) }), bar,
+    create("span", { className: "value", textContent: percent(probability) }));
+  button.setAttribute("aria-pressed", String(name === result.explained));
+  button.setAttribute("aria-label", `${description}; show its heat map`);
+  button.addEventListener("click", () => { entry.explainedClass = name; analyzeAll([entry]); });
+  return create("li", {}, button);
 }
 
-start();
+initialize();

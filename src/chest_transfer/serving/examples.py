@@ -1,4 +1,4 @@
-"""Simulated radiographs to try a model on."""
+"""Simulated radiographs for trying out a model."""
 
 from functools import cache
 
@@ -9,8 +9,9 @@ from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import radiograph
 from chest_transfer.serving.overlays import png
 
-SIDE = 512
-EXAMPLES = {
+SIDE = 512  # pixels, the side of a square with as many pixels as an example
+SEED = 0x6170706C
+EXAMPLES = {  # name -> (cohort, findings)
     "healthy child": ("pneumonia", ()),
     "child with pneumonia": ("pneumonia", ("bacterial_pneumonia",)),
     "healthy adult": ("tuberculosis", ()),
@@ -22,10 +23,12 @@ EXAMPLES = {
 
 @cache
 def example(name: str) -> bytes:
-    """The PNG of one of `EXAMPLES`, always the same; of a patient whom no model has seen."""
-    cohort, findings = EXAMPLES[name]
-    random = np.random.default_rng([0x6170706C, list(EXAMPLES).index(name)])
-    patient = Patient.random(random, COHORTS[cohort].ages_of(random))
-    pose = Pose.random(random, patient)
+    """Draw one of `EXAMPLES` as PNG: always the same image, of a patient who is in no training set."""
+    cohort_name, findings = EXAMPLES[name]
+    cohort = COHORTS[cohort_name]
+    rng = np.random.default_rng([SEED, list(EXAMPLES).index(name)])
+    patient = Patient.random(rng, cohort.ages_of(rng))
+    pose = Pose.random(rng, patient)
     shape = round(SIDE * pose.aspect**0.5), round(SIDE / pose.aspect**0.5)
-    return png(radiograph(patient, findings, random, shape, COHORTS[cohort].scanner_of(random), pose, 0.8).pixels)
+    scanner = cohort.scanner_of(rng)
+    return png(radiograph(patient, findings, rng, shape, scanner, pose, 0.8).pixels)

@@ -1,4 +1,4 @@
-"""Pictures to predict: files, folders, patterns and archives become names with their bytes, one at a time."""
+"""Image files for prediction: files, folders, glob patterns and zip archives, read one at a time."""
 
 import glob
 from collections.abc import Iterator
@@ -10,11 +10,18 @@ from chest_transfer.data.dicom import is_dicom
 from chest_transfer.data.layouts import IMAGE_SUFFIXES
 
 SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".pgm")
+DICOM_HEADER_BYTES = 132  # a preamble of 128 bytes, then "DICM"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One file: its name as it was given, and its bytes, or why there are none."""
+    """An image file.
+
+    Args:
+        name: String, its path as the user gave it.
+        content: Its bytes. `None` if it could not be read.
+        reason: String, why it could not be read, in one line.
+    """
 
     name: str
     content: bytes | None
@@ -22,60 +29,60 @@ class Picture:
 
 
 def pictures(places: list[str]) -> Iterator[Picture]:
-    """The pictures at some places, in order.
+    """Yield the image files at some places, in order.
 
     Args:
-        places: files; folders, with all below them; patterns such as `images/*.png`; zip archives. In a folder or an
-            archive, only files that end as pictures do, or begin as DICOM files do, count. A place without any is one
-            picture that cannot be read.
+        places: List of strings: files, folders (searched recursively), glob patterns such as `images/*.png`, or zip
+            archives. In folders, files with one of `SUFFIXES` and DICOM files are used; in archives, files with one of
+            `SUFFIXES`. A place without any yields one `Picture` that could not be read.
     """
     for place in places:
-        found = False
-        for picture in _at(place):
-            found = True
+        is_empty = True
+        for picture in _pictures_at(place):
+            is_empty = False
             yield picture
-        if not found:
+        if is_empty:
             allowed = f"{', '.join(SUFFIXES)}, DICOM; folders, zip archives, patterns"
             yield Picture(place, None, f"no picture there (allowed: {allowed}); check the path")
 
 
-def _at(place: str) -> Iterator[Picture]:
+def _pictures_at(place: str) -> Iterator[Picture]:
     path = Path(place)
     if path.is_dir():
         for file in sorted(path.rglob("*")):
-            if file.is_file() and (file.suffix.lower() in SUFFIXES or _begins_as_dicom(file)):
-                yield _read(file)
+            if file.is_file() and (file.suffix.lower() in SUFFIXES or _is_dicom_file(file)):
+                yield _read_file(file)
     elif path.suffix.lower() == ".zip" and path.is_file():
         with Archive(path) as archive:
             for member in archive.members:
                 if Path(member).suffix.lower() in SUFFIXES:
-                    yield _member(archive, f"{place}/{member}", member)
+                    yield _read_member(archive, f"{place}/{member}", member)
     elif path.is_file():
-        yield _read(path)
+        yield _read_file(path)
     else:
         for match in sorted(glob.glob(place, recursive=True)):  # noqa: PTH207 - a pattern may be absolute
-            yield from _at(match)
+            yield from _pictures_at(match)
 
 
-def _read(path: Path) -> Picture:
+def _read_file(path: Path) -> Picture:
     try:
         if path.stat().st_size > LARGEST_MEMBER:
-            return Picture(str(path), None, f"it has more than {LARGEST_MEMBER:,} bytes")
+            return Picture(str(path), None, f"the file is larger than {LARGEST_MEMBER:,} bytes")
         return Picture(str(path), path.read_bytes())
     except OSError as error:
-        return Picture(str(path), None, error.strerror or "it cannot be read")
+        return Picture(str(path), None, error.strerror or "the file cannot be read")
 
 
-def _member(archive: Archive, name: str, member: str) -> Picture:
+def _read_member(archive: Archive, name: str, member: str) -> Picture:
     try:
         return Picture(name, archive.read(member))
     except ValueError as error:
         return Picture(name, None, str(error))
 
 
-def _begins_as_dicom(path: Path) -> bool:
+def _is_dicom_file(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return is_dicom(file.read(132))
+            return is_dicom(file.read(DICOM_HEADER_BYTES))
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""Model files from strangers: refused before anything is built, unless they hold a network of this project's kind."""
+"""Model files from untrusted sources: checked for anything that could run code before they are loaded."""
 
 import json
 import zipfile
@@ -8,53 +8,63 @@ from pathlib import Path
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.saving import FACTS
 
-MEMBERS = ("config.json", "metadata.json", "model.weights.h5", FACTS)
-MODULES = (
-    "keras", "keras.layers", "keras.initializers", "keras.regularizers", "keras.constraints",
+ALLOWED_MEMBERS = ("config.json", "metadata.json", "model.weights.h5", FACTS)  # and arrays, `*.npy`
+ALLOWED_MODULES = (
+    "keras",
+    "keras.layers",
+    "keras.initializers",
+    "keras.regularizers",
+    "keras.constraints",
     "keras.src.models.functional",
-)  # fmt: skip
-CODE = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")  # layers that run what a file brings
+)
+# Layers of Keras that run code or graphs from the file.
+FORBIDDEN_LAYERS = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 
 
 def refuse_code(path: Path) -> None:
-    """Refuse a model file whose network is not made of Keras' own layers, before anything in it is built.
+    """Raise an error if a model file could run code, before anything in it is built.
 
-    Keras' safe mode refuses Lambda layers; a file may also name any importable class, or a graph of TensorFlow's.
+    Keras' safe mode rejects `Lambda` layers only; a file may also name any importable class, or bring a TensorFlow
+    graph.
 
     Raises:
-        ChestTransferError: what is not allowed, or no such file.
+        ChestTransferError: If the file does not exist, is not a saved model, or holds anything but Keras' own layers.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            members = archive.namelist()
             config = json.loads(archive.read("config.json"))
     except FileNotFoundError:
         raise ChestTransferError(f"no model at '{path}'; run: dvc repro, or: dvc pull") from None
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise ChestTransferError(f"'{path}' is no saved model of this project: {error}") from None
-    if strange := [name for name in names if name not in MEMBERS and not name.endswith(".npy")]:
+    unexpected = [name for name in members if name not in ALLOWED_MEMBERS and not name.endswith(".npy")]
+    if unexpected:
         raise ChestTransferError(
-            f"'{path}' holds '{strange[0]}', which no model of this project does; it was not opened"
+            f"'{path}' contains '{unexpected[0]}', which models of this project do not; it was not loaded "
+            f"(allowed: {', '.join(ALLOWED_MEMBERS)}, *.npy)"
         )
-    for module, name in _classes(config):
-        if module not in MODULES or name in CODE:
+    for module, name in _class_names(config):
+        if module not in ALLOWED_MODULES or name in FORBIDDEN_LAYERS:
             raise ChestTransferError(
-                f"'{path}' holds '{module}.{name}', which could run code (allowed: Keras' own layers); "
-                "it was not opened"
+                f"'{path}' contains '{module}.{name}', which could run code (allowed: Keras' own layers); "
+                "it was not loaded"
             )
 
 
-def _classes(config) -> Iterator[tuple[str, str]]:
-    """(module, class) of every object in a Keras configuration."""
+def _class_names(config) -> Iterator[tuple[str, str]]:
+    """Yield (module, class name) of every object in a Keras configuration."""
     if isinstance(config, list):
         for item in config:
-            yield from _classes(item)
+            yield from _class_names(item)
     elif isinstance(config, dict):
-        name, registered = config.get("class_name"), str(config.get("registered_name") or "")
-        # Tensors, shapes and the like in call arguments are written in the same way, without a module.
-        if name and not (config.get("module") is None and str(name).startswith("__")):
-            yield str(config.get("module")), str(name)
-        if ">" in registered:
-            yield "registered", registered
+        module, name = config.get("module"), config.get("class_name")
+        # Tensors, shapes and the like in call arguments look the same, but have no module.
+        is_call_argument = module is None and str(name).startswith("__")
+        if name and not is_call_argument:
+            yield str(module), str(name)
+        registered_name = str(config.get("registered_name") or "")
+        if ">" in registered_name:
+            yield "registered", registered_name
         for value in config.values():
-            yield from _classes(value)
+            yield from _class_names(value)

@@ -74,17 +74,17 @@ class Uploads:
                         break
         except TimeoutError:
             if not upload.dropped:
-                raise RequestError(408, f"the picture did not arrive within {TIMEOUT} seconds") from None
+                raise RequestError(408, f"the image did not arrive within {TIMEOUT} seconds") from None
         except ClientDisconnect:
-            raise RequestError(400, "the picture did not arrive whole") from None
+            raise RequestError(400, "the connection ended before the whole image had arrived") from None
         finally:
             self._arriving.discard(upload)
         if upload.dropped:
-            raise RequestError(503, "too many pictures arrived at once, and this one was the slowest; send it again")
+            raise RequestError(503, "too many images arrived at once, and this one was the slowest; send it again")
         if upload.received > MAX_UPLOAD_BYTES:
-            raise RequestError(413, f"larger than {MAX_UPLOAD_BYTES:,} bytes")
+            raise RequestError(413, f"the image is larger than {MAX_UPLOAD_BYTES:,} bytes")
         if not upload.received:
-            raise RequestError(400, "no picture in the request; send its bytes as the body")
+            raise RequestError(400, "no image in the request; send the bytes of the file as the request body")
         content = bytes(upload.content)
         upload.content.clear()
         return content
