@@ -1,4 +1,4 @@
-"""The cluster: stages on workers with clones of their own leave the bytes of `dvc repro`, though a worker is killed."""
+"""The cluster: stages on workers leave the same bytes as `dvc repro`, even if a worker is killed."""
 
 import contextlib
 import importlib.util
@@ -27,68 +27,70 @@ HERE = ENVIRONMENT | {"PYTHONPATH": str(ROOT / "src")}
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
-    """Toy settings, committed, with a remote; nothing was run."""
+    """A repository with toy settings and a DVC remote, in which no stage has been run."""
     folder = toy_repository(tmp_path_factory.mktemp("cluster"), **(TOY | {"datasets": ["pneumonia", "tuberculosis"]}))
     run(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "storage"))
     commit(folder, "A remote")
     return folder
 
 
-def copied(repository, parent, name):
-    """A copy with a remote of its own."""
+def copy_repository(repository, parent, name):
+    """Copy a repository, and give the copy a DVC remote of its own."""
     folder = shutil.copytree(repository, parent / name, symlinks=True)
     run(folder, "dvc", "remote", "modify", "storage", "url", str(parent / f"{name}-storage"))
     commit(folder, "A remote of its own")
     return folder
 
 
-def cluster(folder, *words: str, **environment: str) -> subprocess.Popen:
-    command = ["python", "-m", "chest_transfer.cli", "cluster", "--folder", str(folder.parent), *words]
+def start_cluster(folder, *arguments: str, **environment: str) -> subprocess.Popen:
+    command = ["python", "-m", "chest_transfer.cli", "cluster", "--folder", str(folder.parent), *arguments]
     return subprocess.Popen(
         command, cwd=folder, env=HERE | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
-def running(process: subprocess.Popen, stage: str) -> psutil.Process | None:
-    """The worker that runs a stage just now."""
+def worker_running(process: subprocess.Popen, stage: str) -> psutil.Process | None:
+    """Find the worker that is running a stage."""
     for child in psutil.Process(process.pid).children(recursive=True):
         try:
-            if f"stages.{stage}" in child.cmdline() and child.cmdline()[0].endswith("python"):
-                return child.parents()[1] if "dvc" not in " ".join(child.parents()[1].cmdline()) else child.parents()[2]
+            command = child.cmdline()
+            if f"stages.{stage}" in command and command[0].endswith("python"):
+                parent, grandparent = child.parents()[1:3]
+                return grandparent if "dvc" in " ".join(parent.cmdline()) else parent
         except psutil.NoSuchProcess:
             continue
     return None
 
 
-def test_a_killed_worker_costs_no_byte(repository, tmp_path):
-    plain, spread = copied(repository, tmp_path, "plain"), copied(repository, tmp_path, "spread")
-    process = cluster(spread, *TARGETS, "--workers", "2")
-    end, worker = time.monotonic() + 240, None
-    while worker is None and process.poll() is None and time.monotonic() < end:
-        worker = running(process, "pretrained")
+def test_a_killed_worker_changes_no_byte(repository, tmp_path):
+    local, remote = copy_repository(repository, tmp_path, "local"), copy_repository(repository, tmp_path, "cluster")
+    process = start_cluster(remote, *TARGETS, "--workers", "2")
+    deadline, worker = time.monotonic() + 240, None
+    while worker is None and process.poll() is None and time.monotonic() < deadline:
+        worker = worker_running(process, "pretrained")
         time.sleep(0.05)
     assert worker is not None, process.communicate()[0]
     worker.send_signal(signal.SIGKILL)
-    told = process.communicate(timeout=400)[0]
-    assert process.returncode == 0, told
-    assert re.findall(r"(\d)/3 plain/", told) == list("123"), told
-    assert "> python" not in told  # restored, nothing computed again
-    run(plain, "dvc", "repro", *TARGETS)
+    output = process.communicate(timeout=400)[0]
+    assert process.returncode == 0, output
+    assert re.findall(r"(\d)/3 default/", output) == list("123"), output
+    assert "> python" not in output  # outputs were restored, and no stage was run again
+    run(local, "dvc", "repro", *TARGETS)
     for path in ("data/arrays/pneumonia/train.npz", "models/pretrained/cnn/none.keras"):
-        assert (plain / path).read_bytes() == (spread / path).read_bytes()
-    assert not run(spread, "dvc", "status", *TARGETS).stdout.count("changed")
+        assert (local / path).read_bytes() == (remote / path).read_bytes()
+    assert not run(remote, "dvc", "status", *TARGETS).stdout.count("changed")
 
 
 @contextlib.contextmanager
-def ready(log, told: str, *words: str, **environment: str):
-    """A process until the block ends, once it has said that it is ready."""
-    with log.open("w") as out:
-        process = subprocess.Popen(words, env=HERE | environment, stdout=out, stderr=out)
+def background_process(log, ready_message: str, *command: str, **environment: str):
+    """Run a command until the block ends, which begins when the command has written `ready_message`."""
+    with log.open("w") as output:
+        process = subprocess.Popen(command, env=HERE | environment, stdout=output, stderr=output)
     try:
-        end = time.monotonic() + 60
-        while told not in log.read_text():
+        deadline = time.monotonic() + 60
+        while ready_message not in log.read_text():
             assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
         yield
     finally:
@@ -98,58 +100,53 @@ def ready(log, told: str, *words: str, **environment: str):
 
 @pytest.mark.skipif(importlib.util.find_spec("dvc_s3") is None, reason="needs dvc-s3")
 def test_workers_on_other_machines_need_git_and_the_remote_and_no_shared_folder(repository, tmp_path):
-    """Scheduler, worker, Git and S3 are processes that share addresses; where Linux allows, the worker sees no more."""
-    folder = copied(repository, tmp_path / "home", "mine")
+    """Scheduler, worker, Git server and S3 server share nothing but addresses.
+
+    Where Linux allows it, the worker cannot even see the folder of the experiment.
+    """
+    folder = copy_repository(repository, tmp_path / "home", "mine")
     hub, machine = tmp_path / "hub.git", tmp_path / "machine"
     machine.mkdir()
-    git, port = str(free_port()), str(free_port())
-    dask = f"tcp://127.0.0.1:{port}"
-    worker = ["dask", "worker", dask, "--nthreads=1", "--resources=GPU=1", "--no-nanny", "--no-dashboard"]
-    blind = ["unshare", "-rm", "sh", "-c", f'mount -t tmpfs none {tmp_path / "home"} && exec "$@"', "sh"]
-    if subprocess.run([*blind, "true"], check=False, capture_output=True).returncode == 0:
-        worker = blind + worker
+    git_port, dask_port = str(free_port()), str(free_port())
+    dask_address = f"tcp://127.0.0.1:{dask_port}"
+    worker = ["dask", "worker", dask_address, "--nthreads=1", "--resources=GPU=1", "--no-nanny", "--no-dashboard"]
+    isolated = ["unshare", "-rm", "sh", "-c", f'mount -t tmpfs none {tmp_path / "home"} && exec "$@"', "sh"]
+    if subprocess.run([*isolated, "true"], check=False, capture_output=True).returncode == 0:
+        worker = isolated + worker
     daemon = ["git", "daemon", "--export-all", "--verbose", "--listen=127.0.0.1"]
-    daemon += [f"--port={git}", f"--base-path={tmp_path}"]
-    scheduler = ["dask", "scheduler", "--host=127.0.0.1", "--port", port, "--no-dashboard"]
+    daemon += [f"--port={git_port}", f"--base-path={tmp_path}"]
+    scheduler = ["dask", "scheduler", "--host=127.0.0.1", "--port", dask_port, "--no-dashboard"]
     with contextlib.ExitStack() as stack:
-        url, options, environment = stack.enter_context(s3_remote(tmp_path))
+        url, remote_options, environment = stack.enter_context(s3_remote(tmp_path))
         run(folder, "dvc", "remote", "modify", "storage", "url", url)
-        for key, value in options.items():
+        for key, value in remote_options.items():
             run(folder, "dvc", "remote", "modify", "storage", key, value)
         commit(folder, "A remote for all")
         run(tmp_path, "git", "clone", "-q", "--bare", str(folder), str(hub))
-        stack.enter_context(ready(tmp_path / "git.log", "Ready to rumble", *daemon))
-        stack.enter_context(ready(tmp_path / "dask.log", "Scheduler at", *scheduler))
-        where = [
-            "--scheduler",
-            dask,
-            "--gpus",
-            "--folder",
-            str(machine),
-            "--repository",
-            f"git://127.0.0.1:{git}/hub.git",
-        ]
-        process = cluster(folder, *TARGETS, *where, **environment)
-        told = process.stdout.readline() + process.stdout.readline()
-        assert "no worker yet; to start one: dask worker" in told
-        stack.enter_context(ready(tmp_path / "worker.log", "Registered to", *worker, **environment))
-        told += process.communicate(timeout=400)[0]
-        assert process.returncode == 0, told
-        assert "> python" not in told  # all of it was made by the worker
+        stack.enter_context(background_process(tmp_path / "git.log", "Ready to rumble", *daemon))
+        stack.enter_context(background_process(tmp_path / "dask.log", "Scheduler at", *scheduler))
+        address = f"git://127.0.0.1:{git_port}/hub.git"
+        arguments = ["--scheduler", dask_address, "--gpus", "--folder", str(machine), "--repository", address]
+        process = start_cluster(folder, *TARGETS, *arguments, **environment)
+        output = process.stdout.readline() + process.stdout.readline()
+        assert "no worker yet; to start one: dask worker" in output
+        stack.enter_context(background_process(tmp_path / "worker.log", "Registered to", *worker, **environment))
+        output += process.communicate(timeout=400)[0]
+        assert process.returncode == 0, output
+        assert "> python" not in output  # every stage was run by the worker
         assert not run(folder, "dvc", "status", *TARGETS, **environment).stdout.count("changed")
-        assert not list(machine.iterdir())  # clones go with their experiment
+        assert not list(machine.iterdir())  # clones are removed with their experiment
 
 
-def test_a_stage_that_fails_is_told_with_its_log_and_the_rest_goes_on(repository, tmp_path):
-    folder = copied(repository, tmp_path, "failing")
-    process = cluster(folder, "explore", "--set", "+sources.tuberculosis=/nowhere", "--workers", "2")
-    told = process.communicate(timeout=400)[0]
-    assert process.returncode == 2, told
-    assert re.search(r"download@tuberculosis FAILED\n.*no archive of 'tuberculosis' at '/nowhere'", told, re.DOTALL), (
-        told
-    )
-    assert "explore@tuberculosis not run" in told
-    assert re.search(r"/6 .*explore@pneumonia after", told), told
+def test_the_log_of_a_failed_stage_is_shown_and_the_others_are_run(repository, tmp_path):
+    folder = copy_repository(repository, tmp_path, "failing")
+    process = start_cluster(folder, "explore", "--set", "+sources.tuberculosis=/nowhere", "--workers", "2")
+    output = process.communicate(timeout=400)[0]
+    assert process.returncode == 2, output
+    log = r"download@tuberculosis FAILED\n.*no archive of 'tuberculosis' at '/nowhere'"
+    assert re.search(log, output, re.DOTALL), output
+    assert "explore@tuberculosis not run" in output
+    assert re.search(r"/6 .*explore@pneumonia after", output), output
     assert (folder / "metrics/data/pneumonia.json").exists()
     assert not list(folder.parent.glob("chest-transfer-clone-*"))
 
@@ -186,23 +183,23 @@ def test_a_clone_that_failed_is_not_used_later(repository, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "words", "said"),
+    ("change", "targets", "reason"),
     [
-        (lambda folder: (folder / "params.yaml").write_text("changed"), [], "workers see commits only"),
+        (lambda folder: (folder / "params.yaml").write_text("changed"), [], "workers clone the last commit"),
         (lambda folder: None, ["nothing"], "no stage among nothing"),
     ],
 )
-def test_what_cannot_be_run_is_told_before_any_worker_starts(repository, tmp_path, change, words, said):
-    folder = copied(repository, tmp_path, "odd")
+def test_errors_are_reported_before_any_worker_starts(repository, tmp_path, change, targets, reason):
+    folder = copy_repository(repository, tmp_path, "wrong")
     change(folder)
-    command = ["python", "-m", "chest_transfer.cli", "cluster", *words]
-    assert said in refused(run(folder, *command, check=False, PYTHONPATH=HERE["PYTHONPATH"]))
+    command = ["python", "-m", "chest_transfer.cli", "cluster", *targets]
+    assert reason in refused(run(folder, *command, check=False, PYTHONPATH=HERE["PYTHONPATH"]))
 
 
-def test_without_a_remote_it_is_refused(repository, tmp_path):
-    folder = copied(repository, tmp_path, "alone")
+def test_an_experiment_without_a_remote_is_an_error(repository, tmp_path):
+    folder = copy_repository(repository, tmp_path, "alone")
     run(folder, "dvc", "remote", "remove", "storage")
     commit(folder, "No remote")
     command = ["python", "-m", "chest_transfer.cli", "cluster"]
-    told = refused(run(folder, *command, check=False, PYTHONPATH=os.fspath(ROOT / "src")))
-    assert "share results by a DVC remote" in told
+    error = refused(run(folder, *command, check=False, PYTHONPATH=os.fspath(ROOT / "src")))
+    assert "share outputs through a DVC remote" in error

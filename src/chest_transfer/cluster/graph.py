@@ -1,4 +1,4 @@
-"""The experiment's stages as DVC sees them: what each waits for, and what of it lies in dvc.lock and beside it."""
+"""The stages of an experiment as DVC sees them, and what a stage leaves behind outside DVC's cache."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,88 +9,106 @@ from chest_transfer.lockfile import read_lock, write_lock
 
 @dataclass(frozen=True)
 class Stage:
-    """What must be known of a stage to run it elsewhere.
+    """What a worker needs to know to run a stage.
 
     Args:
-        name: as DVC calls it.
-        waits: the stages that it waits for itself.
-        inputs: cached outputs of others that it reads, or of which it reads something.
-        kept: its outputs that Git keeps and DVC does not cache (metrics).
+        name: String, the stage's name in DVC.
+        dependencies: Tuple of strings, names of the stages that it depends on directly.
+        inputs: Tuple of strings, paths of the cached outputs of other stages that it reads, in whole or in part.
+        uncached_outputs: Tuple of strings, paths of its outputs that are tracked by Git instead of DVC (metrics).
     """
 
     name: str
-    waits: tuple[str, ...]
+    dependencies: tuple[str, ...]
     inputs: tuple[str, ...]
-    kept: tuple[str, ...]
+    uncached_outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a stage leaves beside the objects in the remote.
+    """What a stage that has been run leaves behind, besides the outputs in the DVC remote.
 
     Args:
-        stage: its name.
-        entry: its part of dvc.lock.
-        files: its outputs that DVC does not cache: path -> bytes.
+        stage: String, the stage's name in DVC.
+        lock_entry: Dictionary, its entry in dvc.lock.
+        files: Dictionary of path to content, its uncached outputs.
     """
 
     stage: str
-    entry: dict
+    lock_entry: dict
     files: dict[str, bytes]
 
 
 def stages(folder: Path, targets: list[str]) -> list[Stage]:
-    """The targets and all that they need, or all stages; each after those that it waits for.
+    """Return the target stages and all that they depend on, each after its dependencies.
+
+    Args:
+        folder: Path, root of a DVC repository.
+        targets: List of strings, names of stages. A name without the part after `@` stands for all of its stages. Empty
+            for all stages.
 
     Raises:
-        ChestTransferError: no such stage.
+        ChestTransferError: If a target is not a stage.
     """
     import networkx
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     with Repo(str(folder)) as repo:
-        graph, names = repo.index.graph, [stage.name for stage in repo.index.stages]
+        graph = repo.index.graph
         try:
-            # A name without its part behind @ stands for all of its kind.
-            asked = [stage for target in targets for stage in repo.stage.collect(f"{folder}/dvc.yaml:{target}")]
+            selected = [stage for target in targets for stage in repo.stage.collect(f"{folder}/dvc.yaml:{target}")]
         except DvcException:
-            raise ChestTransferError(f"no stage among {', '.join(targets)} (allowed: {', '.join(names)})") from None
-        wanted = {other for stage in asked for other in (stage, *networkx.descendants(graph, stage))} or set(graph)
-        cached = {_place(repo, out) for stage in graph for out in stage.outs if out.use_cache}
-        found = []
-        for stage in networkx.dfs_postorder_nodes(graph):
-            if stage in wanted:
-                waits = tuple(other.name for other in graph.successors(stage))
-                read = [_place(repo, dep) for dep in stage.deps]
-                # Outputs in a folder that is read, and whole folders of which something is read.
-                inputs = {out for out in cached for dep in read if out.is_relative_to(dep) or dep.is_relative_to(out)}
-                kept = tuple(str(_place(repo, out)) for out in stage.outs if not out.use_cache)
-                found.append(Stage(stage.name, waits, tuple(sorted(map(str, inputs))), kept))
-        return found
+            names = ", ".join(stage.name for stage in repo.index.stages)
+            raise ChestTransferError(f"no stage among {', '.join(targets)} (allowed: {names})") from None
+        needed = set()
+        for stage in selected:
+            needed |= {stage, *networkx.descendants(graph, stage)}
+        if not targets:
+            needed = set(graph)
+        cached_outputs = {_relative_path(repo, out) for stage in graph for out in stage.outs if out.use_cache}
+        return [
+            _stage(repo, graph, stage, cached_outputs)
+            for stage in networkx.dfs_postorder_nodes(graph)
+            if stage in needed
+        ]
 
 
-def _place(repo, file) -> Path:
+def _stage(repo, graph, dvc_stage, cached_outputs: set[Path]) -> Stage:
+    dependencies = tuple(other.name for other in graph.successors(dvc_stage))
+    paths = [_relative_path(repo, dependency) for dependency in dvc_stage.deps]
+    # A stage may read a folder that holds several outputs, or a part of an output that is a folder.
+    inputs = {
+        output
+        for output in cached_outputs
+        for path in paths
+        if output.is_relative_to(path) or path.is_relative_to(output)
+    }
+    uncached = tuple(str(_relative_path(repo, output)) for output in dvc_stage.outs if not output.use_cache)
+    return Stage(dvc_stage.name, dependencies, tuple(sorted(map(str, inputs))), uncached)
+
+
+def _relative_path(repo, file) -> Path:
     return Path(file.fs_path).relative_to(repo.root_dir)
 
 
-def result_of(folder: Path, stage: Stage) -> Result:
-    """What a stage that has been run in this folder left."""
-    files = {path: (folder / path).read_bytes() for path in stage.kept}
+def collect_result(folder: Path, stage: Stage) -> Result:
+    """Read what a stage that has been run in `folder` left behind."""
+    files = {path: (folder / path).read_bytes() for path in stage.uncached_outputs}
     return Result(stage.name, read_lock(folder)["stages"][stage.name], files)
 
 
-def receive(folder: Path, results: list[Result]) -> None:
-    """Put what stages left elsewhere into this folder's dvc.lock, and their uncached outputs in place."""
+def apply_results(folder: Path, results: list[Result]) -> None:
+    """Add results from elsewhere to the dvc.lock of `folder`, and write their uncached outputs."""
     content = read_lock(folder)
-    content["stages"] |= {result.stage: result.entry for result in results}
-    place_files(folder, results)
+    content["stages"] |= {result.stage: result.lock_entry for result in results}
+    write_files(folder, results)
     write_lock(content, folder)
 
 
-def place_files(folder: Path, results: list[Result]) -> None:
-    """Put only the uncached outputs of stages in place."""
+def write_files(folder: Path, results: list[Result]) -> None:
+    """Write the uncached outputs of results, and leave dvc.lock as it is."""
     for result in results:
-        for path, held in result.files.items():
+        for path, content in result.files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(held)
+            (folder / path).write_bytes(content)
