@@ -1,4 +1,4 @@
-"""Mending: files of DVC's own that a kill cut short; every result is then taken from the cache."""
+"""Mending: DVC's own files are repaired after a kill, and every result then comes from the cache."""
 
 import os
 import re
@@ -18,41 +18,43 @@ def repository(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.62, 0.95])
-def test_a_lock_file_cut_short_is_gits_and_the_rest_comes_from_the_cache(repository, share):
+def mend_command(repository, *arguments: str) -> str:
+    command = ["python", "-m", "chest_transfer.cli", "mend", *arguments]
+    return run(repository, *command, PYTHONPATH=str(ROOT / "src")).stdout
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 0.62, 0.95])
+def test_a_truncated_lock_file_is_restored_from_git_and_outputs_from_the_cache(repository, fraction):
     lock = repository / "dvc.lock"
-    whole = lock.read_bytes()
-    within_a_hash = whole.index(b"md5: ", int(share * len(whole))) + 9 if share else 0
-    lock.write_bytes(whole[:within_a_hash])
-    said = run(repository, "python", "-m", "chest_transfer.cli", "mend", PYTHONPATH=str(ROOT / "src")).stdout
-    assert "dvc.lock was cut short: the last commit has it whole" in said
-    done = run(repository, "dvc", "repro", "evaluate").stdout
-    # Its outputs are in Git, so DVC's run cache has none of them; it takes a second.
-    assert set(re.findall("> python -m stages.(\\w+)", done)) <= {"evaluate"}
-    assert lock.read_bytes() == whole
+    intact = lock.read_bytes()
+    within_a_hash = intact.index(b"md5: ", int(fraction * len(intact))) + 9 if fraction else 0
+    lock.write_bytes(intact[:within_a_hash])
+    assert "dvc.lock was cut short: restored from the last commit" in mend_command(repository)
+    output = run(repository, "dvc", "repro", "evaluate").stdout
+    # The outputs of `evaluate` are in Git instead of DVC's run cache, so it may run again, which takes a second.
+    assert set(re.findall("> python -m stages.(\\w+)", output)) <= {"evaluate"}
+    assert lock.read_bytes() == intact
 
 
 @pytest.mark.parametrize("path", ["data/arrays/pneumonia/train.npz", "models/pretrained/cnn/none.keras"])
-def test_a_byte_that_a_disk_flipped_is_found_named_and_mended(repository, path):
+def test_a_byte_flipped_by_the_disk_is_found_reported_and_restored(repository, path):
     damaged = repository / path
-    whole, before = damaged.read_bytes(), damaged.stat()
+    intact, before = damaged.read_bytes(), damaged.stat()
     damaged.chmod(0o644)
-    with damaged.open("r+b") as file:  # in place: DVC's cache holds the same file by another name
-        file.seek(len(whole) // 2)
-        file.write(bytes([whole[len(whole) // 2] ^ 0xFF]))
+    with damaged.open("r+b") as file:  # in place: it is a link to the file in DVC's cache
+        middle = len(intact) // 2
+        file.seek(middle)
+        file.write(bytes([intact[middle] ^ 0xFF]))
     damaged.chmod(before.st_mode)
     os.utime(damaged, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert "changed" not in run(repository, "dvc", "status", "embed").stdout  # DVC sees nothing
-    said = run(repository, "python", "-m", "chest_transfer.cli", "mend", "--bytes", PYTHONPATH=str(ROOT / "src")).stdout
-    assert f"{path} was damaged: removed" in said
+    assert "changed" not in run(repository, "dvc", "status", "embed").stdout  # DVC does not notice
+    assert f"{path} was damaged: removed" in mend_command(repository, "--bytes")
     run(repository, "dvc", "repro", "evaluate")
-    assert damaged.read_bytes() == whole
-    assert "nothing is broken" in run(
-        repository, "python", "-m", "chest_transfer.cli", "mend", "--bytes", PYTHONPATH=str(ROOT / "src")
-    ).stdout  # fmt: skip
+    assert damaged.read_bytes() == intact
+    assert "nothing is broken" in mend_command(repository, "--bytes")
 
 
-def test_what_is_whole_stays_and_what_git_has_not_is_removed(repository, tmp_path, monkeypatch):
+def test_intact_files_stay_and_truncated_ones_that_git_does_not_have_are_removed(repository, tmp_path, monkeypatch):
     monkeypatch.chdir(repository)
     before = (repository / "dvc.lock").read_bytes()
     assert mend() == []

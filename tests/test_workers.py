@@ -1,4 +1,4 @@
-"""Work on several processes: in order, and never a wait for one that died."""
+"""Parallel work on several processes: results come in order, and a killed process is an error instead of a hang."""
 
 import os
 import signal
@@ -9,23 +9,23 @@ from chest_transfer.errors import ChestTransferError
 from chest_transfer.workers import in_order
 
 
-def square_of(number: int) -> tuple[int, int]:
+def square_and_process(number: int) -> tuple[int, int]:
     return number**2, os.getpid()
 
 
-def dies_at_seven(number: int) -> int:
+def fail_at_seven(number: int) -> int:
     if number == 7:
-        os.kill(os.getpid(), signal.SIGKILL)  # as the system does where no memory is left
+        os.kill(os.getpid(), signal.SIGKILL)  # as the system does when memory runs out
     return number
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
-def test_the_order_is_that_of_the_cases(processes):
-    squares, by = zip(*in_order(square_of, range(50), processes), strict=True)
+def test_results_come_in_the_order_of_the_cases(processes):
+    squares, process_ids = zip(*in_order(square_and_process, range(50), processes), strict=True)
     assert squares == tuple(number**2 for number in range(50))
-    assert (os.getpid() in by) == (processes == 1)
+    assert (os.getpid() in process_ids) == (processes == 1)
 
 
-def test_a_process_that_died_is_an_error_not_a_wait():
-    with pytest.raises(ChestTransferError, match=r"one of 2 processes was ended from outside.*lower `threads`"):
-        list(in_order(dies_at_seven, range(50), 2))
+def test_a_killed_process_is_an_error_not_a_hang():
+    with pytest.raises(ChestTransferError, match=r"one of 2 processes was killed.*lower `threads`"):
+        list(in_order(fail_at_seven, range(50), 2))

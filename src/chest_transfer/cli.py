@@ -1,4 +1,4 @@
-"""The command chest-transfer."""
+"""The command `chest-transfer`."""
 
 import argparse
 import os
@@ -8,59 +8,79 @@ from chest_transfer.errors import ChestTransferError, run_command
 
 
 def main() -> None:
-    """Run one subcommand; a known failure becomes one line on stderr and exit code 1."""
+    """Run a subcommand. A known error is reported as one line on stderr, with exit code 1."""
+    arguments = _parser().parse_args()
+    run_command(arguments.command, arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="chest-transfer", description="Transfer learning on chest X-rays.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    board = commands.add_parser("leaderboard", help="every experiment's models in one table, the best first")
-    board.add_argument("--csv", action="store_true", help="comma-separated, for other programs")
-    board.add_argument("--all-commits", action="store_true", help="not only the last commit's experiments")
-    board.set_defaults(command=_leaderboard)
-    report = commands.add_parser("report", help="write report/index.html of the experiment in this folder")
+
+    leaderboard = commands.add_parser("leaderboard", help="list the models of all experiments, best first")
+    leaderboard.add_argument("--csv", action="store_true", help="print comma-separated values")
+    leaderboard.add_argument("--all-commits", action="store_true", help="include experiments of earlier commits")
+    leaderboard.set_defaults(command=_leaderboard)
+
+    report = commands.add_parser("report", help="write report/index.html for the experiment in this folder")
     report.set_defaults(command=_report)
-    predict = commands.add_parser("predict", help="what a model says of radiographs")
+
+    predict = commands.add_parser("predict", help="run a model on radiographs")
     predict.add_argument("model", help="a file, or dataset, dataset/way-start, dataset/backbone/way-start")
-    predict.add_argument("images", nargs="+", help="files, folders, zip archives, patterns; PNG, JPEG, DICOM ...")
-    predict.add_argument("--rev", help="the model of this Git revision")
-    predict.add_argument("--operating-point", default="youden", help="of those in the model's file (default: youden)")
-    predict.add_argument("--json", action="store_true", help="one JSON document")
-    predict.add_argument("--csv", action="store_true", help="comma-separated, a row for each picture")
-    predict.add_argument("--heatmap", metavar="DIR", help="write each picture with a heat map of what is called")
+    predict.add_argument(
+        "images", nargs="+", help="files, folders, zip archives or glob patterns of PNG, JPEG, DICOM and other images"
+    )
+    predict.add_argument("--rev", help="Git revision to take the model from (default: this folder)")
+    predict.add_argument(
+        "--operating-point", default="youden", help="one of those saved with the model (default: youden)"
+    )
+    predict.add_argument("--json", action="store_true", help="print one JSON document")
+    predict.add_argument("--csv", action="store_true", help="print comma-separated values, one row per image")
+    predict.add_argument("--heatmap", metavar="DIR", help="write each image with a heat map of the predicted class")
     predict.set_defaults(command=_predict)
-    export = commands.add_parser("export", help="a model as h5, SavedModel, TFLite or ONNX")
-    export.add_argument("model", help="as of predict")
-    export.add_argument("--to", required=True, help="h5, savedmodel, tflite, tflite-float16, tflite-int8, onnx")
-    export.add_argument("--out", required=True, metavar="PATH", help="the file, or for savedmodel the folder, to write")
-    export.add_argument("--rev", help="the model of this Git revision")
+
+    export = commands.add_parser("export", help="export a model as h5, SavedModel, TFLite or ONNX")
+    export.add_argument("model", help="as for predict")
+    export.add_argument("--to", required=True, help="h5, savedmodel, tflite, tflite-float16, tflite-int8 or onnx")
+    export.add_argument("--out", required=True, metavar="PATH", help="file to write (for savedmodel: folder)")
+    export.add_argument("--rev", help="Git revision to take the model from (default: this folder)")
     export.set_defaults(command=_export)
-    app = commands.add_parser("app", help="a page in the browser that asks models of radiographs")
-    app.add_argument("models", nargs="*", help="as of predict (default: all in models/)")
-    app.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
-    app.add_argument("--port", type=int, default=7860, help="0 is any free one (default: 7860)")
+
+    app = commands.add_parser("app", help="serve a web page that runs models on radiographs")
+    app.add_argument("models", nargs="*", help="as for predict (default: all in models/)")
+    app.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    app.add_argument("--port", type=int, default=7860, help="port to listen on, 0 for any free one (default: 7860)")
     app.set_defaults(command=_app)
-    cluster = commands.add_parser("cluster", help="run experiments stage by stage on several machines, by Dask")
-    cluster.add_argument("targets", nargs="*", help="stages, with all that they need (default: all)")
-    cluster.add_argument("--set", action="append", default=[], metavar="'KEY=VALUE ...'", help="one experiment each")
-    cluster.add_argument("--scheduler", default="", help="of a running Dask (default: workers on this machine)")
-    cluster.add_argument("--workers", type=int, default=2, help="on this machine (default: 2)")
-    cluster.add_argument("--gpus", action="store_true", help="stages that use a network ask for the resource GPU")
-    cluster.add_argument("--folder", default="", help="where workers keep their clones")
-    cluster.add_argument("--repository", default="", help="what workers clone (default: this folder)")
+
+    cluster = commands.add_parser("cluster", help="run experiments on several machines with Dask, stage by stage")
+    cluster.add_argument("targets", nargs="*", help="stages, run with all that they depend on (default: all)")
+    cluster.add_argument(
+        "--set", action="append", default=[], metavar="'KEY=VALUE ...'",
+        help="changes to params.yaml; may be repeated, for one experiment each",
+    )  # fmt: skip
+    cluster.add_argument("--scheduler", default="", help="address of a running Dask scheduler (default: start one)")
+    cluster.add_argument("--workers", type=int, default=2, help="number of workers on this machine (default: 2)")
+    cluster.add_argument("--gpus", action="store_true", help="run stages that use a network on workers with GPU=1")
+    cluster.add_argument("--folder", default="", help="folder for the clones of workers (default: temporary)")
+    cluster.add_argument("--repository", default="", help="Git address that workers clone (default: this folder)")
     cluster.set_defaults(command=_cluster)
-    mend = commands.add_parser("mend", help="after a kill or a power cut: DVC's files that were cut short")
-    mend.add_argument("--bytes", action="store_true", help="read all outputs and DVC's cache; remove what is damaged")
+
+    mend = commands.add_parser("mend", help="repair DVC's own files after a kill or a power cut")
+    mend.add_argument(
+        "--bytes", action="store_true", help="also hash all outputs and DVC's cache, and remove damaged files"
+    )
     mend.set_defaults(command=_mend)
-    asked = parser.parse_args()
-    run_command(asked.command, asked)
+    return parser
 
 
-def _leaderboard(asked: argparse.Namespace) -> None:
+def _leaderboard(arguments: argparse.Namespace) -> None:
     from chest_transfer.reporting.leaderboard import experiments, leaderboard, read_published, scores_of
 
-    table = leaderboard(scores_of(experiments(asked.all_commits)), read_published())
-    print(table.to_csv(index=False) if asked.csv else table.to_string(index=False))
+    table = leaderboard(scores_of(experiments(arguments.all_commits)), read_published())
+    print(table.to_csv(index=False) if arguments.csv else table.to_string(index=False))
 
 
-def _report(asked: argparse.Namespace) -> None:
+def _report(arguments: argparse.Namespace) -> None:
     from chest_transfer.reporting.writing import FOLDER, write_report
     from chest_transfer.settings import read_settings
 
@@ -68,15 +88,15 @@ def _report(asked: argparse.Namespace) -> None:
     print(FOLDER / "index.html")
 
 
-def _predict(asked: argparse.Namespace) -> None:
+def _predict(arguments: argparse.Namespace) -> None:
     from chest_transfer.serving.predict import predict
 
-    failed = predict(asked)
-    if failed:
+    unreadable_images = predict(arguments)
+    if unreadable_images:
         sys.exit(2)
 
 
-def _export(asked: argparse.Namespace) -> None:
+def _export(arguments: argparse.Namespace) -> None:
     from pathlib import Path
 
     from chest_transfer.serving.exporting import export
@@ -85,17 +105,19 @@ def _export(asked: argparse.Namespace) -> None:
     from chest_transfer.serving.predicting import Predictor
     from chest_transfer.training.determinism import pin
 
-    predictor = Predictor(model_file(asked.model, asked.rev))
+    predictor = Predictor(model_file(arguments.model, arguments.rev))
     pin(seed=0, threads=os.cpu_count() or 1)
     sample = sample_like(predictor.facts["dataset"], predictor.size)
-    made = export(predictor.network, predictor.facts, asked.to, Path(asked.out), sample)
-    print(f"{made.path}: probabilities at most {made.farthest:.1e} from the model's, on {sample.said}")
-    if made.area:
-        change, low, high = made.area
-        print(f"AUC {change:+.4f} on them (95 %: {low:+.4f} to {high:+.4f})")
+    exported = export(predictor.network, predictor.facts, arguments.to, Path(arguments.out), sample)
+    print(
+        f"{exported.path}: probabilities differ by at most {exported.farthest:.1e} from the model's, on {sample.said}"
+    )
+    if exported.area:
+        change, low, high = exported.area
+        print(f"AUC on them changes by {change:+.4f} (95% CI: {low:+.4f} to {high:+.4f})")
 
 
-def _app(asked: argparse.Namespace) -> None:
+def _app(arguments: argparse.Namespace) -> None:
     try:
         from chest_transfer.serving.app import serve
     except ImportError as error:
@@ -104,28 +126,38 @@ def _app(asked: argparse.Namespace) -> None:
         ) from None
     from chest_transfer.serving.collection import collected
 
-    serve(collected(asked.models), asked.host, asked.port)
+    serve(collected(arguments.models), arguments.host, arguments.port)
 
 
-def _cluster(asked: argparse.Namespace) -> None:
+def _cluster(arguments: argparse.Namespace) -> None:
     try:
-        import distributed  # noqa: F401 - what comes below imports it late
+        import distributed  # noqa: F401 - the modules below import it lazily
     except ImportError:
         raise ChestTransferError(
             "the cluster needs distributed, which is not installed; run: pip install --editable '.[cluster]'"
         ) from None
     from chest_transfer.cluster.running import run_on_cluster
 
-    where = asked.scheduler, asked.workers, asked.gpus, asked.folder, asked.repository
-    if run_on_cluster(asked.targets, asked.set, *where):
+    failed_stages = run_on_cluster(
+        arguments.targets,
+        arguments.set,
+        arguments.scheduler,
+        arguments.workers,
+        arguments.gpus,
+        arguments.folder,
+        arguments.repository,
+    )
+    if failed_stages:
         sys.exit(2)
 
 
-def _mend(asked: argparse.Namespace) -> None:
+def _mend(arguments: argparse.Namespace) -> None:
     from chest_transfer.mending import mend, mend_bytes
 
-    done = mend() + (mend_bytes() if asked.bytes else [])
-    print("\n".join([*done, "run: dvc repro"] if done else ["nothing is broken"]))
+    repairs = mend()
+    if arguments.bytes:
+        repairs += mend_bytes()
+    print("\n".join([*repairs, "run: dvc repro"] if repairs else ["nothing is broken"]))
 
 
 if __name__ == "__main__":

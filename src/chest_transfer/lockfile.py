@@ -1,4 +1,4 @@
-"""dvc.lock: what each stage made of what, by hash."""
+"""dvc.lock: the hashes of the dependencies and outputs of each stage."""
 
 from pathlib import Path
 
@@ -10,23 +10,23 @@ LOCK = Path("dvc.lock")
 
 
 def parsed(text: str) -> dict:
-    """The content of a dvc.lock; of an empty one, what DVC would begin with."""
+    """Parse the text of a dvc.lock. An empty one has no stages."""
     return _yaml().load(text) or {"schema": "2.0", "stages": {}}
 
 
 def made(content: dict) -> list[dict]:
-    """Every output, with its `path` and `md5`, in the order of stages."""
+    """Return all outputs in a dvc.lock, each with its `path` and `md5`, in the order of stages."""
     return [out for stage in content["stages"].values() for out in stage.get("outs", [])]
 
 
 def read_lock(folder: Path = Path()) -> dict:
-    """The content of a folder's dvc.lock, as `parsed`; without one, as of an empty one."""
+    """Read the dvc.lock in `folder`. A missing one has no stages."""
     path = folder / LOCK
     return parsed(path.read_text() if path.exists() else "")
 
 
 def write_lock(content: dict, folder: Path = Path()) -> None:
-    """Replace a folder's dvc.lock."""
+    """Replace the dvc.lock in `folder`."""
     with whole(folder / LOCK) as aside:
         _yaml().dump(content, aside)
 

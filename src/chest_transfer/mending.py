@@ -1,7 +1,7 @@
-"""Mending: what a kill leaves half-written of DVC's own files, and what a disk damaged; results are had again.
+"""Mending: repair DVC's own files after a kill or a power cut, and remove files that the disk has damaged.
 
-DVC writes dvc.lock and its table of running stages in place, so a kill at that moment cuts them short, and every later
-command refuses them.
+DVC writes dvc.lock and its table of running stages in place. A kill at that moment truncates them, and DVC then rejects
+them in every later command.
 """
 
 import hashlib
@@ -14,78 +14,93 @@ from ruamel.yaml.error import YAMLError
 
 from chest_transfer.lockfile import LOCK, made, parsed, read_lock
 
-HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
-RUNNING, CACHE = Path(".dvc/tmp/rwlock"), Path(".dvc/cache/files/md5")
+MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+RUNNING_STAGES = Path(".dvc/tmp/rwlock")
+CACHE = Path(".dvc/cache/files/md5")
 
 
 def mend() -> list[str]:
-    """Replace a broken dvc.lock by Git's, or remove it, and a broken table of running stages; what was done.
+    """Replace a truncated dvc.lock by the version in Git, or remove it, and remove a truncated table of running stages.
 
-    `dvc repro` then takes from DVC's run cache what dvc.lock no longer tells of.
+    `dvc repro` then restores from DVC's run cache what is no longer in dvc.lock.
+
+    Returns:
+        List of strings, a sentence for each file that was mended.
     """
-    done = []
-    if LOCK.exists() and not _whole_lock():
-        kept = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, check=False)
-        if kept.returncode == 0:
-            LOCK.write_bytes(kept.stdout)
+    repairs = []
+    if LOCK.exists() and not _lock_is_intact():
+        committed = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, check=False)
+        if committed.returncode == 0:
+            LOCK.write_bytes(committed.stdout)
+            repairs.append(f"{LOCK} was cut short: restored from the last commit")
         else:
             LOCK.unlink()
-        done.append(f"{LOCK} was cut short: {'the last commit has it whole' if LOCK.exists() else 'removed'}")
-    if RUNNING.exists() and not _whole_table():
-        RUNNING.unlink()
-        done.append(f"{RUNNING} was cut short: removed")
-    return done
+            repairs.append(f"{LOCK} was cut short: removed")
+    if RUNNING_STAGES.exists() and not _running_stages_are_intact():
+        RUNNING_STAGES.unlink()
+        repairs.append(f"{RUNNING_STAGES} was cut short: removed")
+    return repairs
 
 
 def mend_bytes() -> list[str]:
-    """Read every byte of DVC's cache and of the outputs here, and remove what is not what its hash says; what it was.
+    """Hash every file in DVC's cache and every output, and remove those that do not match their recorded hash.
 
-    DVC trusts the cache's write-protected files, and a file whose time and size are as before: a byte that a disk flips
-    is never looked for. `dvc repro`, or `dvc pull`, then makes or fetches what is gone.
+    DVC trusts the write-protected files in its cache, and any file whose time and size have not changed, so it does not
+    notice a byte that the disk has flipped. `dvc repro` or `dvc pull` then restores what was removed.
+
+    Returns:
+        List of strings, a sentence for each file that was removed.
     """
-    md5_of: dict[tuple[int, int], str] = {}  # by inode: what the cache and the workspace share is read once
+    hashes: dict[tuple[int, int], str] = {}  # by inode: a file that the cache and the workspace share is read once
 
     def md5(path: Path) -> str:
         status = path.stat()
         inode = status.st_dev, status.st_ino
-        if inode not in md5_of:
+        if inode not in hashes:
             with path.open("rb") as content:
-                md5_of[inode] = hashlib.file_digest(content, "md5").hexdigest()
-        return md5_of[inode]
+                hashes[inode] = hashlib.file_digest(content, "md5").hexdigest()
+        return hashes[inode]
 
-    objects = (path for path in sorted(CACHE.glob("??/*")) if path.is_file())
-    damaged = [path for path in objects if md5(path) != (path.parent.name + path.name).removesuffix(".dir")]
-    for out in made(read_lock()):
-        if out["path"].startswith(("data/", "models/")):
-            damaged += [path for path, expected in _files(out) if path.is_file() and md5(path) != expected]
+    expected: list[tuple[Path, str]] = []
+    for path in sorted(CACHE.glob("??/*")):
+        expected.append((path, (path.parent.name + path.name).removesuffix(".dir")))
+    for output in made(read_lock()):
+        if output["path"].startswith(("data/", "models/")):
+            expected += _files(output)
+    damaged = [path for path, expected_md5 in expected if path.is_file() and md5(path) != expected_md5]
     for path in damaged:
         path.unlink()
     return [f"{path} was damaged: removed" for path in damaged]
 
 
-def _files(out: dict) -> list[tuple[Path, str]]:
-    """The files of an output with their hashes; of a folder, those that the cache's list names."""
-    if not out["md5"].endswith(".dir"):
-        return [(Path(out["path"]), out["md5"])]
-    listed = CACHE / out["md5"][:2] / out["md5"][2:]
-    entries = json.loads(listed.read_text()) if listed.exists() else []
-    return [(Path(out["path"], entry["relpath"]), entry["md5"]) for entry in entries]
+def _files(output: dict) -> list[tuple[Path, str]]:
+    """Return the (path, MD5) of each file of an output. Those of a folder are listed in the cache."""
+    path, md5 = Path(output["path"]), output["md5"]
+    if not md5.endswith(".dir"):
+        return [(path, md5)]
+    listing = CACHE / md5[:2] / md5[2:]
+    entries = json.loads(listing.read_text()) if listing.exists() else []
+    return [(path / entry["relpath"], entry["md5"]) for entry in entries]
 
 
-def _whole_lock() -> bool:
-    """Whether it can be read to its end, and each hash in it is one."""
+def _lock_is_intact() -> bool:
+    """Return whether dvc.lock can be parsed, ends with a newline, and holds whole hashes only."""
     try:
         text = LOCK.read_text()
         content = parsed(text)
-        stages = content["stages"].values()
-        hashes = [file["md5"] for stage in stages for kind in ("deps", "outs") for file in stage.get(kind, [])]
-        return text.endswith("\n") and content["schema"] == "2.0" and all(HASH.fullmatch(md5) for md5 in hashes)
+        hashes = [
+            file["md5"]
+            for stage in content["stages"].values()
+            for kind in ("deps", "outs")
+            for file in stage.get(kind, [])
+        ]
+        return text.endswith("\n") and content["schema"] == "2.0" and all(MD5.fullmatch(md5) for md5 in hashes)
     except (YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError):
         return False
 
 
-def _whole_table() -> bool:
+def _running_stages_are_intact() -> bool:
     try:
-        return isinstance(json.loads(RUNNING.read_text()), dict)
+        return isinstance(json.loads(RUNNING_STAGES.read_text()), dict)
     except ValueError:
         return False

@@ -1,4 +1,4 @@
-"""Work done on several processes, in order, with the same result whatever their number."""
+"""Parallel work on several processes, with results in order and independent of the number of processes."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -7,10 +7,17 @@ from chest_transfer.errors import ChestTransferError
 
 
 def in_order(work: Callable, cases: Iterable, processes: int) -> Iterator:
-    """`map(work, cases)`, on this process or on several, which are started anew: a fork does not survive threads.
+    """Yield `work(case)` for each case, in order, computed on one or more processes.
+
+    Several processes are started anew instead of forked, because a fork of a process with threads may hang.
+
+    Args:
+        work: Function of one argument that can be pickled.
+        cases: Iterable of its arguments.
+        processes: Integer, number of processes. 1 for this process.
 
     Raises:
-        ChestTransferError: one of the processes was ended from outside.
+        ChestTransferError: If one of the processes is killed.
     """
     if processes == 1:
         yield from map(work, cases)
@@ -18,17 +25,17 @@ def in_order(work: Callable, cases: Iterable, processes: int) -> Iterator:
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    found = Parallel(processes, return_as="generator")(delayed(work)(case) for case in cases)
+    results = Parallel(processes, return_as="generator")(delayed(work)(case) for case in cases)
     try:
-        # No `yield from`, which would hand the end of this generator on before it is caught here.
-        for result in found:  # noqa: UP028
+        # Not `yield from`: it would pass GeneratorExit on to joblib before it is caught here.
+        for result in results:  # noqa: UP028
             yield result
     except GeneratorExit:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of results that nobody waits for any longer
-            found.close()
+            warnings.simplefilter("ignore")  # joblib warns that results are discarded
+            results.close()
         raise
     except TerminatedWorkerError:
         raise ChestTransferError(
-            f"one of {processes} processes was ended from outside, most often for want of memory; lower `threads`"
+            f"one of {processes} processes was killed, most often because memory ran out; lower `threads`"
         ) from None
