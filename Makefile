@@ -1,7 +1,7 @@
-# make repro   the whole experiment on the embedded default        make test   the tests
-# make report  its page, report/index.html                         make bench  speed and statistics
-# make app     the models on a page, http://127.0.0.1:7860
-# Both set up the environment by themselves; the README gives the raw commands.
+# make repro   run the whole experiment of params.yaml        make test   run the tests
+# make report  write its report, report/index.html            make bench  measure speed and statistics
+# make app     serve the models at http://127.0.0.1:7860
+# Each sets up the environment first; the README has the same commands without make.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(CURDIR)/.venv/bin
@@ -10,11 +10,11 @@ export PATH := $(BIN):$(PATH)
 .PHONY: help setup repro report app test lint lock bench picture
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '1,/^$$/s/^# //p' Makefile
 
 setup: .venv/ready
 
-# uv only to install quickly: requirements.lock is an ordinary pip file, with hashes.
+# uv is used only because it installs faster: requirements.lock is an ordinary pip file with hashes.
 .venv/ready: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or later is needed, received " + sys.version.split()[0] + "; run: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
@@ -27,7 +27,7 @@ repro: setup
 	@chest-transfer mend
 	dvc repro
 	@chest-transfer report
-	@python -m chest_transfer.evaluation.tables metrics/*.json
+	@python -m chest_transfer.evaluation.score_table metrics/*.json
 
 report: setup
 	chest-transfer report
@@ -42,7 +42,7 @@ lint: setup
 	ruff check .
 	ruff format --check .
 
-# After a change of dependencies in pyproject.toml.
+# Run this after changing the dependencies in pyproject.toml.
 lock: setup
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-header --no-annotate pyproject.toml -o requirements.lock
 

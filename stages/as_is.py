@@ -1,40 +1,38 @@
-"""as_is@T-model-S: what a model of S says of T's test radiographs, and which of them it learnt from; no training."""
+"""as_is@T-model-S: the raw predictions of a model of dataset S for T's test radiographs, without training on T."""
 
 from pathlib import Path
 
-from chest_transfer.data.arrays import open_arrays
-from chest_transfer.data.catalog import dataset_named
-from chest_transfer.data.overlap import seen_in
-from chest_transfer.data.predictions import read_predictions
-from chest_transfer.errors import run
-from chest_transfer.evaluation.meaning import health_table
+from chest_transfer.analysis.overlap import seen_in_training
+from chest_transfer.data.arrays import open_arrays, read_npz
+from chest_transfer.data.predictions import predictions_of
+from chest_transfer.errors import run_stage
+from chest_transfer.files import atomic_write
+from chest_transfer.model_names import ModelName
+from chest_transfer.networks.classifier import logits_network
+from chest_transfer.networks.facts import ClassifierFacts
 from chest_transfer.networks.saving import load_model
 from chest_transfer.settings import read_settings
-from chest_transfer.training.determinism import pin
+from chest_transfer.training.determinism import make_deterministic
 
 
 def main(target: str, model: str, source: str) -> None:
     settings = read_settings()
-    pin(settings.seed, settings.threads)
+    make_deterministic(settings.seed, settings.threads)
     from chest_transfer.training.batches import Batches
 
-    asked, folder = settings.transfer, Path(f"data/predictions/{target}/{model}/as_is-{source}")
-    name = f"{source}/{model}/{asked.regime}-{asked.weights}"
-    classifier, facts = load_model(Path(f"models/{name}.keras"))
-    test, val = (
-        open_arrays(f"data/arrays/{target}/test.npz"),
-        read_predictions(Path(f"data/predictions/{name}/val.csv")),
-    )
-    seen = seen_in(test.images, [open_arrays(f"data/arrays/{source}/{split}.npz").images for split in ("train", "val")])
-    said = classifier.predict(Batches(test, asked.batch_size), verbose=0)
-    several, models = dataset_named(target).multi_label, facts["multi_label"]
-    table = health_table(test.names, test.patients, test.targets, several, said, models).assign(seen=seen.astype(int))
-    folder.mkdir(parents=True, exist_ok=True)
-    table.to_csv(folder / "test.csv", index=False)
-    own = health_table(val.names, val.patients, val.truth, models, val.probabilities, models)
-    own.to_csv(folder / "val.csv", index=False)  # thresholds go with the model: from its validation, not the target's
-    print(f"{seen.sum()} of {len(seen)} test radiographs of {target} are among those that {source} was learnt from")
+    applied = ModelName(source, model, settings.transfer.regime, settings.transfer.weights)
+    classifier, facts = load_model(applied.network, ClassifierFacts)
+    test = open_arrays(f"data/arrays/{target}/test.npz")
+    logits = logits_network(classifier).predict(Batches(test, settings.transfer.batch_size), verbose=0)
+    fingerprints = (read_npz(Path(f"data/fingerprints/{dataset}.npz")) for dataset in (target, source))
+    seen = seen_in_training(*fingerprints)["test"]
+    with atomic_write(ModelName(target, model, "as_is", source).predictions) as aside:
+        aside.mkdir()
+        predictions_of(test, logits, facts.classes, seen).table().to_csv(aside / "test.csv", index=False)
+        # Calibration and thresholds belong to the model: they come from its validation split, not from the target's.
+        (aside / "val.csv").write_bytes(applied.predictions_of("val").read_bytes())
+    print(f"{seen.sum()} of {len(seen)} test radiographs of {target} are in {source}'s training or validation split")
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -1,23 +1,27 @@
-"""best@D: D's model with the best area on validation, under a name that does not change."""
+"""best@D: D's model with the largest area on validation, packed into one file under a name that does not change."""
 
 import json
-import shutil
 from pathlib import Path
 
-from chest_transfer.errors import run
-from chest_transfer.evaluation.choosing import best_on_validation
-from chest_transfer.files import whole
+from chest_transfer.errors import run_stage
+from chest_transfer.evaluation.best_model import best_on_validation
+from chest_transfer.files import keep_only
+from chest_transfer.model_names import models_of_experiment, networks_folder, packed_model, predictions_folder
+from chest_transfer.serving.packing import pack
 from chest_transfer.settings import read_settings
 
 
 def main(dataset: str) -> None:
-    way = best_on_validation(json.loads(Path(f"metrics/detail/{dataset}.json").read_text()))
     settings = read_settings()
-    model = Path(f"models/{dataset}/{settings.model}/{way}.keras")
-    with whole(Path(f"models/best/{dataset}.keras")) as aside:
-        shutil.copyfile(model, aside)
-    print(f"{dataset}: {model}")
+    models = {name.key: name for name in models_of_experiment(settings, dataset)}
+    keep_only(networks_folder(dataset, settings.model), [name.network for name in models.values()])
+    keep_only(predictions_folder(dataset, settings.model), [name.predictions for name in models.values()])
+    best = models[best_on_validation(json.loads(Path(f"metrics/detail/{dataset}.json").read_text()))]
+    pack(
+        best.network, best.predictions_of("val"), Path(f"data/out_of_distribution/{dataset}.npz"), packed_model(dataset)
+    )
+    print(f"{dataset}: {best}")
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.downloads import fetch
-from chest_transfer.errors import run
+from chest_transfer.errors import run_stage
 from chest_transfer.phantom.archive import write_archive
 from chest_transfer.settings import read_settings
 
@@ -22,4 +22,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -1,27 +1,30 @@
-"""embed@D-model-W: what the frozen backbone with weights W sees in D's radiographs, in data/features/D/model/W."""
+"""embed@D-model-W: the features that the frozen backbone with weights W computes from D, in data/features/D/model/W."""
 
 from pathlib import Path
 
 from chest_transfer.data.arrays import open_arrays
-from chest_transfer.errors import run
+from chest_transfer.data.splits import SPLITS
+from chest_transfer.errors import run_stage
+from chest_transfer.model_names import starting_network
+from chest_transfer.networks.facts import StartingFacts
 from chest_transfer.networks.saving import load_model
 from chest_transfer.settings import read_settings
-from chest_transfer.training.determinism import pin
+from chest_transfer.training.determinism import make_deterministic
 
 
 def main(dataset: str, model: str, weights: str) -> None:
     settings = read_settings()
-    pin(settings.seed, settings.threads)
-    from chest_transfer.training.features import embed, embedder
+    make_deterministic(settings.seed, settings.threads)
+    from chest_transfer.training.features import embed, feature_extractor
 
-    asked, target = settings.embed, Path(f"data/features/{dataset}/{model}/{weights}")
-    target.mkdir(parents=True, exist_ok=True)
-    backbone, _ = load_model(Path(f"models/pretrained/{model}/{weights}.keras"))
-    network = embedder(backbone)  # made and traced once
-    for split in ("train", "val", "test"):
-        arrays, views = open_arrays(f"data/arrays/{dataset}/{split}.npz"), asked.views if split == "train" else 0
-        embed(network, arrays, target / f"{split}.npz", asked.batch_size, views, asked.augmentation, settings.seed)
+    backbone, _ = load_model(starting_network(model, weights), StartingFacts)
+    network = feature_extractor(backbone, settings.fused_batch_norm)  # traced once for all splits
+    for split in SPLITS:
+        arrays = open_arrays(f"data/arrays/{dataset}/{split}.npz")
+        views = settings.embed.views if split == "train" else 0
+        target = Path(f"data/features/{dataset}/{model}/{weights}/{split}.npz")
+        embed(network, arrays, target, settings.embed, views, settings.seed)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

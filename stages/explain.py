@@ -1,40 +1,35 @@
-"""explain@D-model-W: heat maps of a model on D's test radiographs, on a sheet; how well they point, as metrics."""
+"""explain@D-model: heat maps of D's trained and fine-tuned models on its test radiographs, and how well they point."""
 
-import json
 from pathlib import Path
 
 from chest_transfer.data.arrays import open_arrays
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.descriptions import read_boxes
-from chest_transfer.data.predictions import read_predictions
-from chest_transfer.errors import run
-from chest_transfer.evaluation.explanation import chosen, localised, maps_of
-from chest_transfer.evaluation.figures import heat_map_sheet, save
-from chest_transfer.evaluation.metrics import judged_by
-from chest_transfer.networks.saving import load_model
+from chest_transfer.errors import run_stage
+from chest_transfer.evaluation.explained_dataset import ExplainedDataset, explain_models
+from chest_transfer.files import atomic_write, keep_only, write_json
+from chest_transfer.model_names import explained_models, models_of_experiment, networks_folder
 from chest_transfer.settings import read_settings
-from chest_transfer.training.determinism import pin
+from chest_transfer.training.determinism import make_deterministic
 
 
-def main(dataset: str, model: str, name: str) -> None:
-    settings = read_settings()
-    pin(settings.seed, settings.threads)
-    from chest_transfer.evaluation.grad_cam import GradCam
-
-    network, facts = load_model(Path(f"models/{dataset}/{model}/{name}.keras"))
-    test, boxes = open_arrays(f"data/arrays/{dataset}/test.npz"), read_boxes(Path(f"data/arrays/{dataset}"))
-    said = read_predictions(Path(f"data/predictions/{dataset}/{model}/{name}/test.csv"))
-    judged = judged_by(facts, said, facts["multi_label"], settings.evaluate.operating_point)
-    cam = GradCam(network, settings.explain.method)
-    shown = chosen(judged, test.names, settings.explain.images)
-    sheet = heat_map_sheet(test, shown, maps_of(cam, test, shown), boxes, f"{dataset}: {name}")
-    save(sheet, Path(f"data/pictures/{dataset}/{model}/{name}.png"))
-    archive, fit = Path(f"data/raw/{dataset}.zip"), settings.preprocess.fit
-    scores = localised(cam, dataset_named(dataset), archive, test, boxes, fit, settings.evaluate)
-    target = Path(f"metrics/explained/{dataset}/{name}.json")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(scores, indent=2) + "\n")
+def main(dataset: str, model: str) -> None:
+    settings, arrays = read_settings(), Path(f"data/arrays/{dataset}")
+    keep_only(networks_folder(dataset, model), [name.network for name in models_of_experiment(settings, dataset)])
+    make_deterministic(settings.seed, settings.threads)
+    explained = ExplainedDataset(
+        entry=dataset_named(dataset),
+        archive=Path(f"data/raw/{dataset}.zip"),
+        test=open_arrays(arrays / "test.npz"),
+        boxes=read_boxes(arrays),
+        fit=settings.preprocess.fit,
+    )
+    names, point = explained_models(settings, dataset), settings.evaluate.operating_point
+    with atomic_write(Path(f"data/heat_maps/{dataset}/{model}")) as aside:
+        aside.mkdir()
+        scores = explain_models(names, explained, settings.explain, point, aside)
+    write_json(Path(f"metrics/explained/{dataset}.json"), scores)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

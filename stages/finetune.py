@@ -1,25 +1,26 @@
-"""finetune@D-model-W: the probe with layers of its backbone unfrozen; its model and predictions."""
+"""finetune@D-model-W: the probe of D from W, with layers of its backbone unfrozen."""
 
-from pathlib import Path
-
-from chest_transfer.errors import run
+from chest_transfer.errors import run_stage
+from chest_transfer.model_names import ModelName
+from chest_transfer.networks.facts import ClassifierFacts
 from chest_transfer.networks.saving import load_model
 from chest_transfer.settings import read_settings
-from chest_transfer.training.determinism import pin
+from chest_transfer.training.determinism import make_deterministic
 
 
 def main(dataset: str, model: str, weights: str) -> None:
     settings = read_settings()
-    pin(settings.seed, settings.threads)
-    from chest_transfer.training.making import make_model
-    from chest_transfer.training.unfreezing import Unfreezing
+    make_deterministic(settings.seed, settings.threads)
+    from chest_transfer.training.train_and_save import FitOptions, train_and_save
+    from chest_transfer.training.unfreezing import GradualUnfreezing
 
-    asked, used = settings.finetune, settings.model_dump(include={"seed", "threads", "finetune"})
-    start, name = Path(f"models/{dataset}/{model}/probe-{weights}.keras"), f"{dataset}/{model}/finetune-{weights}"
-    probe, facts = load_model(start)
-    unfreezing = Unfreezing(probe, asked)
-    make_model(name, probe, facts, [start], asked, asked.learning_rate, used, unfreezing=unfreezing)
+    name, start = (ModelName(dataset, model, regime, weights) for regime in ("finetune", "probe"))
+    options = FitOptions(settings.finetune, "finetune", settings.seed, settings.threads, settings.fused_batch_norm)
+    probe, facts = load_model(start.network, ClassifierFacts)
+    unfreezing = GradualUnfreezing(probe, settings.finetune)
+    rate = settings.finetune.learning_rate
+    train_and_save(name, probe, facts, [start.network], options, learning_rate=rate, unfreezing=unfreezing)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

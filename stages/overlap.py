@@ -2,18 +2,22 @@
 
 from pathlib import Path
 
-from chest_transfer.errors import run
-from chest_transfer.evaluation.exploration import shared_pictures
+from chest_transfer.analysis.overlap import shared_images
+from chest_transfer.errors import run_stage
+from chest_transfer.files import keep_only, write_text
 from chest_transfer.settings import read_settings
+
+FINGERPRINTS = Path("data/fingerprints")
 
 
 def main() -> None:
-    settings = read_settings()
-    table = shared_pictures({name: Path(f"data/arrays/{name}") for name in settings.datasets})
-    table.to_csv("metrics/overlap.csv", index=False)
+    files = {dataset: FINGERPRINTS / f"{dataset}.npz" for dataset in read_settings().datasets}
+    keep_only(FINGERPRINTS, files.values())
+    table = shared_images(files)
+    write_text(Path("metrics/overlap.csv"), table.to_csv(index=False))
     for row in table[table["also_in_other"] > 0].itertuples():
         print(f"{row.also_in_other} of {row.images} radiographs of {row.dataset} are in {row.other} too")
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -2,26 +2,28 @@
 
 from pathlib import Path
 
+from chest_transfer.analysis.samples import augmented_samples, class_samples, sample_figure
 from chest_transfer.data.arrays import open_arrays
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.descriptions import read_images
-from chest_transfer.errors import run
-from chest_transfer.evaluation.figures import sample_sheet, save
-from chest_transfer.evaluation.sampling import augmented, samples
+from chest_transfer.errors import run_stage
+from chest_transfer.evaluation.figures import save_figure
 from chest_transfer.settings import read_settings
-from chest_transfer.training.determinism import pin
+from chest_transfer.training.determinism import make_deterministic
 
-IMAGES = 5
+COUNT = 5  # radiographs of a class
 
 
-def main(name: str) -> None:
-    settings, folder = read_settings(), Path(f"data/arrays/{name}")
-    pin(settings.seed, settings.threads)
-    of_classes = samples(dataset_named(name), Path(f"data/raw/{name}.zip"), read_images(folder), IMAGES)
-    save(sample_sheet(of_classes), Path(f"data/pictures/{name}/samples.png"))
-    changed = augmented(open_arrays(folder / "train.npz"), settings.train.augmentation, settings.seed, IMAGES)
-    save(sample_sheet({"as training sees it": changed}), Path(f"data/pictures/{name}/augmented.png"))
+def main(dataset: str) -> None:
+    settings, folder = read_settings(), Path(f"data/arrays/{dataset}")
+    archive = Path(f"data/raw/{dataset}.zip")
+    samples = class_samples(dataset_named(dataset), archive, read_images(folder), COUNT)
+    save_figure(sample_figure(samples), Path(f"data/pictures/{dataset}/samples.png"))
+    make_deterministic(settings.seed, settings.threads)
+    train = open_arrays(folder / "train.npz")
+    augmented = augmented_samples(train, settings.train.augmentation, settings.seed, COUNT)
+    save_figure(sample_figure({"augmented": augmented}), Path(f"data/pictures/{dataset}/augmented.png"))
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -1,25 +1,22 @@
-"""preprocess@D: the archive's radiographs as arrays at data/arrays/D/{train,val,test}.npz, cut by patient."""
+"""preprocess@D: the archive's radiographs as arrays at data/arrays/D/{train,val,test}.npz, split by patient."""
 
 from pathlib import Path
 
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.preprocessing import preprocess
-from chest_transfer.errors import run
+from chest_transfer.errors import run_stage
 from chest_transfer.settings import read_settings
 
 
-def main(name: str) -> None:
+def main(dataset: str) -> None:
     settings = read_settings()
+    archive, target = Path(f"data/raw/{dataset}.zip"), Path(f"data/arrays/{dataset}")
     summary = preprocess(
-        dataset_named(name),
-        Path(f"data/raw/{name}.zip"),
-        Path(f"data/arrays/{name}"),
-        settings.preprocess,
-        settings.image_size,
-        settings.threads,
+        dataset_named(dataset), archive, target, settings.preprocess, settings.image_size, settings.threads
     )
-    print(f"{name}: {summary['images']} radiographs, {summary['skipped']['total']} skipped")
+    images = ", ".join(f"{count} {split}" for split, count in summary["images"].items())
+    print(f"{dataset}: {images} radiographs; {summary['skipped']['total']} unreadable")
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

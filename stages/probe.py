@@ -1,33 +1,36 @@
-"""probe@D-model-W: a head on a frozen backbone's features; models/D/model/probe-W.keras and what it predicts."""
+"""probe@D-model-W: a head trained on the features of the frozen backbone with weights W."""
 
 from pathlib import Path
 
 from chest_transfer.data.arrays import open_features
 from chest_transfer.data.catalog import dataset_named
-from chest_transfer.errors import run
+from chest_transfer.data.splits import SPLITS
+from chest_transfer.errors import run_stage
+from chest_transfer.model_names import ModelName, starting_network
 from chest_transfer.networks.classifier import build_classifier
+from chest_transfer.networks.facts import StartingFacts
 from chest_transfer.networks.saving import load_model
 from chest_transfer.settings import read_settings
-from chest_transfer.training.determinism import pin
+from chest_transfer.training.determinism import make_deterministic
 
 
 def main(dataset: str, model: str, weights: str) -> None:
     settings = read_settings()
-    pin(settings.seed, settings.threads)
-    from chest_transfer.training.making import make_model
-    from chest_transfer.training.probing import scales_of
+    make_deterministic(settings.seed, settings.threads)
+    from chest_transfer.training.probing import feature_moments
+    from chest_transfer.training.train_and_save import FitOptions, train_and_save
 
-    asked, used = settings.probe, settings.model_dump(include={"seed", "threads", "probe"})
-    start, folder = Path(f"models/pretrained/{model}/{weights}.keras"), f"data/features/{dataset}/{model}/{weights}"
-    paths = {split: Path(folder, f"{split}.npz") for split in ("train", "val", "test")}
-    features = {split: open_features(path) for split, path in paths.items()}
-    backbone, facts = load_model(start)
-    scales = scales_of(features["train"]) if asked.standardize else None
-    classes, multi_label = features["train"].classes, dataset_named(dataset).multi_label
-    classifier = build_classifier(backbone, asked.head, len(classes), multi_label, scales)
-    name, inputs = f"{dataset}/{model}/probe-{weights}", [start, paths["train"], paths["val"]]
-    make_model(name, classifier, facts, inputs, asked, asked.learning_rate, used, features=features)
+    probe, start = settings.probe, starting_network(model, weights)
+    files = {split: Path(f"data/features/{dataset}/{model}/{weights}/{split}.npz") for split in SPLITS}
+    features = {split: open_features(file) for split, file in files.items()}
+    backbone, facts = load_model(start, StartingFacts)
+    moments = feature_moments(features["train"]) if probe.standardize else None
+    entry = dataset_named(dataset)
+    classifier = build_classifier(backbone, probe.head, len(entry.classes), entry.multi_label, moments)
+    name, inputs = ModelName(dataset, model, "probe", weights), [start, files["train"], files["val"]]
+    options = FitOptions(probe, "probe", settings.seed, settings.threads, fused_batch_norm=False)
+    train_and_save(name, classifier, facts, inputs, options, learning_rate=probe.learning_rate, features=features)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -1,23 +1,23 @@
-"""train@D-model-W: the whole network trained on D from W; models/D/model/train-W.keras and what it predicts."""
+"""train@D-model-W: the whole network trained on D from the starting weights W."""
 
-from pathlib import Path
-
-from chest_transfer.errors import run
+from chest_transfer.errors import run_stage
+from chest_transfer.model_names import ModelName, starting_network
+from chest_transfer.networks.facts import StartingFacts
 from chest_transfer.networks.saving import load_model
 from chest_transfer.settings import read_settings
-from chest_transfer.training.determinism import pin
+from chest_transfer.training.determinism import make_deterministic
 
 
 def main(dataset: str, model: str, weights: str) -> None:
     settings = read_settings()
-    pin(settings.seed, settings.threads)  # before Keras is imported
-    from chest_transfer.training.making import make_whole
+    make_deterministic(settings.seed, settings.threads)  # before Keras is imported
+    from chest_transfer.training.train_and_save import FitOptions, train_end_to_end
 
-    asked, used = settings.train, settings.model_dump(include={"seed", "threads", "train"})
-    start, name = Path(f"models/pretrained/{model}/{weights}.keras"), f"{dataset}/{model}/train-{weights}"
-    backbone, facts = load_model(start)
-    make_whole(name, backbone, facts, [start], asked, settings.architectures[model], used)
+    name, start = ModelName(dataset, model, "train", weights), starting_network(model, weights)
+    options = FitOptions(settings.train, "train", settings.seed, settings.threads, settings.fused_batch_norm)
+    backbone, facts = load_model(start, StartingFacts)
+    train_end_to_end(name, backbone, facts, start, options, settings.architectures[model])
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

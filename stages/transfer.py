@@ -1,25 +1,25 @@
-"""transfer@T-model-S: the backbone of a model of S trained on T; models/T/model/transfer-S.keras, its predictions."""
+"""transfer@T-model-S: the backbone of a model of dataset S, trained on T under a new head."""
 
-from pathlib import Path
-
-from chest_transfer.errors import run
+from chest_transfer.errors import run_stage
+from chest_transfer.model_names import ModelName
 from chest_transfer.networks.classifier import backbone_of
+from chest_transfer.networks.facts import ClassifierFacts
 from chest_transfer.networks.saving import load_model
 from chest_transfer.settings import read_settings
-from chest_transfer.training.determinism import pin
+from chest_transfer.training.determinism import make_deterministic
 
 
 def main(target: str, model: str, source: str) -> None:
     settings = read_settings()
-    pin(settings.seed, settings.threads)
-    from chest_transfer.training.making import make_whole
+    make_deterministic(settings.seed, settings.threads)
+    from chest_transfer.training.train_and_save import FitOptions, train_end_to_end
 
-    asked, used = settings.transfer, settings.model_dump(include={"seed", "threads", "transfer"})
-    start = Path(f"models/{source}/{model}/{asked.regime}-{asked.weights}.keras")
-    learnt, facts = load_model(start)
-    name, facts = f"{target}/{model}/transfer-{source}", facts | {"source": source}
-    make_whole(name, backbone_of(learnt), facts, [start], asked, settings.architectures[model], used)
+    name = ModelName(target, model, "transfer", source)
+    start = ModelName(source, model, settings.transfer.regime, settings.transfer.weights).network
+    options = FitOptions(settings.transfer, "transfer", settings.seed, settings.threads, settings.fused_batch_norm)
+    classifier, facts = load_model(start, ClassifierFacts)
+    train_end_to_end(name, backbone_of(classifier), facts, start, options, settings.architectures[model])
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

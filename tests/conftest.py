@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from ruamel.yaml import YAML
+
+from chest_transfer.yaml_files import dump_yaml, read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 # Commands of this environment first, so that `python` and `dvc` in dvc.yaml are the ones under test.
@@ -49,9 +50,23 @@ def browser():
         started.close()
 
 
+# What `pytest -m "not slow"` leaves out: files and fixtures that run stages, DVC or a server, or build every backbone.
+SLOW_FILES = (
+    *SLOWEST, "test_app.py", "test_devices.py", "test_downloads.py", "test_explain.py", "test_export.py",
+    "test_finetune.py", "test_honesty.py", "test_mending.py", "test_networks.py", "test_phantom.py", "test_predict.py",
+    "test_probe.py", "test_remotes.py", "test_report.py", "test_transfer.py",
+)  # fmt: skip
+SLOW_FIXTURES = {"project", "evaluated", "browser"}
+FAST_CLASSES = {"TestLoss", "TestWarmup", "TestFitCheck", "TestBatches"}  # of those files
+
+
 def pytest_collection_modifyitems(items):
-    """The files that take longest first, so that no process waits for another at the end."""
+    """Run the slowest files first, so that no process waits for another at the end, and mark slow tests."""
     items.sort(key=lambda item: SLOWEST.index(item.path.name) if item.path.name in SLOWEST else len(SLOWEST))
+    for item in items:
+        in_slow_file = item.path.name in SLOW_FILES and (item.cls is None or item.cls.__name__ not in FAST_CLASSES)
+        if in_slow_file or SLOW_FIXTURES & set(item.fixturenames):
+            item.add_marker("slow")
 
 
 def encoded(pixels: np.ndarray | Image.Image, form: str = "PNG", **options) -> bytes:
@@ -105,15 +120,14 @@ def make_zip(path: Path, members: dict[str, bytes | str]) -> Path:
 
 def change_settings(path: Path, **changes) -> None:
     """Set keys of a params.yaml; `train__epochs=1` sets `train.epochs`."""
-    yaml = YAML(typ="safe", pure=True)
-    content = yaml.load(path)
+    content = read_yaml(path)
     for key, value in changes.items():
         *parents, last = key.split("__")
         section = content
         for parent in parents:
             section = section[parent]
         section[last] = value
-    yaml.dump(content, path)
+    path.write_text(dump_yaml(content))
 
 
 TOY = {
@@ -151,9 +165,9 @@ def evaluated(tmp_path_factory) -> Path:
     """A project whose toy experiment has been run to its evaluation."""
     folder = toy_project(tmp_path_factory.mktemp("evaluated"))
     words = (
-        "download pneumonia", "preprocess pneumonia", "explore pneumonia", "overlap", "pictures pneumonia",
-        "pretrained cnn none", "embed pneumonia cnn none", "probe pneumonia cnn none", "train pneumonia cnn none",
-        "explain pneumonia cnn train-none", "evaluate pneumonia",
+        "download pneumonia", "preprocess pneumonia", "profile pneumonia", "explore pneumonia", "overlap",
+        "pictures pneumonia", "pretrained cnn none", "embed pneumonia cnn none", "probe pneumonia cnn none",
+        "train pneumonia cnn none", "explain pneumonia cnn", "evaluate pneumonia", "best pneumonia",
     )  # fmt: skip
     stages(folder, *(command.split() for command in words))
     return folder
@@ -178,42 +192,51 @@ def stage(folder: Path, *words: str, check: bool = True, **environment: str) -> 
     )
 
 
-# Stage scripts one after the other in one process, because TensorFlow takes seconds to import.
+# Stage scripts one after the other in one process, because TensorFlow takes seconds to import. With TRACED_SETTINGS the
+# settings that each stage reads are written to that file.
 TOGETHER = """
-import json, runpy, shlex, sys
+import json, os, runpy, shlex, sys
 import networkx
 from dvc.repo import Repo
+import settings_trace
 commands = json.loads(sys.argv[1])
 if not commands:
     with Repo(".") as repo:
         commands = [shlex.split(stage.cmd)[2:] for stage in networkx.dfs_postorder_nodes(repo.index.graph)]
+traced = os.environ.get("TRACED_SETTINGS")
 for words in commands:
     print("running", *words, flush=True)
     sys.argv = words
-    runpy.run_module(words[0], run_name="__main__")
+    with settings_trace.record(words[0], traced):
+        runpy.run_module(words[0], run_name="__main__")
 """
 
 
-def stages(folder: Path, *commands: tuple[str, ...]) -> str:
-    """Run some stages of this checkout in a folder; what they printed."""
+def stages(folder: Path, *commands: tuple[str, ...], **environment: str) -> str:
+    """Run some stages of this checkout in a folder, and return what they printed."""
     words = json.dumps([[f"stages.{name}", *arguments] for name, *arguments in commands])
-    return run(folder, sys.executable, "-c", TOGETHER, words, PYTHONPATH=str(ROOT)).stdout
+    path = os.pathsep.join(str(ROOT / name) for name in ("", "src", "tests"))
+    return run(folder, sys.executable, "-c", TOGETHER, words, PYTHONPATH=path, **environment).stdout
 
 
-def all_stages(folder: Path) -> str:
-    """Run every stage that DVC finds in a folder's dvc.yaml under its settings, in DVC's order; what they printed."""
-    return stages(folder)
+def all_stages(folder: Path, **environment: str) -> str:
+    """Run every stage that DVC finds in a folder's dvc.yaml under its settings, and return what they printed."""
+    return stages(folder, **environment)
 
 
 def all_recorded(folder: Path) -> None:
-    """What `dvc repro` does in a repository, in a third of the time: DVC is told of what `all_stages` made."""
+    """Do what `dvc repro` does, in a third of the time: `dvc commit` records what `all_stages` wrote."""
     all_stages(folder)
     run(folder, "dvc", "commit", "--force", "--quiet")
 
 
+# What TensorFlow's C++ writes while it is imported, before it reads its log level (tensorflow#100442).
+TENSORFLOW_NOTES = ("WARNING: All log messages before absl::InitializeLog()", "I0000 ", "E0000 ", "W0000 ")
+
+
 def refused(done: subprocess.CompletedProcess) -> str:
     """The one line with which a command refused; fails where it did anything else."""
-    lines = done.stderr.strip().splitlines()
+    lines = [line for line in done.stderr.strip().splitlines() if not line.startswith(TENSORFLOW_NOTES)]
     assert done.returncode == 1, done.stdout + done.stderr
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: ")

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback with the routes of the Kaggle client: a POST that redirects to a file with ranges.
+"""An HTTP server on loopback with the routes of the Kaggle client: a POST that redirects to a file with ranges.
 
 `python kaggle_server.py FILE BEHAVIOUR`: serves on port 7777, prints each request as a line, stops after 60 seconds.
 Behaviours: ok, 401, 403, 404, cut (half the file at first, then ranges), hang (half the file, then nothing more),

@@ -1,4 +1,4 @@
-"""Archives: never unpacked, made from folders and tar files, with the same bytes each time."""
+"""Archives: read without unpacking, packed from folders and tar files, with bytes that depend on content alone."""
 
 import pickle
 import tarfile
@@ -7,11 +7,12 @@ import zipfile
 import pytest
 from conftest import grey, make_zip
 
-from chest_transfer.data.archives import Archive, ArchiveWriter, pack
+from chest_transfer.data.archives import Archive, pack
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.files import ArchiveWriter
 
 
-def test_resource_forks_and_hidden_files_are_no_members(tmp_path):
+def test_resource_forks_and_hidden_files_are_not_members(tmp_path):
     path = make_zip(
         tmp_path / "a.zip",
         {"x/b.png": b"b", "x/a.png": b"a", "__MACOSX/x/._a.png": b"", "x/.DS_Store": b"", "x/__MACOSX/._b.png": b""},
@@ -21,14 +22,14 @@ def test_resource_forks_and_hidden_files_are_no_members(tmp_path):
         assert archive.read("x/b.png") == b"b"
 
 
-def test_a_file_cut_short_is_no_archive(tmp_path):
-    whole = make_zip(tmp_path / "a.zip", {"a.png": grey()}).read_bytes()
-    (tmp_path / "cut.zip").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ChestTransferError, match=r"no whole zip archive .* fetch it again"):
+def test_a_truncated_archive_is_refused(tmp_path):
+    content = make_zip(tmp_path / "a.zip", {"a.png": grey()}).read_bytes()
+    (tmp_path / "cut.zip").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ChestTransferError, match=r"not a complete zip archive .* fetch it again"):
         Archive(tmp_path / "cut.zip")
 
 
-def test_a_damaged_member_is_told(tmp_path):
+def test_a_damaged_member_raises_an_error(tmp_path):
     path = make_zip(tmp_path / "a.zip", {"a.png": bytes(1000)})
     content = bytearray(path.read_bytes())
     content[500] ^= 1
@@ -47,7 +48,7 @@ def test_equal_members_give_equal_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "tar", "tar.gz"])
-def test_folders_tars_and_zips_become_one_zip(tmp_path, kind):
+def test_folders_tar_files_and_zip_files_are_packed_as_one_zip_file(tmp_path, kind):
     folder = tmp_path / "source"
     (folder / "sub").mkdir(parents=True)
     (folder / "sub/b.png").write_bytes(grey(2))
@@ -60,24 +61,24 @@ def test_folders_tars_and_zips_become_one_zip(tmp_path, kind):
         with tarfile.open(source, "w:gz" if kind.endswith("gz") else "w") as tar:
             tar.add(folder, arcname=".")
     pack(source, tmp_path / "out.zip")
-    with zipfile.ZipFile(tmp_path / "out.zip") as made:
-        assert {name: made.read(name) for name in made.namelist()} == {"a.png": grey(1), "sub/b.png": grey(2)}
+    with zipfile.ZipFile(tmp_path / "out.zip") as packed:
+        assert {name: packed.read(name) for name in packed.namelist()} == {"a.png": grey(1), "sub/b.png": grey(2)}
 
 
-def test_a_truncated_tar_and_a_text_file_are_refused(tmp_path):
+def test_a_truncated_tar_file_and_a_text_file_are_refused(tmp_path):
     with tarfile.open(tmp_path / "s.tar.gz", "w:gz") as tar:
         (tmp_path / "big.bin").write_bytes(bytes(range(256)) * 4000)
         tar.add(tmp_path / "big.bin")
     content = (tmp_path / "s.tar.gz").read_bytes()
     (tmp_path / "cut.tar.gz").write_bytes(content[: len(content) // 2])
     (tmp_path / "notes.txt").write_text("no archive")
-    with pytest.raises(ChestTransferError, match="no whole tar archive"):
+    with pytest.raises(ChestTransferError, match="not a complete tar archive"):
         pack(tmp_path / "cut.tar.gz", tmp_path / "out.zip")
-    with pytest.raises(ChestTransferError, match="no zip archive, tar archive or folder"):
+    with pytest.raises(ChestTransferError, match="not a zip archive, tar archive or folder"):
         pack(tmp_path / "notes.txt", tmp_path / "out.zip")
 
 
-def test_another_process_opens_an_archive_once_and_anew_if_it_is_another_file(tmp_path):
+def test_another_process_opens_an_archive_once_and_again_if_the_file_has_changed(tmp_path):
     path = make_zip(tmp_path / "a.zip", {"a.png": b"1"})
     with Archive(path) as archive:
         sent = pickle.dumps(archive)

@@ -21,7 +21,7 @@ from chest_transfer.cluster.worker import Experiment, StageFailed, remove_clones
 
 pytest.importorskip("distributed")
 TARGETS = "preprocess@pneumonia", "pretrained@cnn-none"
-DOWNLOAD = Stage("download@pneumonia", (), (), ())
+CODE = Stage("code", (), (), ())
 HERE = ENVIRONMENT | {"PYTHONPATH": str(ROOT / "src")}
 
 
@@ -73,7 +73,7 @@ def test_a_killed_worker_changes_no_byte(repository, tmp_path):
     worker.send_signal(signal.SIGKILL)
     output = process.communicate(timeout=400)[0]
     assert process.returncode == 0, output
-    assert re.findall(r"(\d)/3 default/", output) == list("123"), output
+    assert re.findall(r"(\d)/4 default/", output) == list("1234"), output
     assert "> python" not in output  # outputs were restored, and no stage was run again
     run(local, "dvc", "repro", *TARGETS)
     for path in ("data/arrays/pneumonia/train.npz", "models/pretrained/cnn/none.keras"):
@@ -146,7 +146,7 @@ def test_the_log_of_a_failed_stage_is_shown_and_the_others_are_run(repository, t
     log = r"download@tuberculosis FAILED\n.*no archive of 'tuberculosis' at '/nowhere'"
     assert re.search(log, output, re.DOTALL), output
     assert "explore@tuberculosis not run" in output
-    assert re.search(r"/6 .*explore@pneumonia after", output), output
+    assert re.search(r"/9 .*explore@pneumonia after", output), output
     assert (folder / "metrics/data/pneumonia.json").exists()
     assert not list(folder.parent.glob("chest-transfer-clone-*"))
 
@@ -162,9 +162,9 @@ def test_clones_lie_in_private_folders_and_one_that_was_planted_is_not_used(repo
     planted = shared / f"chest-transfer-clone-{os.getpid()}-plain-{head[:12]}"
     shutil.copytree(repository, planted, symlinks=True)
     marker = tmp_path / "planted-code-was-run"
-    (planted / "stages/download.py").write_text(f"open({str(marker)!r}, 'w')\n")
+    (planted / "stages/code.py").write_text(f"open({str(marker)!r}, 'w')\n")
     for _ in range(2):  # the second time in the clone of the first
-        run_stage(experiment, DOWNLOAD, folder)
+        run_stage(experiment, CODE, folder)
     assert not marker.exists()
     [clone] = [path.parent for path in shared.glob("**/dvc.yaml") if path.parent != planted]
     assert stat.S_IMODE(clone.parent.stat().st_mode) == 0o700
@@ -178,7 +178,7 @@ def test_a_clone_that_failed_is_not_used_later(repository, tmp_path):
     experiment = Experiment("plain", str(repository), "0" * 40, (repository / "params.yaml").read_bytes(), b"")
     for _ in range(2):
         with pytest.raises(StageFailed, match="git checkout"):
-            run_stage(experiment, DOWNLOAD, str(tmp_path))
+            run_stage(experiment, CODE, str(tmp_path))
     assert not list(tmp_path.iterdir())
 
 

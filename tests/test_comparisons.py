@@ -1,4 +1,6 @@
-"""Intervals and comparisons: against definitions, a published example, and simulated sets whose truth is known."""
+"""Intervals and comparisons: against definitions, a published example, and simulated sets whose true area is known."""
+
+import json
 
 import numpy as np
 import pandas as pd
@@ -6,12 +8,19 @@ import pytest
 from conftest import ROOT
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from bench.statistics import kept_words
-from chest_transfer.data.predictions import table_of
+from bench.statistics import coverage_and_false_alarms
+from chest_transfer.data.predictions import Predictions
 from chest_transfer.evaluation.comparisons import gains
-from chest_transfer.evaluation.delong import bootstrap_p, delong, delong_p
-from chest_transfer.evaluation.intervals import decision_counts, drawn, interval, ranking_scores
-from chest_transfer.evaluation.summary import evaluate
+from chest_transfer.evaluation.delong import bootstrap_p_value, delong, delong_p_value
+from chest_transfer.evaluation.intervals import (
+    cluster_bootstrap_weights,
+    confidence_interval,
+    confusion_counts,
+    ranking_scores,
+    weighted_sums,
+)
+from chest_transfer.evaluation.summary import evaluate_dataset
+from chest_transfer.model_names import ModelName
 from chest_transfer.settings import read_settings
 
 # DeLong et al. 1988's patients with ovarian cancer, as listed in SAS/STAT's example "Comparing Receiver Operating
@@ -26,105 +35,109 @@ OVARIAN = np.fromstring(
 ).reshape(-1, 4)
 
 
-def some(images: int = 200, patients: int = 120, seed: int = 3):
-    """Truth, two models' scores with ties, patients with any number of images."""
-    chance = np.random.default_rng(seed)
-    truth = chance.integers(0, 2, images)
-    scores = np.round(truth * 0.6 + chance.normal(size=(2, images)) + chance.normal(size=images), 1)
-    return truth, scores, chance.integers(0, patients, images).astype(str)
+def simulated_scores(images: int = 200, patients: int = 120, seed: int = 3):
+    """Return labels, the scores of two models with ties, and patients with any number of images."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, images)
+    scores = np.round(labels * 0.6 + rng.normal(size=(2, images)) + rng.normal(size=images), 1)
+    return labels, scores, rng.integers(0, patients, images).astype(str)
 
 
 def test_delong_gives_the_published_figures():
     albumin, protein, kg, positive = OVARIAN.T
-    alone = np.arange(len(OVARIAN)).astype(str)
-    areas, spread = delong(positive.astype(int), np.array([albumin, 10 - kg, protein]), alone)
+    patients = np.arange(len(OVARIAN)).astype(str)
+    areas, covariance = delong(positive.astype(int), np.array([albumin, 10 - kg, protein]), patients)
     assert areas.round(4).tolist() == [0.7366, 0.7258, 0.6478]
-    assert np.sqrt(np.diag(spread)).round(4).tolist() == [0.0927, 0.1028, 0.1000]
-    assert round(delong_p(areas, spread, 0, 1), 4) == 0.9102
-    assert round(delong_p(areas, spread, 2, 1), 4) == 0.4561
+    assert np.sqrt(np.diag(covariance)).round(4).tolist() == [0.0927, 0.1028, 0.1000]
+    assert round(delong_p_value(areas, covariance, 0, 1), 4) == 0.9102
+    assert round(delong_p_value(areas, covariance, 2, 1), 4) == 0.4561
 
 
-def delong_by_definition(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """The paper's equations, a pair at a time."""
+def delong_by_definition(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return the covariance by the paper's equations, one pair at a time."""
     wins = np.array([
-        [[(x > y) + 0.5 * (x == y) for y in model[truth == 0]] for x in model[truth == 1]] for model in scores
+        [[(x > y) + 0.5 * (x == y) for y in model[labels == 0]] for x in model[labels == 1]] for model in scores
     ])  # fmt: skip
-    cases, controls = wins.shape[1:]
-    return np.cov(wins.mean(axis=2)) / cases + np.cov(wins.mean(axis=1)) / controls
+    positives, negatives = wins.shape[1:]
+    return np.cov(wins.mean(axis=2)) / positives + np.cov(wins.mean(axis=1)) / negatives
 
 
 def test_delong_agrees_with_its_definition_to_the_last_digits():
-    truth, scores, _ = some()
-    areas, spread = delong(truth, scores, np.arange(len(truth)).astype(str))
-    assert areas == pytest.approx([roc_auc_score(truth, score) for score in scores], abs=1e-12)
-    assert np.abs(spread - delong_by_definition(truth, scores)).max() < 1e-10
+    labels, scores, _ = simulated_scores()
+    areas, covariance = delong(labels, scores, np.arange(len(labels)).astype(str))
+    assert areas == pytest.approx([roc_auc_score(labels, score) for score in scores], abs=1e-12)
+    assert np.abs(covariance - delong_by_definition(labels, scores)).max() < 1e-10
 
 
-def test_images_of_one_patient_count_as_one_witness():
-    truth, scores, _ = some()
-    alone = np.arange(len(truth)).astype(str)
-    _, of_images = delong(truth, scores, alone)
-    _, copied = delong(np.tile(truth, 4), np.tile(scores, 4), np.tile(alone, 4))
-    assert copied == pytest.approx(of_images, rel=0.02)  # four copies of each image tell nothing new
-    _, naive = delong(np.tile(truth, 4), np.tile(scores, 4), np.arange(4 * len(truth)).astype(str))
+def test_several_images_of_one_patient_are_not_independent():
+    labels, scores, _ = simulated_scores()
+    patients = np.arange(len(labels)).astype(str)
+    _, of_images = delong(labels, scores, patients)
+    _, copied = delong(np.tile(labels, 4), np.tile(scores, 4), np.tile(patients, 4))
+    assert copied == pytest.approx(of_images, rel=0.02)  # four copies of each image add nothing
+    _, naive = delong(np.tile(labels, 4), np.tile(scores, 4), np.arange(4 * len(labels)).astype(str))
     assert naive == pytest.approx(of_images / 4, rel=0.02)
 
 
-def test_one_case_alone_has_no_known_spread():
-    areas, spread = delong(np.array([1, 0, 0]), np.array([[0.9, 0.1, 0.2], [0.1, 0.2, 0.3]]), np.array(["a", "b", "c"]))
+def test_the_variance_of_a_single_positive_is_unknown():
+    scores = np.array([[0.9, 0.1, 0.2], [0.1, 0.2, 0.3]])
+    areas, covariance = delong(np.array([1, 0, 0]), scores, np.array(["a", "b", "c"]))
     assert areas.tolist() == [1, 0]
-    assert np.isnan(delong_p(areas, spread, 0, 1))
+    assert np.isnan(delong_p_value(areas, covariance, 0, 1))
 
 
-def test_resampled_areas_are_scikit_learns():
-    truth, scores, patients = some()
-    weights = drawn(patients, 30, seed=1)
-    areas, precisions = ranking_scores(truth, scores[0], weights)
+def test_resampled_scores_agree_with_scikit_learn():
+    labels, scores, patients = simulated_scores()
+    weights = cluster_bootstrap_weights(patients, 30, seed=1)
+    areas, precisions = ranking_scores(labels, scores[0], weights)
     for row, area, precision in zip(weights, areas, precisions, strict=True):
-        assert area == pytest.approx(roc_auc_score(truth, scores[0], sample_weight=row), abs=1e-10)
-        assert precision == pytest.approx(average_precision_score(truth, scores[0], sample_weight=row), abs=1e-10)
+        assert area == pytest.approx(roc_auc_score(labels, scores[0], sample_weight=row), abs=1e-10)
+        assert precision == pytest.approx(average_precision_score(labels, scores[0], sample_weight=row), abs=1e-10)
 
 
-def test_rounds_draw_patients_with_all_their_images():
+def test_resamples_draw_patients_with_all_their_images():
     patients = np.array(["a", "b", "b", "c"])
-    weights = drawn(patients, 500, seed=1)
+    weights = cluster_bootstrap_weights(patients, 500, seed=1)
     assert (weights[:, 1] == weights[:, 2]).all()
     assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
     assert weights.mean(axis=0) == pytest.approx([1, 1, 1, 1], abs=0.15)
-    assert (drawn(patients, 500, seed=1) == weights).all()
-    assert (drawn(patients, 500, seed=2) != weights).any()
+    assert (cluster_bootstrap_weights(patients, 500, seed=1) == weights).all()
+    assert (cluster_bootstrap_weights(patients, 500, seed=2) != weights).any()
 
 
-def test_the_bootstrap_is_that_of_repeating_rows():
-    truth, scores, patients = some()
-    weights = drawn(patients, 20, seed=5)
-    areas, _ = ranking_scores(truth, scores[0], weights)
+def test_weights_of_images_are_the_same_as_repeated_rows():
+    labels, scores, patients = simulated_scores()
+    weights = cluster_bootstrap_weights(patients, 20, seed=5)
+    areas, _ = ranking_scores(labels, scores[0], weights)
     for row, area in zip(weights, areas, strict=True):
-        rows = np.repeat(np.arange(len(truth)), row)
-        assert roc_auc_score(truth[rows], scores[0][rows]) == pytest.approx(area, abs=1e-10)
-    counts = decision_counts(truth[:, None], (scores[0] > 0).astype(int)[:, None], weights)
+        rows = np.repeat(np.arange(len(labels)), row)
+        assert roc_auc_score(labels[rows], scores[0][rows]) == pytest.approx(area, abs=1e-10)
+    counts = confusion_counts(labels[:, None], (scores[0] > 0).astype(int)[:, None], weights)
     assert (sum(counts.values())[:, 0] == weights.sum(axis=1)).all()
+    expected = [np.repeat(scores.T, row, axis=0).sum(axis=0) for row in weights]
+    assert weighted_sums(scores.T, weights) == pytest.approx(np.array(expected))
 
 
-def test_a_round_without_one_kind_says_nothing():
-    areas, _ = ranking_scores(np.array([0, 1]), np.array([0.2, 0.8]), np.array([[1, 1], [2, 0], [0, 2]], np.uint8))
+def test_a_resample_without_one_of_the_classes_has_no_area():
+    weights = np.array([[1, 1], [2, 0], [0, 2]], np.uint8)
+    areas, _ = ranking_scores(np.array([0, 1]), np.array([0.2, 0.8]), weights)
     assert areas[0] == 1
     assert np.isnan(areas[1:]).all()
-    assert interval(areas) == (1, 1)
+    assert confidence_interval(areas) == (1, 1)
+    assert np.isnan(confidence_interval(areas[1:])).all()
 
 
-def test_the_p_of_a_difference_agrees_with_its_interval():
-    chance = np.random.default_rng(1)
+def test_the_p_value_of_a_difference_agrees_with_its_interval():
+    rng = np.random.default_rng(1)
     for shift in np.linspace(0, 3, 40):
-        differences = chance.normal(shift, 1, 1000)
-        low, high = interval(differences)
-        assert (bootstrap_p(differences) < 0.05) == (low > 0 or high < 0) or abs(
-            bootstrap_p(differences) - 0.05
-        ) < 0.005
+        differences = rng.normal(shift, 1, 1000)
+        low, high = confidence_interval(differences)
+        p = bootstrap_p_value(differences)
+        assert (p < 0.05) == (low > 0 or high < 0) or abs(p - 0.05) < 0.005
 
 
-def test_intervals_hold_the_truth_and_tests_find_nothing_where_there_is_nothing():
-    found = kept_words(sets=500, patients=150, rounds=500)
+def test_intervals_contain_the_true_area_and_tests_find_no_difference_where_there_is_none():
+    found = coverage_and_false_alarms(sets=500, patients=150, resamples=500)
     assert 0.92 <= found["coverage, bootstrap over patients"] <= 0.975
     assert found["coverage, DeLong over images (wrong)"] < found["coverage, DeLong over patients"]
     assert 0.03 <= found["false alarms, paired bootstrap"] <= 0.07
@@ -132,54 +145,78 @@ def test_intervals_hold_the_truth_and_tests_find_nothing_where_there_is_nothing(
 
 
 CLASSES = ["Normal", "COVID", "Lung_Opacity"]
-FILES = pd.DataFrame({"sex": ["F", "M"] * 45}, index=pd.Index(np.arange(90).astype(str), name="name"))
+COUNT = 90
+IMAGES = pd.DataFrame({"sex": ["F", "M"] * 45}, index=pd.Index(np.arange(COUNT).astype(str), name="name"))
+SETTINGS = read_settings(ROOT / "params.yaml").evaluate.model_copy(update={"rounds": 200})
 
 
-def write_model(folder, name, seed, shift=1.0, classes=CLASSES, seen=None, images=90):
-    """One model's tables; the test split is the same for all, the probabilities depend on the seed."""
-    label = np.random.default_rng(0).integers(0, 3, images)
-    truth = np.eye(len(CLASSES), dtype=int)[label]
-    if len(classes) == 2:
-        truth = np.stack([truth[:, 0], 1 - truth[:, 0]], axis=1)
-    p = np.exp(shift * truth + np.random.default_rng(seed).normal(size=truth.shape))
-    p /= p.sum(axis=1, keepdims=True)
-    names = np.arange(images).astype(str)
-    table = table_of(names, names, truth, p, classes)
-    (folder / name).mkdir(parents=True)
-    table.to_csv(folder / name / "val.csv", index=False)
-    (table if seen is None else table.assign(seen=seen)).to_csv(folder / name / "test.csv", index=False)
-    if not name.startswith("as_is"):
-        pd.DataFrame({"epoch": [1], "loss": [1.0], "val_loss": [1.0]}).to_csv(folder / name / "history.csv")
+def covid_model(regime: str, start: str) -> ModelName:
+    return ModelName("covid", "cnn", regime, start)
 
 
-def test_every_pair_is_compared_and_gains_are_over_the_control(tmp_path):
-    seen = (np.arange(90) < 10).astype(int)
-    write_model(tmp_path / "p", "train-none", 1, shift=0.3)
-    write_model(tmp_path / "p", "train-imagenet", 2, shift=3)
-    write_model(tmp_path / "p", "finetune-imagenet", 3, shift=3)
-    write_model(tmp_path / "p", "as_is-pneumonia", 4, classes=["healthy", "diseased"], seen=seen)
-    write_model(tmp_path / "p", "transfer-pneumonia", 5)
-    asked = read_settings(ROOT / "params.yaml").evaluate.model_copy(update={"rounds": 200})
-    models = sorted(path.name for path in (tmp_path / "p").iterdir())
-    evaluate(tmp_path / "p", models, False, FILES, asked, "covid", tmp_path / "m")
+def write_model(name: ModelName, seed: int, separation: float = 1.0, seen: np.ndarray | None = None) -> None:
+    """Write a model's predictions; the test split is the same for all models, the noise of the logits is not.
+
+    A model that is applied to the dataset as it is gives logits of its own two classes.
+    """
+    labels = np.eye(len(CLASSES), dtype=int)[np.random.default_rng(0).integers(0, 3, COUNT)]
+    classes, label_classes, val_labels = CLASSES, CLASSES, labels
+    if name.regime == "as_is":
+        classes = ["NORMAL", "PNEUMONIA"]
+        val_labels = np.stack([labels[:, 0], 1 - labels[:, 0]], axis=1)
+    noise = np.random.default_rng(seed).normal(size=(COUNT, len(classes)))
+    logits = separation * (val_labels if name.regime == "as_is" else labels) + noise
+    names, not_seen = np.arange(COUNT).astype(str), np.zeros(COUNT, bool)
+    val = Predictions(names, names, val_labels, logits, classes, classes, not_seen)
+    test = Predictions(
+        names, names, labels, logits, label_classes, classes, not_seen if seen is None else seen.astype(bool)
+    )
+    name.predictions.mkdir(parents=True)
+    val.table().to_csv(name.predictions_of("val"), index=False)
+    test.table().to_csv(name.predictions_of("test"), index=False)
+    if name.regime != "as_is":
+        history = {"epoch": [1], "loss": [1.0], "cross_entropy": [1.0], "val_loss": [1.0], "val_cross_entropy": [1.0]}
+        pd.DataFrame(history).to_csv(name.predictions / "history.csv", index=False)
+
+
+def test_every_pair_is_compared_and_gains_are_over_the_control(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    models = [
+        covid_model("as_is", "pneumonia"), covid_model("finetune", "imagenet"), covid_model("train", "imagenet"),
+        covid_model("train", "none"), covid_model("transfer", "pneumonia"),
+    ]  # fmt: skip
+    as_is, finetuned, pretrained, control, transferred = models
+    write_model(control, 1, separation=0.3)
+    write_model(pretrained, 2, separation=3)
+    write_model(finetuned, 3, separation=3)
+    write_model(as_is, 4, seen=np.arange(COUNT) < 10)
+    write_model(transferred, 5)
+    evaluate_dataset(models, False, IMAGES, SETTINGS, tmp_path / "m")
     pairs = pd.read_csv(tmp_path / "m/comparisons/covid.csv")
     assert len(pairs) == 10
-    found = gains(pairs)
+    found = gains(pairs, models)
     assert set(found) == {"train", "finetune", "transfer"}
     assert found["train"]["imagenet"]["auc_low"] > 0
     assert found["train"]["imagenet"]["p"] < 0.05
     assert found["finetune"]["imagenet"]["against"] == "train-none"
-    # Three classes have no one curve for DeLong; healthy against diseased has.
-    delongs = pairs.set_index(["model", "other"])["p_delong"]
-    assert np.isnan(delongs["finetune-imagenet", "train-none"])
-    assert 0 <= delongs["as_is-pneumonia", "train-none"] <= 1
+    assert found == json.loads((tmp_path / "m/gain/covid.json").read_text())
+    # Three classes have no single curve for DeLong's test; healthy against diseased has.
+    p_values = pairs.set_index(["model", "other"])["p_delong"]
+    assert np.isnan(p_values["finetune-imagenet", "train-none"])
+    assert 0 <= p_values["as_is-pneumonia", "train-none"] <= 1
+    # Neither the model of the other dataset nor the one that was trained on from it is scored on what it has seen.
+    detail = json.loads((tmp_path / "m/detail/covid.json").read_text())
+    assert detail["as_is"]["pneumonia"]["overlap"] == detail["transfer"]["pneumonia"]["overlap"] == 10
+    assert detail["as_is"]["pneumonia"]["images"] == detail["transfer"]["pneumonia"]["images"] == COUNT - 10
+    assert detail["train"]["none"]["images"] == COUNT
 
 
-def test_a_difference_is_that_of_the_scores_themselves(tmp_path):
-    for seed, name in enumerate(("probe-none", "probe-imagenet"), start=1):
-        write_model(tmp_path / "p", name, seed)
-    asked = read_settings(ROOT / "params.yaml").evaluate.model_copy(update={"rounds": 200})
-    evaluate(tmp_path / "p", ["probe-imagenet", "probe-none"], False, FILES, asked, "covid", tmp_path / "m")
+def test_a_gain_is_the_difference_of_the_scores_themselves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    models = [covid_model("probe", start) for start in ("imagenet", "none")]
+    for seed, name in enumerate(reversed(models), start=1):
+        write_model(name, seed)
+    evaluate_dataset(models, False, IMAGES, SETTINGS, tmp_path / "m")
     scores = pd.read_json(tmp_path / "m/covid.json")["probe"]
     gain = pd.read_json(tmp_path / "m/gain/covid.json")["probe"]["imagenet"]
     assert gain["auc"] == pytest.approx(scores["imagenet"]["auc"] - scores["none"]["auc"], abs=2e-6)

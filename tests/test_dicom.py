@@ -1,4 +1,4 @@
-"""DICOM: grey levels as a screen shows them, whatever the file's bits, flags and windows; no word of the patient."""
+"""DICOM: gray levels as a viewer shows them, whatever the file's bits, flags and windows; no text of the patient."""
 
 import io
 
@@ -9,9 +9,9 @@ from PIL import Image
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.catalog import dataset_named
-from chest_transfer.data.dicom import NEGATIVE, RefusedDicom, lungs_lead, read_dicom
+from chest_transfer.data.dicom import NEGATIVE, UnreadableDicom, lung_contrast, read_dicom
 from chest_transfer.data.preprocessing import preprocess
-from chest_transfer.data.radiographs import UnreadableImage, decode, read_grey
+from chest_transfer.data.radiographs import UnreadableImage, decode_image, decode_square
 from chest_transfer.phantom.patients import Patient
 from chest_transfer.phantom.radiograph import radiograph
 from chest_transfer.settings import read_settings
@@ -22,36 +22,36 @@ pydicom = pytest.importorskip("pydicom")
 @pytest.fixture(scope="module")
 def chest() -> np.ndarray:
     """A simulated radiograph (120, 100) uint8."""
-    chance = np.random.default_rng(5)
-    return radiograph(Patient.random(chance), (), chance, (120, 100)).pixels
+    rng = np.random.default_rng(5)
+    return radiograph(Patient.random(rng), (), rng, (120, 100)).pixels
 
 
-def alike(one: np.ndarray, other: np.ndarray) -> float:
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
-def test_eight_bits_stay_as_they_are(chest):
-    grey, plain, unusual = read_dicom(dicom(chest))
-    assert plain
-    assert (grey == chest).all()
+def test_8_bit_gray_levels_are_not_changed(chest):
+    gray, is_8_bit, unusual = read_dicom(dicom(chest))
+    assert is_8_bit
+    assert (gray == chest).all()
     assert unusual == ()
 
 
-def test_monochrome1_comes_out_with_dark_lungs(chest):
-    grey, _, unusual = read_dicom(dicom(255 - chest, PhotometricInterpretation="MONOCHROME1"))
-    assert (grey == chest).all()
-    assert lungs_lead(grey) > 0.3
+def test_the_lungs_of_monochrome1_are_dark(chest):
+    gray, _, unusual = read_dicom(dicom(255 - chest, PhotometricInterpretation="MONOCHROME1"))
+    assert (gray == chest).all()
+    assert lung_contrast(gray) > 0.3
     assert unusual == ()
 
 
 @pytest.mark.parametrize(("pixels", "flag"), [("chest", "MONOCHROME1"), ("negative", "MONOCHROME2")])
-def test_a_file_that_says_the_wrong_one_comes_out_with_dark_lungs_too_and_that_is_said(chest, pixels, flag):
-    given = chest if pixels == "chest" else 255 - chest
-    content = dicom(given, PhotometricInterpretation=flag)
-    grey, _, unusual = read_dicom(content)
-    assert (grey == chest).all()
+def test_the_lungs_are_dark_and_a_warning_is_given_where_the_photometric_interpretation_is_wrong(chest, pixels, flag):
+    stored = chest if pixels == "chest" else 255 - chest
+    content = dicom(stored, PhotometricInterpretation=flag)
+    gray, _, unusual = read_dicom(content)
+    assert (gray == chest).all()
     assert unusual == (NEGATIVE,)
-    assert read_grey(content, 96).facts.mode == "DICOM negative"
+    assert decode_image(content, 96).facts.mode == "DICOM negative"
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int16])
@@ -60,10 +60,10 @@ def test_rescaling_and_windows_are_applied(chest, dtype):
     content = dicom(
         raw, BitsStored=14, HighBit=13, RescaleSlope=2, RescaleIntercept=-200, WindowCenter=5100, WindowWidth=10200
     )
-    shown = decode(content, 96)
-    assert alike(shown, decode(dicom(chest), 96)) > 0.99
+    shown = decode_square(content, 96)
+    assert correlation(shown, decode_square(dicom(chest), 96)) > 0.99
     narrow = dicom(raw, BitsStored=14, HighBit=13, WindowCenter=2600, WindowWidth=400)
-    assert len(np.unique(decode(narrow, 96))) < len(np.unique(shown))
+    assert len(np.unique(decode_square(narrow, 96))) < len(np.unique(shown))
 
 
 def test_a_lookup_table_is_applied(chest):
@@ -73,52 +73,53 @@ def test_a_lookup_table_is_applied(chest):
     table = Dataset()
     table.LUTDescriptor = [256, 0, 16]
     table.LUTData = (65535 * (np.arange(256) / 255) ** 2).astype("<u2").tobytes()
-    shown = decode(dicom(chest, VOILUTSequence=Sequence([table])), 96)
-    assert shown.mean() < decode(dicom(chest), 96).mean() - 10
+    shown = decode_square(dicom(chest, VOILUTSequence=Sequence([table])), 96)
+    assert shown.mean() < decode_square(dicom(chest), 96).mean() - 10
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "warning"),
     [
         ({"BodyPartExamined": "HAND"}, "another body part"),
-        ({"ViewPosition": "LL"}, "no frontal view"),
-        ({"Modality": "CT"}, "no radiograph"),
+        ({"ViewPosition": "LL"}, "a view that is not frontal"),
+        ({"Modality": "CT"}, "a modality other than radiography"),
     ],
 )
-def test_what_is_unusual_is_said(chest, changes, said):
-    assert said in read_dicom(dicom(chest, **changes))[2][0]
+def test_a_warning_is_given_for_other_than_frontal_chest_radiographs(chest, changes, warning):
+    assert warning in read_dicom(dicom(chest, **changes))[2][0]
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "reason"),
     [
         (lambda chest: dicom(np.stack([chest] * 3), NumberOfFrames=3), "3 frames"),
-        (lambda chest: dicom(chest, PhotometricInterpretation="RGB", SamplesPerPixel=3), "not a grey image"),
+        (lambda chest: dicom(chest, PhotometricInterpretation="RGB", SamplesPerPixel=3), "not a grayscale image"),
         (lambda chest: dicom(chest, PixelData=None), "no image"),
         (lambda chest: dicom(chest)[:-500], "damaged"),
         (lambda chest: dicom(chest, Rows=60_000, Columns=60_000), "pixels"),
         (lambda chest: b"\0" * 128 + b"DICM" + b"nonsense" * 9, "damaged|no image"),
     ],
 )
-def test_what_cannot_be_read_is_refused_without_a_word_of_the_patient(chest, content, said):
-    with pytest.raises(UnreadableImage, match=said) as refusal:
-        decode(content(chest), 96)
-    assert PATIENT_NAME not in str(refusal.value)
-    with pytest.raises(RefusedDicom):
+def test_an_error_about_an_unreadable_file_quotes_nothing_of_it(chest, content, reason):
+    with pytest.raises(UnreadableImage, match=reason) as error:
+        decode_square(content(chest), 96)
+    assert PATIENT_NAME not in str(error.value)
+    with pytest.raises(UnreadableDicom):
         read_dicom(content(chest))
 
 
-def test_a_damaged_tag_is_no_failure_of_its_own_and_is_not_quoted(chest):
+def test_a_damaged_attribute_is_an_unreadable_file_and_is_not_quoted(chest):
     content = dicom(chest).replace(b"\x18\x00\x15\x00CS", b"\x18\x00\x15\x00\x43\xc8")
-    with pytest.raises(RefusedDicom, match="damaged"):  # its body part has a type that there is not
+    with pytest.raises(UnreadableDicom, match="damaged") as error:  # its body part has a type that does not exist
         read_dicom(content)
+    assert "CHEST" not in str(error.value)
 
 
-def test_a_dataset_may_be_of_dicom_files(tmp_path):
+def test_a_dataset_of_dicom_files_is_preprocessed(tmp_path):
     root, members = "TB_Chest_Radiography_Database", {}
     for number in range(40):
-        chance, kind = np.random.default_rng(number), ("Normal", "Tuberculosis")[number % 2]
-        pixels = radiograph(Patient.random(chance), (), chance, (64, 64)).pixels
+        rng, kind = np.random.default_rng(number), ("Normal", "Tuberculosis")[number % 2]
+        pixels = radiograph(Patient.random(rng), (), rng, (64, 64)).pixels
         members[f"{root}/{kind}/{kind}-{number}.dcm"] = dicom(pixels)
     make_zip(tmp_path / "tb.zip", members)
     with Archive(tmp_path / "tb.zip") as archive:
@@ -129,7 +130,7 @@ def test_a_dataset_may_be_of_dicom_files(tmp_path):
     assert PATIENT_NAME.encode() not in (tmp_path / "tb/images.csv").read_bytes()
 
 
-def test_a_jpeg_inside_is_decoded(chest):
+def test_a_jpeg_in_a_dicom_file_is_decoded(chest):
     from pydicom.encaps import encapsulate
     from pydicom.uid import JPEGBaseline8Bit
 
@@ -140,4 +141,4 @@ def test_a_jpeg_inside_is_decoded(chest):
     file.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
     saved = io.BytesIO()
     file.save_as(saved, enforce_file_format=True)
-    assert alike(read_dicom(saved.getvalue())[0], chest) > 0.99
+    assert correlation(read_dicom(saved.getvalue())[0], chest) > 0.99

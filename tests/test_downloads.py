@@ -1,4 +1,4 @@
-"""Downloads: against a real server on loopback that speaks the Kaggle client's routes, and from this machine."""
+"""Downloads from a real server on loopback with the routes of the Kaggle client, and archives of this machine."""
 
 import contextlib
 import hashlib
@@ -20,7 +20,7 @@ from chest_transfer.errors import ChestTransferError
 from chest_transfer.phantom.archive import write_archive
 from chest_transfer.settings import Phantom
 
-MEBIBYTE = 1 << 20  # the client writes in such pieces; a smaller one is lost by a cut
+MEBIBYTE = 1 << 20  # the client writes in pieces of this size; a smaller one is lost when the connection breaks
 CREDENTIALS = {"KAGGLE_USERNAME": "somebody", "KAGGLE_KEY": "secret"}
 
 
@@ -34,12 +34,12 @@ def archive(tmp_path) -> Path:
 
 
 @contextlib.contextmanager
-def serving(archive: Path, behaviour: str, tmp_path: Path):
-    """The server in a process of its own; gives the list of requests so far, and ends it."""
+def serving(archive: Path, behavior: str, tmp_path: Path):
+    """Run the server in a process of its own; yields a function that returns the requests so far."""
     log = tmp_path / "requests.txt"
     with log.open("w") as out:
         server = subprocess.Popen(
-            [sys.executable, ROOT / "tests/kaggle_server.py", archive, behaviour], stdout=out, stderr=out
+            [sys.executable, ROOT / "tests/kaggle_server.py", archive, behavior], stdout=out, stderr=out
         )
     try:
         for _ in range(100):
@@ -53,7 +53,7 @@ def serving(archive: Path, behaviour: str, tmp_path: Path):
 
 
 def environment(tmp_path: Path, **more: str) -> dict[str, str]:
-    """A home without credentials, an empty cache, and the client pointed at the server."""
+    """A home without credentials, an empty cache, and the address of the server for the client."""
     for folder in ("home", "cache"):
         (tmp_path / folder).mkdir(exist_ok=True)
     return {
@@ -77,7 +77,7 @@ def leftovers(project: Path) -> list[str]:
     return sorted(path.name for path in raw.iterdir()) if raw.exists() else []
 
 
-def test_an_archive_arrives_whole_and_its_checksum_is_recorded(project, archive, tmp_path):
+def test_an_archive_is_complete_and_its_checksum_is_recorded(project, archive, tmp_path):
     with serving(archive, "ok", tmp_path) as requests:
         done = download(project, tmp_path, **CREDENTIALS)
     assert done.returncode == 0, done.stderr
@@ -88,7 +88,7 @@ def test_an_archive_arrives_whole_and_its_checksum_is_recorded(project, archive,
     assert leftovers(project) == ["pneumonia.zip"]
 
 
-def test_what_was_downloaded_once_needs_no_network(project, archive, tmp_path):
+def test_a_second_download_needs_no_network(project, archive, tmp_path):
     with serving(archive, "ok", tmp_path):
         download(project, tmp_path, **CREDENTIALS)
     shutil.rmtree(project / "data/raw")
@@ -96,39 +96,39 @@ def test_what_was_downloaded_once_needs_no_network(project, archive, tmp_path):
     assert (project / "data/raw/pneumonia.zip").read_bytes() == archive.read_bytes()
 
 
-def test_a_kept_download_that_a_disk_damaged_is_refused(project, archive, tmp_path):
+def test_a_cached_download_that_was_damaged_is_refused(project, archive, tmp_path):
     with serving(archive, "ok", tmp_path):
         download(project, tmp_path, **CREDENTIALS)
-    kept = next((tmp_path / "cache").glob("*.zip"))
-    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    cached = next((tmp_path / "cache").glob("*.zip"))
+    cached.write_bytes(cached.read_bytes()[:-1] + b"x")
     assert "was damaged after its download" in refused(download(project, tmp_path))
-    kept.unlink()
+    cached.unlink()
     with serving(archive, "ok", tmp_path):
         assert download(project, tmp_path, **CREDENTIALS).returncode == 0
     assert (project / "data/raw/pneumonia.zip").read_bytes() == archive.read_bytes()
 
 
-def test_three_datasets_of_one_archive_are_one_download_that_lies_on_the_disk_once(tmp_path):
+def test_three_datasets_of_one_archive_are_downloaded_once_and_take_the_disk_space_of_one(tmp_path):
     archive = tmp_path / "published.zip"
     write_archive(CATALOG["nih"], Phantom(seed=1, patients=20, image_size=48), archive)
     folder = toy_repository(tmp_path, datasets=["nih", "nih_top15", "nih_balanced"], source="kaggle")
     with serving(archive, "ok", tmp_path) as requests:
         run(folder, "dvc", "repro", "download", **environment(tmp_path, **CREDENTIALS))
     assert sum(request.startswith("GET /file") for request in requests()) == 1
-    kept = list((tmp_path / "cache").glob("*.zip")) + list((folder / "data/raw").glob("*.zip"))
-    kept += [path for path in (folder / ".dvc/cache").rglob("*") if path.is_file() and zipfile.is_zipfile(path)]
-    assert len(kept) == 5
-    assert {path.read_bytes() for path in kept} == {archive.read_bytes()}
-    assert len({path.stat().st_ino for path in kept}) == 1
+    copies = list((tmp_path / "cache").glob("*.zip")) + list((folder / "data/raw").glob("*.zip"))
+    copies += [path for path in (folder / ".dvc/cache").rglob("*") if path.is_file() and zipfile.is_zipfile(path)]
+    assert len(copies) == 5
+    assert {path.read_bytes() for path in copies} == {archive.read_bytes()}
+    assert len({path.stat().st_ino for path in copies}) == 1
 
 
-def test_a_connection_cut_half_way_is_resumed(project, archive, tmp_path):
+def test_a_connection_that_breaks_is_resumed(project, archive, tmp_path):
     with serving(archive, "cut", tmp_path) as requests:
         done = download(project, tmp_path, **CREDENTIALS)
     assert done.returncode == 0, done.stderr
     assert (project / "data/raw/pneumonia.zip").read_bytes() == archive.read_bytes()
-    held = archive.stat().st_size // 2 // MEBIBYTE * MEBIBYTE
-    assert requests()[-1] == f"GET /file bytes={held}-"
+    received = archive.stat().st_size // 2 // MEBIBYTE * MEBIBYTE
+    assert requests()[-1] == f"GET /file bytes={received}-"
 
 
 def test_a_killed_download_is_resumed_by_the_next_run(project, archive, tmp_path):
@@ -148,51 +148,51 @@ def test_a_killed_download_is_resumed_by_the_next_run(project, archive, tmp_path
         time.sleep(2)
         process.kill()
         process.wait()
-        held = partial.stat().st_size
-        assert 0 < held <= half
+        received = partial.stat().st_size
+        assert 0 < received <= half
         assert leftovers(project) == []
         done = download(project, tmp_path, **CREDENTIALS)
         assert done.returncode == 0, done.stderr
-        assert f"GET /file bytes={held}-" in requests()
+        assert f"GET /file bytes={received}-" in requests()
     assert (project / "data/raw/pneumonia.zip").read_bytes() == archive.read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "told"),
+    ("behavior", "message"),
     [
-        ("401", "answered 401; the credentials are wrong or expired; make a new token at"),
+        ("401", "answered 401; the credentials are wrong or expired; create a new token at"),
         ("403", "answered 403; open https://www.kaggle.com/datasets/paultimothymooney/chest-xray-pneumonia in a"),
         ("404", "answered 404; the dataset has moved; look it up and give its archive under `sources`"),
-        ("html", "is no whole zip archive; run it again"),
+        ("html", "is not a complete zip archive; run it again"),
         ("huge", "the disk is full: "),
     ],
 )
-def test_a_refusal_is_one_line_and_leaves_nothing(project, archive, tmp_path, behaviour, told):
-    with serving(archive, behaviour, tmp_path):
+def test_a_failed_download_is_an_error_of_one_line_and_leaves_nothing(project, archive, tmp_path, behavior, message):
+    with serving(archive, behavior, tmp_path):
         done = download(project, tmp_path, **CREDENTIALS)
-    assert told in refused_by_download(done)
+    assert message in refused_by_download(done)
     assert leftovers(project) == []
 
 
 def refused_by_download(done) -> str:
-    """As `refused`, beside the client's progress bar."""
-    told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    """The error in one line, as `refused`, but stderr also has the progress bar of the client."""
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert done.returncode == 1
-    assert len(told) == 1, done.stderr
+    assert len(errors) == 1, done.stderr
     assert "Traceback" not in done.stderr
-    return told[0]
+    return errors[0]
 
 
-def test_no_credentials(project, tmp_path):
-    assert "no Kaggle credentials; make a token at" in refused(download(project, tmp_path))
+def test_missing_credentials_are_an_error(project, tmp_path):
+    assert "no Kaggle credentials; create a token at" in refused(download(project, tmp_path))
 
 
-def test_no_network(project, tmp_path):
-    told = refused(download(project, tmp_path, **CREDENTIALS))
-    assert "no connection to https://www.kaggle.com/datasets/paultimothymooney/chest-xray-pneumonia" in told
+def test_no_network_is_an_error(project, tmp_path):
+    error = refused(download(project, tmp_path, **CREDENTIALS))
+    assert "no connection to https://www.kaggle.com/datasets/paultimothymooney/chest-xray-pneumonia" in error
 
 
-def test_an_archive_that_changed_since_its_first_download_is_refused(project, archive, tmp_path):
+def test_an_archive_other_than_at_the_first_download_is_refused(project, archive, tmp_path):
     (project / "data").mkdir()
     (project / "data/checksums.txt").write_text(f"{'0' * 64}  pneumonia\n")
     with serving(archive, "ok", tmp_path):
@@ -201,14 +201,14 @@ def test_an_archive_that_changed_since_its_first_download_is_refused(project, ar
     assert leftovers(project) == []
 
 
-@pytest.mark.parametrize("behaviour", ["ok", "cut", "404"])
-def test_mendeley_is_fetched_over_http_without_an_account(archive, tmp_path, monkeypatch, behaviour):
+@pytest.mark.parametrize("behavior", ["ok", "cut", "404"])
+def test_mendeley_is_downloaded_over_http_without_an_account(archive, tmp_path, monkeypatch, behavior):
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
     mendeley = replace(CATALOG["mendeley"], origin=Web("http://localhost:7777/ChestXRay2017.zip", "ChestXRay2017.zip"))
     target, checksums = tmp_path / "raw/mendeley.zip", tmp_path / "checksums.txt"
-    with serving(archive, behaviour, tmp_path) as requests:
-        if behaviour == "404":
+    with serving(archive, behavior, tmp_path) as requests:
+        if behavior == "404":
             with pytest.raises(
                 ChestTransferError, match=r"ChestXRay2017.zip answered 404; fetch it with a browser and"
             ):
@@ -218,11 +218,11 @@ def test_mendeley_is_fetched_over_http_without_an_account(archive, tmp_path, mon
         fetch(mendeley, "kaggle", target, checksums)
     assert target.read_bytes() == archive.read_bytes()
     assert checksums.read_text().endswith("  mendeley\n")
-    assert (" bytes=" in requests()[-1]) == (behaviour == "cut")
+    assert (" bytes=" in requests()[-1]) == (behavior == "cut")
 
 
 @pytest.mark.parametrize("kind", ["zip", "folder", "folder of archives", "sources"])
-def test_an_archive_of_this_machine(project, archive, tmp_path, kind):
+def test_an_archive_of_this_machine_is_packed(project, archive, tmp_path, kind):
     if kind == "sources":
         change_settings(project / "params.yaml", sources={"pneumonia": str(archive)})
     elif kind == "zip":
@@ -236,12 +236,12 @@ def test_an_archive_of_this_machine(project, archive, tmp_path, kind):
         shutil.copy(archive, tmp_path / "archives/chest-xray-pneumonia.zip")
         change_settings(project / "params.yaml", source=str(tmp_path / "archives"))
     stage(project, "download", "pneumonia")
-    with zipfile.ZipFile(archive) as given, zipfile.ZipFile(project / "data/raw/pneumonia.zip") as made:
-        assert sorted(made.namelist()) == sorted(given.namelist())
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(project / "data/raw/pneumonia.zip") as packed:
+        assert sorted(packed.namelist()) == sorted(source.namelist())
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         (
             {"sources": {"pneumonia": "/nowhere.zip"}},
@@ -251,16 +251,18 @@ def test_an_archive_of_this_machine(project, archive, tmp_path, kind):
         ({"sources": {"pneumonai": "x.zip"}}, "unknown dataset 'pneumonai'; did you mean 'pneumonia'?"),
     ],
 )
-def test_a_wrong_source_is_one_line(project, changes, told):
+def test_a_wrong_source_is_an_error_of_one_line(project, changes, message):
     change_settings(project / "params.yaml", **changes)
-    assert told in refused(stage(project, "download", "pneumonia", check=False))
+    assert message in refused(stage(project, "download", "pneumonia", check=False))
     assert leftovers(project) == []
 
 
 def test_a_truncated_archive_is_refused(project, archive):
     archive.write_bytes(archive.read_bytes()[:-100])
     change_settings(project / "params.yaml", source=str(archive))
-    assert "is no zip archive, tar archive or folder" in refused(stage(project, "download", "pneumonia", check=False))
+    assert "is not a zip archive, tar archive or folder" in refused(
+        stage(project, "download", "pneumonia", check=False)
+    )
     assert leftovers(project) == []
 
 
@@ -269,7 +271,7 @@ CAN_MOUNT = subprocess.run(["unshare", "-rm", "true"], capture_output=True, chec
 
 @pytest.mark.skipif(not CAN_MOUNT, reason="needs a mount namespace to make a full disk")
 @pytest.mark.parametrize("words", [("download", "pneumonia"), ("preprocess", "pneumonia")])
-def test_a_full_disk_is_one_line(project, words, tmp_path):
+def test_a_full_disk_is_an_error_of_one_line(project, words, tmp_path):
     members = {f"chest_xray/{split}/NORMAL/IM-{n:04d}-0001.jpeg": grey(n, 128)
                for split in ("train", "test") for n in range(40)}  # fmt: skip
     source = make_zip(tmp_path / "a.zip", members)

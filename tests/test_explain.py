@@ -1,4 +1,4 @@
-"""Heat maps: they point to what a trained network looks at, at random where it learnt nothing, for every backbone."""
+"""Heat maps: those of a trained network point to the finding, those of a random one at random, for every backbone."""
 
 import json
 
@@ -6,74 +6,104 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import make_zip, stage
+from conftest import encoded, make_zip, stages
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.catalog import dataset_named
-from chest_transfer.evaluation.explanation import KINDS, chosen, lung_masks
-from chest_transfer.evaluation.figures import heat_map_sheet, save
+from chest_transfer.evaluation.explained_dataset import lung_masks
+from chest_transfer.evaluation.explanation import OUTCOMES, choose_examples, maps_in_batches
+from chest_transfer.evaluation.figures import heat_map_figure, save_figure
 from chest_transfer.evaluation.grad_cam import METHODS, GradCam
-from chest_transfer.evaluation.localisation import box_masks, localisation
-from chest_transfer.evaluation.metrics import Judged
+from chest_transfer.evaluation.localization import box_mask, localization_scores
+from chest_transfer.evaluation.metrics import CalibratedPredictions
 from chest_transfer.networks.backbones import BACKBONES, build_backbone
 from chest_transfer.networks.classifier import build_classifier
-from chest_transfer.training.determinism import pin
+from chest_transfer.training.determinism import make_deterministic
 
-SIDE = 48
+SIZE, PATCH = 48, 12  # pixels a side
 
 
 @pytest.fixture(autouse=True)
-def pinned():
-    pin(seed=1, threads=2)
+def deterministic():
+    make_deterministic(seed=1, threads=2)
 
 
-def spotted(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Noise (n, SIDE, SIDE) uint8 with a patch of upright stripes, in half of it one of level stripes too; labels, and
-    where the level stripes are. A network that learnt nothing has no reason to prefer them.
+def striped_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return noise with a patch of vertical stripes, and in half of the images one of horizontal stripes: the finding.
+
+    Both patches are alike but for the direction of their stripes, and lie at places of the same distribution.
+
+    Returns:
+        images (n, SIZE, SIZE) uint8; labels (n,); where the horizontal stripes are, and where the vertical ones are,
+        (n, SIZE, SIZE) bool each.
     """
-    chance = np.random.default_rng(seed)
-    images, labels = chance.integers(80, 120, (count, SIDE, SIDE)), np.arange(count) % 2
-    masks = np.zeros((count, SIDE, SIDE), bool)
-    stripes = np.repeat([[60], [-60]], 6, axis=0).reshape(2, 6).T.ravel()[:, None] * np.ones(12, int)
+    rng = np.random.default_rng(seed)
+    images, labels = rng.integers(80, 120, (count, SIZE, SIZE)), np.arange(count) % 2
+    horizontal, vertical = (np.zeros((count, SIZE, SIZE), bool) for _ in range(2))
+    stripes = np.tile([60, -60], PATCH // 2)[:, np.newaxis] * np.ones(PATCH, int)
     for row, label in enumerate(labels):
-        left, other = chance.permutation([2, 33])
-        top, other_top = chance.integers(2, SIDE - 14, 2)
-        images[row, other_top : other_top + 12, other : other + 12] += stripes.T
+        left, other_left = rng.permutation([2, 33])
+        top, other_top = rng.integers(2, SIZE - PATCH - 2, 2)
+        vertical[row, other_top : other_top + PATCH, other_left : other_left + PATCH] = True
+        images[row][vertical[row]] += stripes.T.ravel()
         if label:
-            images[row, top : top + 12, left : left + 12] += stripes
-            masks[row, top : top + 12, left : left + 12] = True
-    return np.clip(images, 0, 255).astype(np.uint8), labels, masks
+            horizontal[row, top : top + PATCH, left : left + PATCH] = True
+            images[row][horizontal[row]] += stripes.ravel()
+    return np.clip(images, 0, 255).astype(np.uint8), labels, horizontal, vertical
+
+
+def random_network():
+    return build_classifier(build_backbone("cnn", SIZE), "linear", 2, multi_label=False)
 
 
 @pytest.fixture(scope="module")
 def trained():
-    """A small network that has learnt to tell level stripes, and one that has learnt nothing."""
-    pin(seed=1, threads=2)
-    images, labels, _ = spotted(400, seed=1)
-    networks = []
-    for epochs in (6, 0):
-        network = build_classifier(build_backbone("cnn", SIDE), "linear", 2, multi_label=False)
-        if epochs:
-            network.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-            network.fit(images[..., None].astype("float32"), labels, epochs=epochs, verbose=0)
-        networks.append(network)
-    return networks
+    """A small network that has learned to recognize horizontal stripes."""
+    make_deterministic(seed=1, threads=2)
+    images, labels, _, _ = striped_images(400, seed=1)
+    network = random_network()
+    network.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    network.fit(images[..., None].astype("float32"), labels, epochs=6, verbose=0)
+    return network
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_trained_network_looks_at_the_finding_and_a_random_one_no_more_than_at_anything_else(trained, method):
-    images, labels, masks = spotted(120, seed=2)
+def test_a_trained_network_points_to_the_finding(trained, method):
+    images, labels, horizontal, vertical = striped_images(120, seed=2)
     rows = np.flatnonzero(labels)
-    patients = rows.astype(str)
-    knows, random = (
-        localisation(GradCam(network, method).maps(images[rows], labels[rows]), masks[rows], patients, 200, 1)
-        for network in trained
-    )
-    assert knows["pointing"] > 0.75
-    assert knows["pointing_low"] > 3 * knows["pointing_chance"]
-    assert knows["energy"] > 2 * knows["energy_chance"]
-    assert random["pointing"] < 0.6
+    maps, patients = GradCam(trained, method).maps(images[rows], labels[rows]), rows.astype(str)
+    scores = localization_scores(maps, horizontal[rows], patients)
+    assert scores["pointing"] > 0.75
+    assert scores["pointing_low"] > 3 * scores["pointing_chance"]
+    assert scores["energy"] > 2 * scores["energy_chance"]
+    assert scores["pointing_low"] > 3 * localization_scores(maps, vertical[rows], patients)["pointing"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_random_networks_point_to_the_finding_as_often_as_to_what_is_none(method):
+    """One random network may prefer either direction of stripes, and prefers it in every image.
+
+    Random kernels are as likely as the same kernels transposed, so that over random networks the difference between
+    pointing to horizontal and to vertical stripes has mean 0. The mean of 16 of them is allowed two of its standard
+    errors, beyond which one in 20 such tests would be by chance; the difference of a trained network is far outside.
+    """
+    images, labels, horizontal, vertical = striped_images(60, seed=2)
+    rows = np.flatnonzero(labels)
+    differences, pointing = [], []
+    for seed in range(16):
+        keras.utils.set_random_seed(seed)
+        maps = GradCam(random_network(), method).maps(images[rows], labels[rows])
+        to_finding, to_other = (
+            localization_scores(maps, masks[rows], rows.astype(str))["pointing"] for masks in (horizontal, vertical)
+        )
+        differences.append(to_finding - to_other)
+        pointing.append(to_finding)
+    standard_error = np.std(differences, ddof=1) / np.sqrt(len(differences))
+    print(np.round(differences, 2), np.mean(differences), standard_error, np.mean(pointing))
+    assert abs(np.mean(differences)) < 2 * standard_error
+    assert standard_error < 0.15  # so that the bound is one: a network that has learned the finding differs by 0.75
+    assert np.mean(pointing) < 0.5  # to one of two patches, if to a patch at all
 
 
 @pytest.mark.parametrize("name", [name for name in BACKBONES if name != "vgg19"])
@@ -89,66 +119,79 @@ def test_every_backbone_can_be_explained(name):
 
 
 def test_explaining_leaves_the_network_as_it_was(trained):
-    images, labels, _ = spotted(8, seed=3)
+    images, labels, _, _ = striped_images(8, seed=3)
     inputs = images[..., None].astype("float32")
-    before = trained[0].predict_on_batch(inputs)
-    first = GradCam(trained[0]).maps(images, labels)
-    assert (trained[0].predict_on_batch(inputs) == before).all()
-    assert (GradCam(trained[0]).maps(images, labels) == first).all()
+    before = trained.predict_on_batch(inputs)
+    first = GradCam(trained).maps(images, labels)
+    assert (trained.predict_on_batch(inputs) == before).all()
+    assert (GradCam(trained).maps(images, labels) == first).all()
 
 
-def test_chance_is_what_the_same_maps_give_on_other_images():
+def test_maps_in_batches_are_those_of_all_images_at_once(trained):
+    images, labels, _, _ = striped_images(35, seed=3)
+    heat_maps = GradCam(trained).maps
+    assert maps_in_batches(heat_maps, images, labels) == pytest.approx(heat_maps(images, labels), abs=1e-5)
+    assert maps_in_batches(heat_maps, images[:0], labels[:0]).shape == (0, SIZE, SIZE)
+
+
+def test_chance_is_the_score_of_the_same_maps_on_other_images():
+    patients = np.arange(4).astype(str)
     masks = np.zeros((4, 8, 8), bool)
     masks[:, 2:6, 2:6] = True  # all alike: pointing to the middle is no skill
     maps = np.zeros((4, 8, 8), np.float32)
     maps[:, 4, 4] = 1
-    found = localisation(maps, masks, np.arange(4).astype(str), 100, 1)
-    assert found["pointing"] == found["pointing_chance"] == 1
+    scores = localization_scores(maps, masks, patients)
+    assert scores["pointing"] == scores["pointing_chance"] == 1
     masks[:2] = np.roll(masks[:2], 4, axis=1)
-    found = localisation(maps, masks, np.arange(4).astype(str), 100, 1)
-    assert found["pointing"] == 0.5
+    scores = localization_scores(maps, masks, patients)
+    assert scores["pointing"] == 0.5
     maps[0] = 0
-    assert localisation(maps, masks, np.arange(4).astype(str), 100, 1)["images"] == 4
-    assert localisation(maps[:1], masks[:1], np.array(["a"]), 100, 1) == {}
+    assert localization_scores(maps, masks, patients)["images"] == 4
+    assert localization_scores(maps[:1], masks[:1], patients[:1]) == {}
 
 
 def test_boxes_become_masks_of_at_least_a_pixel():
     boxes = pd.DataFrame({"left": [0.0, 0.5], "top": [0.0, 0.5], "right": [0.5, 0.5], "bottom": [0.25, 0.5]})
-    mask = box_masks(boxes, 8)
+    mask = box_mask(boxes, 8)
     assert mask.sum() == 2 * 4 + 1
 
 
-def judged(truth, p):
-    return Judged(np.eye(2, dtype=int)[truth], np.stack([1 - p, p], axis=1), False, 1.0, np.array([0.5, 0.5]))
+def binary_predictions(labels: np.ndarray, probabilities: np.ndarray) -> CalibratedPredictions:
+    """Return predictions whose calibrated probabilities of the second class are as given, with a threshold of 0.5."""
+    logits = np.log(np.stack([1 - probabilities, probabilities], axis=1))
+    return CalibratedPredictions(
+        np.eye(2, dtype=int)[labels], logits, ["NORMAL", "PNEUMONIA"], False, 1.0, np.array([0.5, 0.5])
+    )
 
 
-def test_radiographs_are_chosen_by_rule_whatever_their_order():
-    chance = np.random.default_rng(1)
-    truth, p, names = chance.integers(0, 2, 60), chance.random(60), np.array([f"n{i}" for i in range(60)])
-    shown = chosen(judged(truth, p), names, images=3)
-    assert [each.kind for each in shown] == [kind for kind in KINDS for _ in range(3)]
-    for each in shown:
-        assert (each.kind.startswith("true")) == (truth[each.row] == (p[each.row] >= 0.5))
-    other = chance.permutation(60)
-    again = chosen(judged(truth[other], p[other]), names[other], images=3)
-    assert [names[other][each.row] for each in again] == [names[each.row] for each in shown]
+def test_examples_are_chosen_by_rule_whatever_the_order_of_the_radiographs():
+    rng = np.random.default_rng(1)
+    labels, probabilities, names = rng.integers(0, 2, 60), rng.random(60), np.array([f"n{i}" for i in range(60)])
+    examples = choose_examples(binary_predictions(labels, probabilities), names, images=3)
+    assert [example.outcome for example in examples] == [outcome for outcome in OUTCOMES for _ in range(3)]
+    for example in examples:
+        is_right = labels[example.row] == (probabilities[example.row] >= 0.5)
+        assert example.outcome.startswith("true") == is_right
+        assert example.outcome.endswith("positive") == (probabilities[example.row] >= 0.5)
+        assert example.probability == pytest.approx(probabilities[example.row])
+    order = rng.permutation(60)
+    again = choose_examples(binary_predictions(labels[order], probabilities[order]), names[order], images=3)
+    assert [names[order][example.row] for example in again] == [names[example.row] for example in examples]
 
 
-def test_sheets_are_the_same_bytes_twice(tmp_path):
-    images, labels, _ = spotted(12, seed=4)
+def test_figures_are_the_same_bytes_twice(tmp_path):
+    images, labels, _, _ = striped_images(12, seed=4)
     names = np.array([f"n{i}" for i in range(12)])
-    test = Arrays(images, labels, names, names, np.array(["healthy", "ill"]))
-    shown = chosen(judged(labels, np.linspace(0, 1, 12)), names, images=2)
-    boxes = pd.DataFrame({"name": names, "finding": "ill", "left": 0.1, "top": 0.1, "right": 0.4, "bottom": 0.5})
-    maps = np.random.default_rng(1).random((len(shown), SIDE, SIDE)).astype(np.float32)
+    test = Arrays(images, labels, names, names, np.array(["NORMAL", "PNEUMONIA"]))
+    examples = choose_examples(binary_predictions(labels, np.linspace(0.01, 0.99, 12)), names, images=2)
+    boxes = pd.DataFrame({"name": names, "finding": "PNEUMONIA", "left": 0.1, "top": 0.1, "right": 0.4, "bottom": 0.5})
+    maps = np.random.default_rng(1).random((len(examples), SIZE, SIZE)).astype(np.float32)
     for file in ("a.png", "b.png"):
-        save(heat_map_sheet(test, shown, maps, boxes, "train-none"), tmp_path / file)
+        save_figure(heat_map_figure(test, examples, maps, boxes, "train-none"), tmp_path / file)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 def test_lung_masks_are_found_beside_the_images(tmp_path):
-    from conftest import encoded
-
     white = np.zeros((32, 32), np.uint8)
     white[8:24, 8:24] = 255
     root, members = "COVID-19_Radiography_Dataset", {}
@@ -163,13 +206,17 @@ def test_lung_masks_are_found_beside_the_images(tmp_path):
     assert masks[0].sum() == 64
 
 
-def test_the_stage_writes_a_sheet_and_says_how_well_it_points(project):
-    for words in (
-        ("download", "pneumonia"), ("preprocess", "pneumonia"), ("pretrained", "cnn", "none"),
-        ("train", "pneumonia", "cnn", "none"), ("explain", "pneumonia", "cnn", "train-none"),
-    ):  # fmt: skip
-        stage(project, *words)
-    scores = json.loads((project / "metrics/explained/pneumonia/train-none.json").read_text())
-    assert 0 <= scores["boxes"]["PNEUMONIA"]["pointing"] <= 1
-    assert scores["lungs"] == {}
-    assert (project / "data/pictures/pneumonia/cnn/train-none.png").stat().st_size > 10_000
+def test_the_stage_draws_and_scores_every_trained_model(project):
+    words = (
+        "download pneumonia", "preprocess pneumonia", "pretrained cnn none", "train pneumonia cnn none",
+        "explain pneumonia cnn",
+    )  # fmt: skip
+    stages(project, *(command.split() for command in words))
+    scores = json.loads((project / "metrics/explained/pneumonia.json").read_text())
+    assert list(scores) == ["train"]
+    assert list(scores["train"]) == ["none"]
+    assert 0 <= scores["train"]["none"]["boxes"]["PNEUMONIA"]["pointing"] <= 1
+    assert scores["train"]["none"]["lungs"] == {}
+    (figure,) = (project / "data/heat_maps/pneumonia/cnn").iterdir()
+    assert figure.name == "train-none.png"
+    assert figure.stat().st_size > 10_000

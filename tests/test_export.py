@@ -1,4 +1,4 @@
-"""Exports: each form is opened again and answers as the model does, with its facts beside it."""
+"""Exports: each form is opened again and gives the model's probabilities, with its facts beside it."""
 
 import json
 
@@ -9,19 +9,24 @@ from sklearn.metrics import roc_auc_score
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.backbones import build_backbone
 from chest_transfer.networks.classifier import build_classifier
+from chest_transfer.networks.facts import PackedFacts
 from chest_transfer.serving import exporting, parity
 from chest_transfer.serving.exporting import FORMS, export
 from chest_transfer.serving.parity import Sample, area_change, sample_like
-from chest_transfer.training.determinism import pin
+from chest_transfer.training.determinism import make_deterministic
 
-FACTS = {"classes": ["healthy", "ill"], "temperature": 1.5, "multi_label": False}
-# Warnings of other packages while they convert.
+FACTS = PackedFacts(
+    backbone="mobilenetv2", weights="none", weights_sha256=None, image_size=48, precision="float32",
+    preprocessing="minus_one_to_one", dataset="pneumonia", regime="train", classes=["healthy", "ill"],
+    multi_label=False, fit="squeeze", settings={}, temperature=1.5, thresholds={"youden": [0.5, 0.5]},
+)  # fmt: skip
+# Packages that convert models warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module")
 def network():
-    pin(seed=1, threads=2)
+    make_deterministic(seed=1, threads=2)
     return build_classifier(build_backbone("mobilenetv2", 48, alpha=0.35), "dense256", 2, multi_label=False)
 
 
@@ -32,50 +37,50 @@ def sample() -> Sample:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_answers_as_the_model_does(network, sample, form, tmp_path):
+def test_every_form_gives_the_probabilities_of_the_model(network, sample, form, tmp_path):
     for package in {"tflite": ["ai_edge_litert"], "onnx": ["tf2onnx", "onnxruntime"]}.get(form.split("-")[0], []):
         pytest.importorskip(package)
-    made = export(network, FACTS, form, tmp_path / "model", sample)
-    assert made.farthest <= exporting.FARTHEST.get(form, 0.1)
-    change, low, high = made.area
+    exported = export(network, FACTS, form, tmp_path / "model", sample)
+    assert exported.largest_difference <= exporting.TOLERANCE.get(form, 0.1)
+    change, low, high = exported.area_change
     assert low <= change <= high
     assert change == 0 or form.startswith("tflite-")
-    facts = [json.loads((tmp_path / "model.facts.json").read_text())]
-    if made.path.is_dir():
-        facts.append(json.loads((made.path / "facts.json").read_text()))
-    assert facts == [FACTS] * len(facts)
+    written = [json.loads((tmp_path / "model.facts.json").read_text())]
+    if exported.path.is_dir():
+        written.append(json.loads((exported.path / "facts.json").read_text()))
+    assert written == [FACTS.model_dump()] * len(written)
 
 
-def test_an_export_that_answers_otherwise_is_not_written(network, sample, tmp_path, monkeypatch):
+def test_an_export_with_other_probabilities_is_not_written(network, sample, tmp_path, monkeypatch):
     write, _ = FORMS["h5"]
     monkeypatch.setitem(FORMS, "h5", (write, lambda path: lambda inputs: np.zeros((len(inputs), 2))))
-    with pytest.raises(ChestTransferError, match=r"away from the model .*nothing was written"):
+    with pytest.raises(ChestTransferError, match=r"differs from the model by up to .*nothing was written"):
         export(network, FACTS, "h5", tmp_path / "model.h5", sample)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_form_is_told(network, sample, tmp_path):
+def test_an_unknown_form_is_refused(network, sample, tmp_path):
     with pytest.raises(ChestTransferError, match=r"unknown form 'pt' .*h5, savedmodel"):
         export(network, FACTS, "pt", tmp_path / "model.pt", sample)
 
 
 def test_without_a_datasets_arrays_simulated_radiographs_are_compared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(parity, "EXAMPLES", 8)
+    monkeypatch.setattr(parity, "MOST_EXAMPLES", 8)
     sample = sample_like("pneumonia", 32)
     assert sample.images.shape[1:] == sample.examples.shape[1:] == (32, 32)
     assert min(len(sample.images), len(sample.examples)) >= 6
-    assert sample.said.endswith("simulated radiographs")
+    assert sample.description.endswith("simulated radiographs")
     assert area_change(sample, FACTS, np.zeros((8, 2)), np.zeros((8, 2))) is None
 
 
-def test_what_an_export_loses_is_told_with_an_interval():
-    truth, chance = np.arange(200) % 2, np.random.default_rng(3)
-    good = np.clip(truth * 0.4 + chance.uniform(0, 0.6, 200), 0.01, 0.99)
-    worse = np.clip(good + chance.normal(0, 0.3, 200), 0.01, 0.99)
-    told = Sample(np.zeros((200, 2, 2), np.uint8), None, "", np.eye(2)[truth], np.arange(200).astype(str))
-    both = [np.stack([1 - ill, ill], axis=1) for ill in (good, worse)]
-    change, low, high = area_change(told, FACTS, *both)
+def test_the_change_of_the_area_has_an_interval():
+    labels, rng = np.arange(200) % 2, np.random.default_rng(3)
+    good = np.clip(labels * 0.4 + rng.uniform(0, 0.6, 200), 0.01, 0.99)
+    worse = np.clip(good + rng.normal(0, 0.3, 200), 0.01, 0.99)
+    sample = Sample(np.zeros((200, 2, 2), np.uint8), None, "", np.eye(2)[labels], np.arange(200).astype(str))
+    model, exported = [np.stack([1 - disease, disease], axis=1) for disease in (good, worse)]
+    change, low, high = area_change(sample, FACTS, model, exported)
     assert low < change < high < 0
-    assert change == pytest.approx(roc_auc_score(truth, worse) - roc_auc_score(truth, good))
-    assert area_change(told, FACTS, both[0], both[0]) == (0, 0, 0)
+    assert change == pytest.approx(roc_auc_score(labels, worse) - roc_auc_score(labels, good))
+    assert area_change(sample, FACTS, model, model) == (0, 0, 0)

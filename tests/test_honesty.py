@@ -1,22 +1,27 @@
-"""Leaks, shortcuts and subgroups: each planted one is found, and none on the clean set."""
+"""Leaks, shortcuts and subgroups: each one that is planted is found, and none in a clean dataset."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import encoded, make_zip, stage
+from conftest import encoded, make_zip, stages
 from PIL import Image
+from scipy.special import logit
 
+from chest_transfer.analysis.exploration import exploration_plots, explore
+from chest_transfer.analysis.overlap import shared_images, split_fingerprints
+from chest_transfer.analysis.shortcuts import SHORTCUTS
 from chest_transfer.data.archives import Archive
-from chest_transfer.data.arrays import open_arrays, write_arrays
+from chest_transfer.data.arrays import open_arrays, write_arrays, write_npz
 from chest_transfer.data.catalog import dataset_named
-from chest_transfer.data.descriptions import boxes, described, read_images
+from chest_transfer.data.descriptions import read_attributes, read_box_list, read_boxes, read_images
 from chest_transfer.data.preprocessing import preprocess
-from chest_transfer.data.radiographs import decode, in_square
-from chest_transfer.evaluation.exploration import explored, plots, shared_pictures
-from chest_transfer.evaluation.metrics import Judged
-from chest_transfer.evaluation.shortcuts import PROBES
+from chest_transfer.data.radiographs import decode_square
+from chest_transfer.data.splits import SPLITS
+from chest_transfer.data.squares import box_in_square
+from chest_transfer.evaluation.metrics import CalibratedPredictions
 from chest_transfer.evaluation.subgroups import subgroup_scores
 from chest_transfer.phantom.archive import write_archive
 from chest_transfer.reporting.cautions import WITHOUT_DISEASE
@@ -30,20 +35,25 @@ def settings():
     return read_settings("params.yaml")
 
 
+def simulate(name: str, folder: Path, settings, patients: int) -> Path:
+    """Return the folder of arrays of simulated patients."""
+    phantoms = settings.phantom.model_copy(update={"patients": patients, "image_size": SIZE})
+    archive, arrays = folder / f"{name}.zip", folder / name
+    write_archive(dataset_named(name), phantoms, archive, processes=2)
+    preprocess(dataset_named(name), archive, arrays, settings.preprocess, SIZE, 2)
+    return arrays
+
+
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory, settings):
-    """The arrays of 300 simulated children."""
-    folder = tmp_path_factory.mktemp("clean")
-    phantoms = settings.phantom.model_copy(update={"patients": 300, "image_size": SIZE})
-    write_archive(dataset_named("pneumonia"), phantoms, folder / "pneumonia.zip", processes=2)
-    preprocess(dataset_named("pneumonia"), folder / "pneumonia.zip", folder / "pneumonia", settings.preprocess, SIZE, 2)
-    return folder / "pneumonia"
+    """The arrays of 400 simulated children."""
+    return simulate("pneumonia", tmp_path_factory.mktemp("clean"), settings, patients=400)
 
 
-def copied(clean, folder, change=lambda split, columns: None):
-    """The same arrays with something planted: `change` edits a split's columns in place."""
+def copy_with(clean, folder, change=lambda split, columns: None):
+    """Copy the arrays with something planted: `change` edits a split's columns in place."""
     folder.mkdir()
-    for split in ("train", "val", "test"):
+    for split in SPLITS:
         arrays = open_arrays(clean / f"{split}.npz")
         columns = {
             name: np.array(getattr(arrays, name)) for name in ("images", "labels", "patients", "names", "classes")
@@ -56,87 +66,93 @@ def copied(clean, folder, change=lambda split, columns: None):
     return folder
 
 
-def told(folder, multi_label=False):
-    return explored(folder, multi_label, rounds=200, seed=1)
+def write_fingerprints(folder: Path, path: Path) -> Path:
+    """Write the fingerprints of the arrays in a folder."""
+    write_npz(path, split_fingerprints({split: open_arrays(folder / f"{split}.npz") for split in SPLITS}))
+    return path
 
 
-def test_the_clean_set_has_no_leak_and_no_shortcut(clean):
-    summary = told(clean)
+def summary_of(folder: Path, tmp_path: Path) -> dict:
+    fingerprints = write_fingerprints(folder, tmp_path / "fingerprints.npz")
+    return explore(folder, fingerprints, multi_label=False, resamples=200, seed=1)
+
+
+def test_a_clean_dataset_has_no_leak_and_no_shortcut(clean, tmp_path):
+    summary = summary_of(clean, tmp_path)
     assert set(summary["leaks"]["patients"].values()) == {0}
     assert set(summary["leaks"]["pictures"].values()) == {0}
-    assert set(summary["shortcuts"]) == set(PROBES)
+    assert set(summary["shortcuts"]) == set(SHORTCUTS)
     for name in WITHOUT_DISEASE:
         assert summary["shortcuts"][name]["auc_low"] < 0.6, name
 
 
 def test_a_corner_mark_on_one_class_is_found_by_the_border(clean, tmp_path):
-    def marked(split, columns):
+    def mark(split, columns):
         columns["images"][columns["labels"] == 1, -5:, :5] = 255
 
-    shortcuts = told(copied(clean, tmp_path / "marked", marked))["shortcuts"]
+    shortcuts = summary_of(copy_with(clean, tmp_path / "marked", mark), tmp_path)["shortcuts"]
     assert shortcuts["border"]["auc"] > 0.99
     assert shortcuts["border"]["auc_low"] > 0.98
 
 
 def test_a_patient_in_two_splits_is_found(clean, tmp_path):
-    someone = open_arrays(clean / "train.npz").patients[0]
+    patient = open_arrays(clean / "train.npz").patients[0]
 
-    def leaked(split, columns):
+    def leak(split, columns):
         if split == "test":
             columns["patients"] = columns["patients"].astype("U40")
-            columns["patients"][3] = someone
+            columns["patients"][3] = patient
 
-    leaks = told(copied(clean, tmp_path / "leaked", leaked))["leaks"]
+    leaks = summary_of(copy_with(clean, tmp_path / "leaked", leak), tmp_path)["leaks"]
     assert leaks["patients"] == {"train_val": 0, "train_test": 1, "val_test": 0}
 
 
-def test_a_picture_in_two_splits_is_found_though_it_was_encoded_anew(clean, tmp_path):
+def test_an_image_in_two_splits_is_found_even_if_it_was_resized_and_encoded_again(clean, tmp_path):
     source = open_arrays(clean / "train.npz").images[5]
     other = Image.fromarray(source).resize((200, 200), Image.Resampling.BICUBIC)
-    again = decode(encoded(other, "JPEG", quality=60), SIZE)
+    again = decode_square(encoded(other, "JPEG", quality=60), SIZE)
 
-    def leaked(split, columns):
+    def leak(split, columns):
         if split == "test":
             columns["images"][2] = again
 
-    leaks = told(copied(clean, tmp_path / "leaked", leaked))["leaks"]
+    leaks = summary_of(copy_with(clean, tmp_path / "leaked", leak), tmp_path)["leaks"]
     assert leaks["pictures"] == {"train_val": 0, "train_test": 1, "val_test": 0}
 
 
 def test_a_radiograph_that_two_datasets_share_is_found(clean, tmp_path, settings):
-    phantoms = settings.phantom.model_copy(update={"patients": 100, "image_size": SIZE})
-    archive, own = tmp_path / "tuberculosis.zip", tmp_path / "tuberculosis"
-    write_archive(dataset_named("tuberculosis"), phantoms, archive, processes=2)
-    preprocess(dataset_named("tuberculosis"), archive, own, settings.preprocess, SIZE, 2)
-    table = shared_pictures({"pneumonia": clean, "tuberculosis": own})
-    assert table["also_in_other"].tolist() == [0, 0]
+    own = simulate("tuberculosis", tmp_path, settings, patients=100)
+    files = {
+        "pneumonia": write_fingerprints(clean, tmp_path / "pneumonia.npz"),
+        "tuberculosis": write_fingerprints(own, tmp_path / "tuberculosis.npz"),
+    }
+    assert shared_images(files)["also_in_other"].tolist() == [0, 0]
     source = Image.fromarray(open_arrays(clean / "train.npz").images[7])
-    again = decode(encoded(source.resize((150, 150)), "JPEG", quality=70), SIZE)
+    again = decode_square(encoded(source.resize((150, 150)), "JPEG", quality=70), SIZE)
 
-    def republished(split, columns):
+    def republish(split, columns):
         if split == "test":
             columns["images"][0] = again
 
-    table = shared_pictures({"pneumonia": clean, "tuberculosis": copied(own, tmp_path / "republished", republished)})
-    found = table.set_index("dataset")
+    write_fingerprints(copy_with(own, tmp_path / "republished", republish), files["tuberculosis"])
+    found = shared_images(files).set_index("dataset")
     assert found["also_in_other"].to_dict() == {"pneumonia": 1, "tuberculosis": 1}
     assert found["test_learnt_by_other"].to_dict() == {"pneumonia": 0, "tuberculosis": 1}
 
 
 def test_tables_to_draw_count_every_radiograph(clean):
-    files = read_images(clean)
-    tables = plots(files)
-    assert tables["counts"]["images"].sum() == len(files)
-    assert tables["sizes"]["images"].sum() == len(files)
-    assert (tables["patients"]["radiographs"] * tables["patients"]["patients"]).sum() == len(files)
+    images = read_images(clean)
+    tables = exploration_plots(images)
+    assert tables["counts"]["images"].sum() == len(images)
+    assert tables["sizes"]["images"].sum() == len(images)
+    assert (tables["patients"]["radiographs"] * tables["patients"]["patients"]).sum() == len(images)
     assert tables["brightness"].groupby("class")["share"].sum().round(2).tolist() == [1, 1]
 
 
 def test_explore_and_overlap_write_metrics_in_the_project(project, clean):
     (project / "data/arrays").mkdir(parents=True)
     (project / "data/arrays/pneumonia").symlink_to(clean)
-    stage(project, "explore", "pneumonia")
-    stage(project, "overlap")
+    stages(project, ("profile", "pneumonia"), ("explore", "pneumonia"), ("overlap",))
     tracked = json.loads((project / "metrics/data/pneumonia.json").read_text())
     assert tracked["files"]["NORMAL"]["modes"]["L"] > 0
     assert list(pd.read_csv(project / "metrics/plots/pneumonia/counts.csv")) == ["class", "split", "images"]
@@ -144,7 +160,7 @@ def test_explore_and_overlap_write_metrics_in_the_project(project, clean):
 
 
 def test_simulated_boxes_lie_on_the_disease(clean):
-    table = pd.read_csv(clean / "boxes.csv")
+    table = read_boxes(clean)
     assert set(table["finding"]) == {"PNEUMONIA"}
     assert (table[["left", "top"]] >= 0).all().all()
     assert (table[["right", "bottom"]] <= 1).all().all()
@@ -155,8 +171,8 @@ def test_simulated_boxes_lie_on_the_disease(clean):
     ("fit", "expected"),
     [("squeeze", (0.25, 0.25, 0.5, 0.5)), ("pad", (0.25, 0.375, 0.5, 0.5)), ("crop", (0.0, 0.25, 0.5, 0.5))],
 )
-def test_a_box_follows_the_picture_into_the_square(fit, expected):
-    assert in_square(50, 25, 100, 50, 200, 100, fit) == pytest.approx(expected)
+def test_a_box_follows_the_image_into_the_square(fit, expected):
+    assert box_in_square((50, 25, 100, 50), 200, 100, fit) == pytest.approx(expected)
 
 
 def test_nihs_ages_views_and_boxes_are_read(tmp_path):
@@ -178,13 +194,13 @@ def test_nihs_ages_views_and_boxes_are_read(tmp_path):
     }
     with Archive(make_zip(tmp_path / "nih.zip", files | tables)) as archive:
         listing = dataset_named("nih").layout.read(archive)
-        table, found = described(archive, listing.radiographs), boxes(archive, listing.radiographs)
-    assert table["age"].tolist() == ["40-59", "", "0-17"]
-    assert table["view"].tolist() == ["PA", "AP", ""]
-    assert found.iloc[0].tolist() == ["1_0.png", "Infiltration", 5, 6, 7, 8]
+        attributes, boxes = (read(archive, listing.radiographs) for read in (read_attributes, read_box_list))
+    assert attributes["age"].tolist() == ["40-59", "", "0-17"]
+    assert attributes["view"].tolist() == ["PA", "AP", ""]
+    assert boxes.iloc[0].tolist() == ["1_0.png", "Infiltration", 5, 6, 7, 8]
 
 
-def test_a_sheets_sources_are_sites_though_it_spells_names_its_own_way(tmp_path):
+def test_the_sources_in_a_metadata_sheet_are_found_though_it_writes_names_in_capitals(tmp_path):
     sheet = pd.DataFrame({"FILE NAME": ["NORMAL-1", "NORMAL-2"], "URL": ["https://www.kaggle.com/c/rsna/data", ""]})
     sheet.to_excel(tmp_path / "sheet.xlsx", index=False)
     root = "TB_Chest_Radiography_Database"
@@ -193,21 +209,22 @@ def test_a_sheets_sources_are_sites_though_it_spells_names_its_own_way(tmp_path)
     members |= {f"{root}/Normal.metadata.xlsx": (tmp_path / "sheet.xlsx").read_bytes()}
     with Archive(make_zip(tmp_path / "tb.zip", members)) as archive:
         listing = dataset_named("tuberculosis").layout.read(archive)
-        table = described(archive, listing.radiographs)
-    assert table["source"].tolist() == ["kaggle.com/c/rsna", "", ""]
+        attributes = read_attributes(archive, listing.radiographs)
+    assert attributes["source"].tolist() == ["kaggle.com/c/rsna", "", ""]
 
 
-def test_kinds_of_disease_are_scored_against_all_the_healthy():
-    chance = np.random.default_rng(1)
-    truth = np.eye(2, dtype=int)[np.repeat([0, 1], 60)]
-    disease = np.clip(
-        truth[:, 1] * np.r_[np.zeros(60), np.full(30, 0.6), np.full(30, 0.1)] + chance.random(120) * 0.4, 0, 1
-    )
-    judged = Judged(truth, np.stack([1 - disease, disease], axis=1), False, 1.0, np.array([0.5, 0.5]))
-    files = pd.DataFrame({
+def test_kinds_of_disease_are_scored_against_all_healthy_patients():
+    rng = np.random.default_rng(1)
+    labels = np.eye(2, dtype=int)[np.repeat([0, 1], 60)]
+    # Bacterial pneumonia has a higher probability than any healthy patient, viral pneumonia hardly a higher one.
+    probability = rng.random(120) * 0.4 + np.r_[np.zeros(60), np.full(30, 0.5999), np.full(30, 0.1)]
+    logits = np.stack([np.zeros(120), logit(probability)], axis=1)
+    thresholds = np.array([0.5, 0.5])
+    predictions = CalibratedPredictions(labels, logits, ["NORMAL", "PNEUMONIA"], False, 1.0, thresholds)
+    images = pd.DataFrame({
         "subtype": np.repeat(["", "bacterial", "viral"], [60, 30, 30]), "sex": ["F", "M"] * 60,
     })  # fmt: skip
-    table = subgroup_scores(judged, files, np.ones((20, 120), np.uint8)).set_index("group")
+    table = subgroup_scores(predictions, images, np.ones((20, 120), np.uint8)).set_index("group")
     assert table.index.tolist() == ["F", "M", "bacterial", "viral"]
     assert table.loc["bacterial", "auc"] == 1
     assert table.loc["viral", "auc"] < 0.8

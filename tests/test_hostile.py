@@ -1,4 +1,4 @@
-"""Hostile input: whatever is in an archive, a table or params.yaml is read, or refused in one line, within bounds."""
+"""Hostile input: any archive, table or params.yaml is read or refused in one line, within limits of memory and time."""
 
 import io
 import resource
@@ -11,18 +11,19 @@ import pytest
 from conftest import ROOT, grey, make_zip
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
 from test_layouts import HEADER, nih
+from test_settings import assert_equal_but_for_types
 
 from chest_transfer.data.archives import LARGEST_MEMBER, MOST_MEMBERS, Archive, pack
 from chest_transfer.data.catalog import CATALOG
-from chest_transfer.data.descriptions import boxes, described
+from chest_transfer.data.descriptions import read_attributes, read_box_list
 from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.settings import Preprocess, read_settings
+from chest_transfer.yaml_files import dump_yaml, read_yaml
 
-# The same examples at each run; the folder of a test is shared by its examples.
-CALM = settings(
+# The same examples in each run; the examples of a test share its folder.
+REPRODUCIBLE = settings(
     derandomize=True, deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 ROWS = (
@@ -34,15 +35,15 @@ BOX = "Image Index,Finding Label,Bbox [x,y,w,h],,,\n00000001_000.png,Cardiomegal
 
 
 def read_all(path) -> None:
-    """Everything that is read of an NIH archive before its radiographs."""
+    """Read all of an NIH archive but its radiographs."""
     with Archive(path) as archive:
         listing = CATALOG["nih"].layout.read(archive)
-        described(archive, listing.radiographs)
-        boxes(archive, listing.radiographs)
+        read_attributes(archive, listing.radiographs)
+        read_box_list(archive, listing.radiographs)
 
 
 def refused_in_one_line(call, *arguments) -> str | None:
-    """The reason, None where it was no failure; fails where the failure is of another kind."""
+    """The error's message, None if there was no error; other exceptions are not caught."""
     try:
         call(*arguments)
         reason = None
@@ -53,7 +54,7 @@ def refused_in_one_line(call, *arguments) -> str | None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"Data_Entry_2017.csv": HEADER.encode() + b"\n\xff\xfe\0" * 9}, "NUL bytes"),
         ({"Data_Entry_2017.csv": "\n".join([HEADER, *ROWS]).encode("utf-16")}, "cannot be read"),
@@ -70,13 +71,13 @@ def refused_in_one_line(call, *arguments) -> str | None:
         ({"BBox_List_2017.csv": "a,b\n1,2\n"}, "cannot be read"),
     ],
 )
-def test_a_table_is_read_or_refused(tmp_path, changes, said):
+def test_a_table_is_read_or_refused(tmp_path, changes, message):
     path = make_zip(tmp_path / "nih.zip", nih(ROWS, **changes))
     reason = refused_in_one_line(read_all, path)
-    assert reason is None if said is None else said in reason
+    assert reason is None if message is None else message in reason
 
 
-@CALM
+@REPRODUCIBLE
 @given(
     content=st.one_of(
         st.binary(max_size=300),
@@ -85,22 +86,22 @@ def test_a_table_is_read_or_refused(tmp_path, changes, said):
             lambda rows: "\n".join(rows).encode()
         ),
     ),
-    headed=st.booleans(),
+    has_header=st.booleans(),
     table=st.sampled_from(["Data_Entry_2017.csv", "BBox_List_2017.csv", "test_list.txt", "COVID.metadata.xlsx"]),
 )
-def test_any_bytes_as_a_table_are_read_or_refused(tmp_path, content, headed, table):
-    content = (HEADER.encode() + b"\n" + content) if headed else content
+def test_a_table_of_any_bytes_is_read_or_refused(tmp_path, content, has_header, table):
+    content = (HEADER.encode() + b"\n" + content) if has_header else content
     refused_in_one_line(read_all, make_zip(tmp_path / "nih.zip", nih(ROWS, **{table: content})))
 
 
-@CALM
+@REPRODUCIBLE
 @given(data=st.data())
 def test_a_damaged_archive_is_read_or_refused(tmp_path, data):
-    whole = make_zip(tmp_path / "whole.zip", nih(ROWS, **{"BBox_List_2017.csv": BOX})).read_bytes()
-    content = bytearray(whole)
-    for place in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=8)):
-        content[place] = data.draw(st.integers(0, 255))
-    (tmp_path / "bad.zip").write_bytes(content[: data.draw(st.integers(len(whole) // 2, len(whole)))])
+    original = make_zip(tmp_path / "whole.zip", nih(ROWS, **{"BBox_List_2017.csv": BOX})).read_bytes()
+    content = bytearray(original)
+    for position in data.draw(st.lists(st.integers(0, len(original) - 1), min_size=1, max_size=8)):
+        content[position] = data.draw(st.integers(0, 255))
+    (tmp_path / "bad.zip").write_bytes(content[: data.draw(st.integers(len(original) // 2, len(original)))])
     refused_in_one_line(preprocessed, tmp_path / "bad.zip", tmp_path / "arrays")
     assert sorted(path.name for path in tmp_path.iterdir()) in (
         ["arrays", "bad.zip", "whole.zip"], ["bad.zip", "whole.zip"]
@@ -108,12 +109,14 @@ def test_a_damaged_archive_is_read_or_refused(tmp_path, data):
 
 
 def preprocessed(archive, target) -> None:
-    asked = Preprocess(fit="squeeze", test_share=0.2, validation_share=0.2, split_seed=1, max_skipped=99)
-    preprocess(CATALOG["nih"], archive, target, asked, 16, 1)
+    options = Preprocess(
+        fit="squeeze", test_share=0.2, validation_share=0.2, split_seed=1, duplicates="keep", max_skipped=99
+    )
+    preprocess(CATALOG["nih"], archive, target, options, 16, 1)
 
 
-def lying(size: int, content: bytes) -> bytes:
-    """A zip of one deflated member that says it has another size than it has."""
+def zip_with_false_size(size: int, content: bytes) -> bytes:
+    """A zip file of one deflated member that states another size than it has."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", content)
@@ -122,8 +125,8 @@ def lying(size: int, content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("size", [10, 90_000_000, LARGEST_MEMBER + 1, 0xFFFFFFF0])
-def test_a_member_that_lies_about_its_size_is_refused(tmp_path, size):
-    (tmp_path / "a.zip").write_bytes(lying(size, bytes(1_234_567)))
+def test_a_member_with_a_false_size_is_refused(tmp_path, size):
+    (tmp_path / "a.zip").write_bytes(zip_with_false_size(size, bytes(1_234_567)))
     with Archive(tmp_path / "a.zip") as archive, pytest.raises(ValueError, match=r"damaged|bytes unpacked"):
         archive.read("a.png")
 
@@ -141,7 +144,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../out.png", "a/../../out.png", "/etc/out.png", "\\out.png", "a\\..\\..\\out.png"])
-def test_a_name_that_leads_out_of_the_archive_is_refused(tmp_path, name):
+def test_a_path_that_leads_out_of_the_archive_is_refused(tmp_path, name):
     (tmp_path / "in").mkdir()
     with zipfile.ZipFile(tmp_path / "in/a.zip", "w") as archive:
         archive.writestr(name, grey())
@@ -151,7 +154,7 @@ def test_a_name_that_leads_out_of_the_archive_is_refused(tmp_path, name):
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_name_that_is_there_twice_is_refused(tmp_path):
+def test_a_duplicate_name_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("x/1.png", grey(1))
         archive.writestr("x/1.png", grey(2))
@@ -168,8 +171,8 @@ def test_an_encrypted_member_is_refused(tmp_path):
         archive.read("a.png")
 
 
-def test_more_files_than_any_archive_has_are_refused_within_a_minute(tmp_path):
-    # Written by hand: zipfile would take longer to write them than we to refuse them.
+def test_too_many_files_are_refused_within_a_minute(tmp_path):
+    # Written by hand, because zipfile would take longer to write them than the archive to be refused.
     names = [f"{number:x}".encode() for number in range(MOST_MEMBERS + 1)]
     local = b"PK\x03\x04" + bytes(26)
     entry = b"PK\x01\x02" + bytes(24)
@@ -180,14 +183,14 @@ def test_more_files_than_any_archive_has_are_refused_within_a_minute(tmp_path):
     locator = b"PK\x06\x07" + bytes(4) + (start + size).to_bytes(8, "little") + (1).to_bytes(4, "little")
     end = b"PK\x05\x06" + bytes(4) + b"\xff" * 12 + bytes(2)
     (tmp_path / "a.zip").write_bytes(local + central + end64 + locator + end)
-    began = time.monotonic()
+    start_time = time.monotonic()
     with pytest.raises(ChestTransferError, match=r"1,000,001 files \(at most 1,000,000\)"):
         Archive(tmp_path / "a.zip")
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - start_time < 60
 
 
 @pytest.mark.parametrize(
-    ("kind", "size", "said"),
+    ("kind", "size", "message"),
     [
         (tarfile.SYMTYPE, 0, "a link or a device"),
         (tarfile.LNKTYPE, 0, "a link or a device"),
@@ -196,15 +199,15 @@ def test_more_files_than_any_archive_has_are_refused_within_a_minute(tmp_path):
         (tarfile.REGTYPE, LARGEST_MEMBER + 1, "more than"),
     ],
 )
-def test_a_tar_of_links_devices_or_giants_is_refused(tmp_path, kind, size, said):
+def test_a_tar_file_with_links_devices_or_huge_files_is_refused(tmp_path, kind, size, message):
     info = tarfile.TarInfo("images/a.png")
     info.type, info.size, info.linkname = kind, size, "/etc/passwd"
     (tmp_path / "a.tar").write_bytes(info.tobuf() + bytes(1024))
-    with pytest.raises(ChestTransferError, match=said):
+    with pytest.raises(ChestTransferError, match=message):
         pack(tmp_path / "a.tar", tmp_path / "out.zip")
 
 
-def test_a_tars_names_that_lead_out_are_refused_when_it_is_read(tmp_path):
+def test_paths_of_a_tar_file_that_lead_out_are_refused_when_its_archive_is_read(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         info = tarfile.TarInfo("../../a.png")
         tar.addfile(info, io.BytesIO())
@@ -219,10 +222,10 @@ JUNK = st.one_of(
 )  # fmt: skip
 
 
-@CALM
+@REPRODUCIBLE
 @given(data=st.data())
-def test_settings_of_any_kind_are_valid_or_refused(tmp_path, data):
-    content = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+def test_settings_of_any_type_are_read_or_refused(tmp_path, data):
+    content = read_yaml(ROOT / "params.yaml")
     section = content
     while True:
         key = data.draw(st.sampled_from(sorted(section)))
@@ -232,23 +235,23 @@ def test_settings_of_any_kind_are_valid_or_refused(tmp_path, data):
         break
     section[data.draw(st.sampled_from([key, "unknown"]))] = data.draw(JUNK)
     path = tmp_path / "params.yaml"
-    with path.open("w") as file:
-        YAML(typ="safe", pure=True).dump(content, file)
-    refused_in_one_line(read_settings, path)
+    path.write_text(dump_yaml(content))
+    if refused_in_one_line(read_settings, path) is None:
+        assert_equal_but_for_types(read_settings(path).model_dump(exclude_unset=True), content)
 
 
-@CALM
+@REPRODUCIBLE
 @given(
     content=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace")))
 )
-def test_any_bytes_as_settings_are_refused(tmp_path, content):
+def test_settings_of_any_bytes_are_refused(tmp_path, content):
     (tmp_path / "params.yaml").write_bytes(content)
     assert refused_in_one_line(read_settings, tmp_path / "params.yaml")
 
 
-def test_a_compressed_stream_without_end_is_refused(tmp_path):
+def test_a_truncated_compressed_tar_file_is_refused(tmp_path):
     head = tarfile.TarInfo("images/a.png")
     head.size = 10_000
     (tmp_path / "a.tar.gz").write_bytes(zlib.compress(head.tobuf(), wbits=31)[:-9])
-    with pytest.raises(ChestTransferError, match=r"no whole tar|no zip archive, tar archive"):
+    with pytest.raises(ChestTransferError, match=r"not a complete tar|not a zip archive, tar archive"):
         pack(tmp_path / "a.tar.gz", tmp_path / "out.zip")

@@ -1,4 +1,4 @@
-"""Each public archive's layout and its traps."""
+"""The layout of each public archive, and its pitfalls."""
 
 import hashlib
 
@@ -7,7 +7,9 @@ from conftest import grey, make_zip
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.catalog import CATALOG, dataset_named
-from chest_transfer.data.layouts import FINDINGS, pneumonia_patient
+from chest_transfer.data.descriptions import age_band
+from chest_transfer.data.findings import NIH_FINDINGS, NO_FINDING
+from chest_transfer.data.layouts import pneumonia_patient
 from chest_transfer.errors import ChestTransferError
 
 HEADER = (
@@ -22,7 +24,7 @@ def read(tmp_path, dataset: str, members: dict):
 
 
 def nih(rows: list[str], header: str = HEADER, **changes) -> dict:
-    """An NIH archive of these table rows; the first image is in the test list, the rest in the other."""
+    """An NIH archive of these table rows; the first image is in the test list, the others in the training list."""
     names = [row.split(",")[0] for row in rows]
     members = {f"images_{1 + i % 12:03d}/images/{name}": grey(i) for i, name in enumerate(names)}
     members |= {"Data_Entry_2017.csv": "\n".join([header, *rows]) + "\n"}
@@ -45,10 +47,10 @@ class TestPneumonia:
         }
         listing = read(tmp_path, "pneumonia", self.TREE | copy)
         assert len(listing.radiographs) == 5
-        assert listing.left_aside == {"nested_copy": 5}
+        assert listing.not_used == {"nested_copy": 5}
         assert all(radiograph.member.count("chest_xray/") == 1 for radiograph in listing.radiographs)
 
-    def test_resource_forks_beside_the_images_are_no_images(self, tmp_path):
+    def test_resource_forks_beside_the_images_are_ignored(self, tmp_path):
         forks = {
             "chest_xray/__MACOSX/train/NORMAL/._IM-0115-0001.jpeg": b"",
             "__MACOSX/chest_xray/train/NORMAL/._IM-0115-0001.jpeg": b"",
@@ -56,14 +58,14 @@ class TestPneumonia:
         }
         listing = read(tmp_path, "pneumonia", self.TREE | forks)
         assert len(listing.radiographs) == 5
-        assert not listing.left_aside
+        assert not listing.not_used
 
-    def test_the_official_test_split_is_kept_and_the_tiny_val_split_joins_train(self, tmp_path):
+    def test_the_official_test_split_is_kept_and_the_small_validation_split_joins_train(self, tmp_path):
         splits = {r.name: r.split for r in read(tmp_path, "pneumonia", self.TREE).radiographs}
         assert splits["test/NORMAL/IM-0001-0001.jpeg"] == "test"
         assert splits["val/NORMAL/NORMAL2-IM-1427-0001.jpeg"] == "train"
 
-    def test_mendeley_has_the_same_children_without_val(self, tmp_path):
+    def test_mendeley_has_the_same_children_without_a_validation_split(self, tmp_path):
         tree = {name: content for name, content in self.TREE.items() if "/val/" not in name}
         assert len(read(tmp_path, "mendeley", tree).radiographs) == 4
         assert CATALOG["mendeley"].same_patients_as == "pneumonia"
@@ -82,21 +84,21 @@ class TestPneumonia:
             ("scan", None),
         ],
     )
-    def test_numbers_count_anew_for_each_subtype_and_prefix(self, stem, patient):
+    def test_patients_with_one_number_are_different_for_each_subtype_and_prefix(self, stem, patient):
         assert pneumonia_patient(stem) == patient
 
-    def test_the_same_layout_twice_side_by_side_is_refused(self, tmp_path):
+    def test_two_copies_of_the_layout_side_by_side_are_refused(self, tmp_path):
         twice = {name.replace("chest_xray", root): b"" for name in self.TREE for root in ("a", "b")}
         with pytest.raises(ChestTransferError, match="holds the same layout twice: a, b"):
             read(tmp_path, "pneumonia", twice)
 
-    def test_another_datasets_archive_is_refused(self, tmp_path):
+    def test_the_archive_of_another_dataset_is_refused(self, tmp_path):
         with pytest.raises(ChestTransferError, match=r"holds no TB_Chest_Radiography_Database/Normal\|Tuberculosis"):
             read(tmp_path, "tuberculosis", self.TREE | {"README.txt": ""})
 
 
 class TestCovid:
-    def test_masks_beside_images_are_no_radiographs_and_names_hold_spaces(self, tmp_path):
+    def test_masks_are_ignored_and_names_may_contain_spaces(self, tmp_path):
         root = "COVID-19_Radiography_Dataset"
         listing = read(
             tmp_path,
@@ -111,10 +113,10 @@ class TestCovid:
         )
         assert [radiograph.labels for radiograph in listing.radiographs] == [("COVID",), ("Viral_Pneumonia",)]
 
-    def test_early_releases_without_an_images_folder_are_read_too(self, tmp_path):
+    def test_early_releases_without_an_images_folder_are_read(self, tmp_path):
         assert len(read(tmp_path, "covid", {"D/COVID/COVID-1.png": b"", "D/Normal/Normal-1.png": b""}).radiographs) == 2
 
-    def test_it_names_no_patients(self, tmp_path):
+    def test_patients_are_unknown(self, tmp_path):
         listing = read(tmp_path, "covid", {"D/COVID/COVID-1.png": b"", "D/Normal/Normal-1.png": b""})
         assert [radiograph.patient for radiograph in listing.radiographs] == [None, None]
 
@@ -127,7 +129,7 @@ class TestNih:
         "00000003_000.png,Hernia,0,3,74,F,PA,2500,2048,0.168,0.168,",
     )
 
-    def test_the_comma_inside_the_header_shifts_no_column(self, tmp_path):
+    def test_the_comma_inside_a_column_name_shifts_no_column(self, tmp_path):
         listing = read(tmp_path, "nih", nih(self.ROWS))
         assert [r.labels for r in listing.radiographs] == [
             ("Cardiomegaly", "Emphysema"), (), ("Effusion", "Infiltration"), ("Hernia",)
@@ -135,7 +137,7 @@ class TestNih:
         assert [r.patient for r in listing.radiographs] == ["00000001", "00000002", "00000002", "00000003"]
         assert [r.split for r in listing.radiographs] == ["test", "train", "train", "train"]
 
-    def test_the_other_csv_version_reads_the_same_and_is_told_apart_by_its_hash(self, tmp_path):
+    def test_the_other_version_of_the_table_gives_the_same_listing_and_another_hash(self, tmp_path):
         # Ages as 058Y, no trailing comma.
         rows = [row.rstrip(",").replace(",58,", ",058Y,") for row in self.ROWS]
         old, new = read(tmp_path, "nih", nih(self.ROWS)), read(tmp_path, "nih", nih(rows, HEADER.rstrip(",")))
@@ -144,65 +146,100 @@ class TestNih:
         content = nih(self.ROWS)["Data_Entry_2017.csv"].encode()
         assert old.tables == {"Data_Entry_2017.csv": hashlib.sha256(content).hexdigest()}
 
-    def test_the_2020_table_is_read_where_it_is_the_only_one(self, tmp_path):
+    def test_the_table_of_2020_is_read_where_it_is_the_only_one(self, tmp_path):
         members = nih(self.ROWS)
         members["Data_Entry_2017_v2020.csv"] = members.pop("Data_Entry_2017.csv")
         assert len(read(tmp_path, "nih", members).radiographs) == 4
 
-    def test_infiltrate_is_infiltration(self, tmp_path):
+    def test_infiltrate_is_read_as_infiltration(self, tmp_path):
         rows = [row.replace("Infiltration|Effusion", "Infiltrate") for row in self.ROWS]
         assert read(tmp_path, "nih", nih(rows)).radiographs[2].labels == ("Infiltration",)
 
-    def test_a_finding_that_nobody_knows_is_refused(self, tmp_path):
+    def test_an_unknown_finding_is_refused(self, tmp_path):
         with pytest.raises(
             ChestTransferError, match=r"gives 00000003_000.png the finding 'Hernya' \(known: Atelectasis"
         ):
             read(tmp_path, "nih", nih([row.replace("Hernia", "Hernya") for row in self.ROWS]))
 
-    def test_what_is_missing_is_counted(self, tmp_path):
+    def test_images_that_are_not_used_are_counted_by_reason(self, tmp_path):
         members = nih(self.ROWS, **{"images_009/images/00000009_000.png": grey(9)})
         members.pop("images_002/images/00000002_000.png")
         members["train_val_list.txt"] = "00000002_000.png\n00000002_001.png"
         listing = read(tmp_path, "nih", members)
         assert len(listing.radiographs) == 2
-        assert listing.left_aside == {"listed_but_absent": 1, "in_neither_split_list": 1, "absent_from_table": 1}
+        assert listing.not_used == {"listed_but_absent": 1, "in_neither_split_list": 1, "absent_from_table": 1}
 
     @pytest.mark.parametrize("absent", ["Data_Entry_2017.csv", "test_list.txt", "train_val_list.txt"])
-    def test_a_missing_table_is_named(self, tmp_path, absent):
+    def test_a_missing_table_is_named_in_the_error(self, tmp_path, absent):
         members = nih(self.ROWS)
         members.pop(absent)
         with pytest.raises(ChestTransferError, match=f"holds no {absent}"):
             read(tmp_path, "nih", members)
 
-    def test_another_table_under_that_name_is_refused(self, tmp_path):
+    def test_another_table_under_the_same_name_is_refused(self, tmp_path):
         with pytest.raises(
             ChestTransferError, match=r"starts with 'a,b' where 'Image Index,Finding Labels,' should be"
         ):
             read(tmp_path, "nih", nih(self.ROWS, **{"Data_Entry_2017.csv": "a,b"}))
 
-    def test_top15_keeps_the_frequent_combinations_as_classes(self, tmp_path):
+    def test_the_classes_of_top15_are_the_most_frequent_combinations(self, tmp_path):
         listing = read(tmp_path, "nih_top15", nih(self.ROWS))
         assert [r.labels for r in listing.radiographs] == [("No Finding",), ("Effusion|Infiltration",)]
-        assert listing.left_aside == {"other_combination": 2}
+        assert listing.not_used == {"other_combination": 2}
         assert len(CATALOG["nih_top15"].classes) == 15
-        assert {part for name in CATALOG["nih_top15"].classes for part in name.split("|")} <= {*FINDINGS, "No Finding"}
+        assert {part for name in CATALOG["nih_top15"].classes for part in name.split("|")} <= {
+            *NIH_FINDINGS,
+            NO_FINDING,
+        }
 
     def test_balanced_takes_at_most_800_of_a_class_whatever_the_order(self, tmp_path):
         rows = [f"{n:08d}_000.png,No Finding,0,{n},50,M,PA,1,1,1,1," for n in range(1, 1001)]
         rows += [f"{n:08d}_000.png,Mass,0,{n},50,M,PA,1,1,1,1," for n in range(2001, 2011)]
         listing = read(tmp_path, "nih_balanced", nih(rows))
-        assert listing.left_aside == {"beyond_the_cap": 200}
+        assert listing.not_used == {"beyond_the_cap": 200}
         assert len(listing.radiographs) == 810
         backwards = read(tmp_path, "nih_balanced", nih([rows[0], *reversed(rows[1:])]))
         assert [r.name for r in backwards.radiographs] == [r.name for r in listing.radiographs]
 
 
-def test_every_entry_of_the_catalog_is_complete():
+def test_every_entry_of_the_catalog_is_consistent():
     for dataset in CATALOG.values():
         assert len(set(dataset.classes)) == len(dataset.classes) >= 2
         assert dataset.same_patients_as is None or dataset.same_patients_as in CATALOG
 
 
-def test_an_unknown_dataset_gives_the_nearest_name():
+def test_the_error_for_an_unknown_dataset_names_the_nearest():
     with pytest.raises(ChestTransferError, match=r"unknown dataset 'pneumonai'; did you mean 'pneumonia'?"):
         dataset_named("pneumonai")
+
+
+@pytest.mark.parametrize(
+    ("text", "band"),
+    [
+        # As DICOM writes ages: three digits and a unit.
+        ("018M", "0-17"),
+        ("003W", "0-17"),
+        ("010D", "0-17"),
+        ("216M", "18-39"),
+        ("045Y", "40-59"),
+        ("018Y", "18-39"),
+        ("000Y", "0-17"),
+        # As tables write them: years.
+        ("58", "40-59"),
+        ("58.0", "40-59"),
+        ("17.9", "0-17"),
+        ("80", "80+"),
+        ("120", "80+"),
+        # What no patient can be: NIH's table has ages up to 414.
+        ("414", ""),
+        ("121", ""),
+        ("414Y", ""),
+        ("", ""),
+        ("abc", ""),
+        ("-5", ""),
+        ("58X", ""),
+        ("nan", ""),
+    ],
+)
+def test_the_age_band_of_any_notation(text, band):
+    assert age_band(text) == band

@@ -3,22 +3,27 @@
 import hashlib
 import json
 import shutil
+import sys
 import zipfile
 
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, change_settings, refused, stage
+from conftest import ROOT, change_settings, refused, run, stage
 
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.backbones import BACKBONES, PREPROCESSING, backbone_named, build_backbone
-from chest_transfer.networks.classifier import build_classifier
+from chest_transfer.networks.classifier import build_classifier, logits_network
+from chest_transfer.networks.facts import ClassifierFacts, StartingFacts
 from chest_transfer.networks.heads import HEADS, head_named
 from chest_transfer.networks.saving import load_model, read_facts, save_model
-from chest_transfer.networks.weights import imagenet_file, starting_point
+from chest_transfer.networks.weights import imagenet_file, load_starting_weights
 from chest_transfer.settings import Architecture, WeightsFile
-from chest_transfer.training.determinism import pin
+from chest_transfer.training.determinism import make_deterministic
 
+FACTS = StartingFacts(
+    backbone="cnn", weights="none", weights_sha256=None, image_size=32, precision="float32", preprocessing="standard"
+)
 ARCHITECTURE = Architecture(head="linear", learning_rate_factor=1.0)
 # Channels of the last feature maps, and parameters without the top, as Keras publishes them.
 SHAPES = {
@@ -30,12 +35,12 @@ SHAPES = {
 
 
 @pytest.fixture(autouse=True)
-def pinned():
-    pin(seed=1, threads=2)
+def deterministic():
+    make_deterministic(seed=1, threads=2)
 
 
-def radiographs(size: int, n: int = 2) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (n, size, size, 1), dtype=np.uint8)
+def radiographs(size: int, count: int = 2) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, size, size, 1), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -53,30 +58,42 @@ def test_each_backbone_at_its_smallest_size_from_raw_pixels_to_a_file_and_back(n
     before = model.predict(images, verbose=0)
     assert before.shape == (2, 3)
     assert before.sum(axis=1) == pytest.approx(1, abs=1e-5)
-    save_model(model, tmp_path / "m.keras", {"classes": ["a", "b", "c"]})
-    loaded, facts = load_model(tmp_path / "m.keras")
+    facts = FACTS.model_copy(update={"backbone": name, "image_size": row.smallest})
+    save_model(model, tmp_path / "m.keras", facts)
+    loaded, loaded_facts = load_model(tmp_path / "m.keras", StartingFacts)
     assert (loaded.predict(images, verbose=0) == before).all()
-    assert facts == {"classes": ["a", "b", "c"]}
+    assert loaded_facts == facts
 
 
 @pytest.mark.parametrize("mode", PREPROCESSING)
-def test_preprocessing_is_keras_own(mode):
-    import keras
-
+def test_preprocessing_is_that_of_keras(mode):
     model = build_backbone("cnn" if mode in ("unit", "standard") else "mobilenetv2", 32, mode)
-    probe = keras.Model(model.input, model.get_layer("preprocessing").output)
-    grey = radiographs(32).astype(np.float32)
-    given = probe.predict(grey, verbose=0)
+    preprocessing = keras.Model(model.input, model.get_layer("preprocessing").output)
+    gray = radiographs(32).astype(np.float32)
     if mode in ("unit", "standard"):
-        expected = grey / 255 if mode == "unit" else (grey - 128) / 64
+        expected = gray / 255 if mode == "unit" else (gray - 128) / 64
     else:
-        expected = keras.applications.imagenet_utils.preprocess_input(grey.repeat(3, axis=-1), mode=mode)
-    assert given == pytest.approx(expected, abs=1e-4)
+        expected = keras.applications.imagenet_utils.preprocess_input(gray.repeat(3, axis=-1), mode=mode)
+    assert preprocessing.predict(gray, verbose=0) == pytest.approx(expected, abs=1e-4)
 
 
 def test_multi_label_probabilities_are_independent():
     model = build_classifier(build_backbone("cnn", 32), "linear", classes=14, multi_label=True)
     assert model.predict(radiographs(32), verbose=0).sum(axis=1) == pytest.approx([7, 7], abs=2)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_classifier_ends_in_logits_and_their_probabilities(multi_label):
+    model = build_classifier(build_backbone("cnn", 32), "dense256", 3, multi_label)
+    assert [layer.name for layer in model.layers[-2:]] == ["logits", "probabilities"]
+    logits = logits_network(model).predict(radiographs(32), verbose=0)
+    activation = keras.ops.sigmoid if multi_label else keras.ops.softmax
+    assert model.predict(radiographs(32), verbose=0) == pytest.approx(np.asarray(activation(logits)), abs=1e-6)
+    # A large logit, whose probability rounds to 1, still differs from a larger one.
+    model.get_layer("logits").bias.assign([50.0, 0.0, 0.0])
+    logits = logits_network(model).predict(radiographs(32), verbose=0)
+    assert model.predict(radiographs(32), verbose=0)[:, 0].tolist() == [1, 1]
+    assert logits[0, 0] != logits[1, 0]
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -87,16 +104,16 @@ def test_each_head_stands_on_feature_maps(name):
 
 @pytest.mark.parametrize("name", ["cnn", "mobilenetv2"])
 def test_bfloat16_is_the_backbones_alone_and_close_to_float32(name, tmp_path):
-    pin(1, 2)
+    make_deterministic(1, 2)
     exact = build_classifier(build_backbone(name, 32), "dense256", 2, multi_label=False)
-    short = build_classifier(build_backbone(name, 32, precision="mixed_bfloat16"), "dense256", 2, multi_label=False)
-    short.set_weights(exact.get_weights())
-    assert {weight.dtype for weight in short.weights} == {"float32"}
-    save_model(short, tmp_path / "short.keras", {})
-    loaded, _ = load_model(tmp_path / "short.keras")
+    rounded = build_classifier(build_backbone(name, 32, precision="mixed_bfloat16"), "dense256", 2, multi_label=False)
+    rounded.set_weights(exact.get_weights())
+    assert {weight.dtype for weight in rounded.weights} == {"float32"}
+    save_model(rounded, tmp_path / "rounded.keras", FACTS)
+    loaded, _ = load_model(tmp_path / "rounded.keras", StartingFacts)
     probabilities = loaded.predict(radiographs(32), verbose=0)
     assert probabilities.dtype == np.float32
-    assert (probabilities == short.predict(radiographs(32), verbose=0)).all()
+    assert (probabilities == rounded.predict(radiographs(32), verbose=0)).all()
     assert probabilities == pytest.approx(exact.predict(radiographs(32), verbose=0), abs=0.02)
     convolutions = [layer for layer in loaded.layers if "conv" in layer.name.lower()]
     assert {layer.compute_dtype for layer in convolutions} == {"bfloat16"}
@@ -104,8 +121,8 @@ def test_bfloat16_is_the_backbones_alone_and_close_to_float32(name, tmp_path):
 
 def test_random_weights_follow_the_seed():
     def first_kernel(seed: int):
-        pin(seed, 2)
-        return starting_point("cnn", "none", 32, ARCHITECTURE, {})[0].get_layer("block1_conv").kernel.numpy()
+        make_deterministic(seed, 2)
+        return load_starting_weights("cnn", "none", 32, ARCHITECTURE, {})[0].get_layer("block1_conv").kernel.numpy()
 
     assert (first_kernel(1) == first_kernel(1)).all()
     assert (first_kernel(1) != first_kernel(2)).any()
@@ -114,28 +131,43 @@ def test_random_weights_follow_the_seed():
 class TestSaving:
     def test_equal_models_give_equal_bytes(self, tmp_path):
         for name in ("a", "b"):
-            pin(1, 2)
+            make_deterministic(1, 2)
             model = build_classifier(build_backbone("mobilenetv2", 32), "dense256", 2, multi_label=False)
             if name == "b":
                 model.compile("adam", "categorical_crossentropy")  # its optimizer is not saved
                 model.fit(radiographs(32), np.eye(2), epochs=0, verbose=0)
-            save_model(model, tmp_path / f"{name}.keras", {"x": 1})
+            save_model(model, tmp_path / f"{name}.keras", FACTS)
         assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
         assert sorted(path.name for path in tmp_path.iterdir()) == ["a.keras", "b.keras"]
 
     def test_facts_are_read_without_tensorflow(self, tmp_path):
-        save_model(build_backbone("cnn", 32), tmp_path / "m.keras", {"weights": "none"})
-        assert read_facts(tmp_path / "m.keras") == {"weights": "none"}
+        save_model(build_backbone("cnn", 32), tmp_path / "m.keras", FACTS)
+        assert read_facts(tmp_path / "m.keras", StartingFacts) == FACTS
         with zipfile.ZipFile(tmp_path / "m.keras") as archive:
             assert "date_saved" in json.loads(archive.read("metadata.json"))
+        script = (
+            "import sys\nfrom pathlib import Path\n"
+            "from chest_transfer.networks.facts import StartingFacts\n"
+            "from chest_transfer.networks.saving import read_facts\n"
+            "print(read_facts(Path('m.keras'), StartingFacts).weights, {'tensorflow', 'keras'} & set(sys.modules))"
+        )
+        done = run(tmp_path, sys.executable, "-c", script, PYTHONPATH=str(ROOT / "src"))
+        assert done.stdout == "none set()\n"
 
-    def test_what_is_no_model_is_refused(self, tmp_path):
-        (tmp_path / "m.keras").write_bytes(b"no model")
+    def test_what_is_not_a_model_is_refused(self, tmp_path):
+        (tmp_path / "m.keras").write_bytes(b"not a model")
         for read in (load_model, read_facts):
-            with pytest.raises(ChestTransferError, match=r"m\.keras' is no saved model of this project"):
-                read(tmp_path / "m.keras")
+            with pytest.raises(ChestTransferError, match=r"m\.keras' is not a model of this project"):
+                read(tmp_path / "m.keras", StartingFacts)
             with pytest.raises(ChestTransferError, match=r"no model at .* run: dvc repro, or: dvc pull"):
-                read(tmp_path / "absent.keras")
+                read(tmp_path / "absent.keras", StartingFacts)
+
+    def test_a_model_of_another_kind_is_refused_with_the_fact_that_it_lacks(self, tmp_path):
+        save_model(build_backbone("cnn", 32), tmp_path / "m.keras", FACTS)
+        for read in (load_model, read_facts):
+            message = r"m\.keras' is not such a model, or of another version: dataset: .* run: dvc repro"
+            with pytest.raises(ChestTransferError, match=message):
+                read(tmp_path / "m.keras", ClassifierFacts)
 
 
 class TestRefusals:
@@ -153,8 +185,10 @@ class TestRefusals:
         with pytest.raises(ChestTransferError, match="cnn has one channel, preprocessing 'torch' three"):
             build_backbone("cnn", 32, "torch")
 
-    def test_an_option_that_the_backbone_does_not_take(self):
-        with pytest.raises(ChestTransferError, match=r"cnn takes no 'alpha' \(allowed: none\); mend architectures.cnn"):
+    def test_an_option_that_the_backbone_does_not_have(self):
+        with pytest.raises(
+            ChestTransferError, match=r"cnn takes no 'alpha' \(allowed: none\); correct architectures.cnn"
+        ):
             build_backbone("cnn", 32, alpha=0.5)
 
     @pytest.mark.parametrize("name", [name for name, row in BACKBONES.items() if row.imagenet is None])
@@ -162,13 +196,15 @@ class TestRefusals:
         with pytest.raises(ChestTransferError, match=rf"run: dvc exp run -S model={name} -S 'weights=\[none\]'"):
             imagenet_file(BACKBONES[name], 96)
 
-    def test_no_network_tells_where_to_put_the_file(self, project, tmp_path):
+    def test_without_a_network_the_message_says_where_to_put_the_file(self, project, tmp_path):
         change_settings(project / "params.yaml", model="resnet50", weights=["imagenet"], train__weights=[])
         offline = {"KERAS_HOME": str(tmp_path), "https_proxy": "http://127.0.0.1:9"}  # nothing listens there
         done = stage(project, "pretrained", "resnet50", "imagenet", check=False, **offline)
-        told = refused(done)
-        assert "cannot download https://storage.googleapis.com/tensorflow/keras-applications/resnet/resnet50_" in told
-        assert f"put that file at {tmp_path}/models/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5" in told
+        message = refused(done)
+        assert (
+            "cannot download https://storage.googleapis.com/tensorflow/keras-applications/resnet/resnet50_" in message
+        )
+        assert f"put that file at {tmp_path}/models/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5" in message
         assert not (project / "models").exists()
 
     def test_a_damaged_imagenet_file_is_never_used(self, tmp_path, monkeypatch):
@@ -176,9 +212,9 @@ class TestRefusals:
         row = BACKBONES["vgg16"]
         (tmp_path / "models").mkdir()
         (tmp_path / "models" / row.imagenet.file).write_bytes(b"half a file")
-        found = hashlib.md5(b"half a file").hexdigest()
+        digest = hashlib.md5(b"half a file").hexdigest()
         with pytest.raises(
-            ChestTransferError, match=rf"is damaged: its MD5 is {found}, Keras publishes 6d6b.*delete it"
+            ChestTransferError, match=rf"is damaged: its MD5 is {digest}, Keras publishes 6d6b.*delete it"
         ):
             imagenet_file(row, 96)
 
@@ -190,14 +226,14 @@ class TestWeightsFromAFile:
     def test_they_are_loaded_with_the_preprocessing_they_were_trained_with(self, tmp_path):
         donor = build_backbone("mobilenetv2", 32)
         donor.save_weights(tmp_path / "w.weights.h5")
-        pin(2, 2)
-        backbone, facts = starting_point(
+        make_deterministic(2, 2)
+        backbone, facts = load_starting_weights(
             "mobilenetv2", "other", 32, ARCHITECTURE, self.files(tmp_path / "w.weights.h5")
         )
         assert (backbone.get_layer("Conv1").kernel.numpy() == donor.get_layer("Conv1").kernel.numpy()).all()
-        assert facts["preprocessing"] == "torch"
+        assert facts.preprocessing == "torch"
         digest = hashlib.sha256((tmp_path / "w.weights.h5").read_bytes()).hexdigest()
-        assert facts["weights_sha256"] == digest
+        assert facts.weights_sha256 == digest
 
     @pytest.mark.parametrize("whole", [True, False])
     def test_a_radiology_file_gives_the_features_of_the_network_that_it_was_trained_as(self, tmp_path, whole):
@@ -206,30 +242,28 @@ class TestWeightsFromAFile:
         donor = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3))
         path = tmp_path / ("radiology.h5" if whole else "radiology.weights.h5")
         donor.save(path) if whole else donor.save_weights(path)
-        backbone, _ = starting_point(
+        backbone, _ = load_starting_weights(
             "mobilenetv2",
             "radiology",
             32,
             ARCHITECTURE,
             {"radiology": WeightsFile(path=str(path), preprocessing="unit")},
         )
-        grey = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1)).astype(np.float32)
-        wanted = donor.predict(np.repeat(grey, 3, axis=-1) / 255, verbose=0)
-        assert backbone.predict(grey, verbose=0) == pytest.approx(wanted, abs=1e-4)
+        gray = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1)).astype(np.float32)
+        expected = donor.predict(np.repeat(gray, 3, axis=-1) / 255, verbose=0)
+        assert backbone.predict(gray, verbose=0) == pytest.approx(expected, abs=1e-4)
 
     def test_another_backbones_file_is_refused(self, tmp_path):
         build_backbone("vgg16", 32).save_weights(tmp_path / "w.weights.h5")
         with pytest.raises(ChestTransferError, match="does not hold the weights of mobilenetv2"):
-            starting_point("mobilenetv2", "other", 32, ARCHITECTURE, self.files(tmp_path / "w.weights.h5"))
+            load_starting_weights("mobilenetv2", "other", 32, ARCHITECTURE, self.files(tmp_path / "w.weights.h5"))
 
-    def test_a_missing_file_is_told(self, tmp_path):
-        with pytest.raises(ChestTransferError, match=r"no file at .* mend weights_files.other.path"):
-            starting_point("cnn", "other", 32, ARCHITECTURE, self.files(tmp_path / "absent.h5"))
+    def test_a_missing_file_is_named(self, tmp_path):
+        with pytest.raises(ChestTransferError, match=r"no file at .* correct weights_files.other.path"):
+            load_starting_weights("cnn", "other", 32, ARCHITECTURE, self.files(tmp_path / "absent.h5"))
 
 
 def test_imagenet_files_of_mobilenetv2_differ_by_width_and_size(tmp_path, monkeypatch):
-    import keras
-
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()
     # A file under the very name that Keras would download: it must be found, not fetched.

@@ -18,10 +18,10 @@ from sklearn.preprocessing import StandardScaler
 from bench.phantoms import peak_memory
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.catalog import CATALOG
-from chest_transfer.data.layouts import FINDINGS as NIH_CLASSES
+from chest_transfer.data.findings import NIH_FINDINGS as NIH_CLASSES
 from chest_transfer.data.radiographs import decode
 from chest_transfer.phantom.archive import write_archive
-from chest_transfer.phantom.cohorts import COHORTS, NIH_FINDINGS, NIH_IMAGES, nih_findings
+from chest_transfer.phantom.cohorts import COHORTS, NIH_FINDING_COUNTS, NIH_IMAGES, nih_findings
 from chest_transfer.phantom.detector import SCANNERS
 from chest_transfer.phantom.findings import FINDINGS
 from chest_transfer.phantom.patients import Patient, Pose
@@ -145,7 +145,8 @@ def test_findings_and_their_combinations_are_as_frequent_as_in_nih():
     samples = [nih_findings(rng) for _ in range(20_000)]
     counts = Counter(finding for findings in samples for finding in findings)
     for finding in ("Infiltration", "Effusion", "Atelectasis", "Nodule", "Pneumothorax"):
-        assert counts[finding] / len(samples) == pytest.approx(NIH_FINDINGS[finding] / NIH_IMAGES, rel=0.15), finding
+        expected = NIH_FINDING_COUNTS[finding] / NIH_IMAGES
+        assert counts[finding] / len(samples) == pytest.approx(expected, rel=0.15), finding
     assert sum(not findings for findings in samples) / len(samples) == pytest.approx(60361 / NIH_IMAGES, rel=0.03)
     together = sum({"Effusion", "Infiltration"} <= set(findings) for findings in samples)
     assert together / len(samples) == pytest.approx(3990 / NIH_IMAGES, rel=0.3)
@@ -257,9 +258,9 @@ IMAGES = 160
 
 def _simulate_class_image(name: str, findings: tuple[str, ...], number: int) -> np.ndarray:
     cohort, rng = COHORTS[name], np.random.default_rng([len(str(findings)), number])
-    patient = Patient.random(rng, cohort.ages_of(rng))
+    patient = Patient.random(rng, cohort.sample_age_range(rng))
     chosen = (findings[number % len(findings)],) if findings else ()
-    return radiograph(patient, chosen, rng, (64, 64), cohort.scanner_of(rng)).pixels
+    return radiograph(patient, chosen, rng, (64, 64), cohort.sample_scanner(rng)).pixels
 
 
 def simple_measures(images: np.ndarray) -> dict[str, np.ndarray]:

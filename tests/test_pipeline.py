@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, TOY, all_recorded, all_stages, commit, run, toy_repository
+from conftest import ROOT, TOY, all_recorded, all_stages, change_settings, commit, run, toy_repository
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,8 @@ def stages_run(output: str) -> list[str]:
 def two_models(repository) -> Path:
     """The repository after a second experiment with another backbone, committed and pushed."""
     run(repository, "dvc", "push")
-    run(repository, "dvc", "exp", "run", "-S", "model=cnn")
+    second = run(repository, "dvc", "exp", "run", "-S", "model=cnn")
+    (repository.parent / "second.txt").write_text(second.stdout)
     run(repository, "dvc", "push")
     diff = json.loads(run(repository, "dvc", "metrics", "diff", "--json").stdout)
     commit(repository, "cnn")
@@ -79,14 +80,20 @@ def test_two_backbones_side_by_side(two_models):
 
 
 def test_the_leaderboard_holds_both_backbones(two_models):
-    told = run(two_models, sys.executable, "-m", "chest_transfer.cli", "leaderboard", "--csv", "--all-commits",
+    board = run(two_models, sys.executable, "-m", "chest_transfer.cli", "leaderboard", "--csv", "--all-commits",
                PYTHONPATH=str(ROOT / "src"))  # fmt: skip
-    table = pd.read_csv(io.StringIO(told.stdout))
+    table = pd.read_csv(io.StringIO(board.stdout))
     assert set(table["model"]) == {"cnn", "cnn_strided"}
     assert set(table["regime"]) == {"probe", "train"}
 
 
 def test_another_backbone_trains_only_its_own_stages(two_models):
+    ran = stages_run((two_models.parent / "second.txt").read_text())
+    assert {name for name in ran if "-" in name or name.startswith("pretrained@")} == {
+        "pretrained@cnn-phantom", "embed@pneumonia-cnn-phantom", "probe@pneumonia-cnn-phantom",
+        "train@pneumonia-cnn-phantom", "explain@pneumonia-cnn",
+    }  # fmt: skip
+    assert {name for name in ran if "-" not in name} == {"evaluate@pneumonia", "best@pneumonia", "report"}
     lock = (two_models / "dvc.lock").read_text()
     for name in ("train@pneumonia-cnn-phantom", "train@pneumonia-cnn_strided-phantom"):
         assert f"{name}:" in lock
@@ -114,9 +121,9 @@ def test_a_temporary_experiment_runs_the_code_of_its_own_copy(two_models):
     folder = clone(two_models, "temporary")
     run(folder, "dvc", "pull")
     summary = folder / "src/chest_transfer/evaluation/summary.py"
-    start = "    gain = gains("
+    start = "    pairs = compare_all("
     assert start in summary.read_text()
-    summary.write_text(summary.read_text().replace(start, '    headline["own"] = {"copy": {"auc": 1}}\n' + start, 1))
+    summary.write_text(summary.read_text().replace(start, '    detail["own"] = {"copy": {"auc": 1}}\n' + start, 1))
     commit(folder, "changed code")
     run(folder, "dvc", "exp", "run", "--temp", "-n", "own-copy")
     shown = json.loads(run(folder, "dvc", "exp", "show", "--json", "--only-changed").stdout)
@@ -129,14 +136,14 @@ def test_an_experiment_goes_to_another_clone_by_way_of_a_bare_repository(two_mod
     run(tmp_path, "git", "init", "-q", "--bare", "-b", "main", "hub.git")
     run(mine, "git", "remote", "add", "origin", str(tmp_path / "hub.git"))
     run(mine, "git", "push", "-q", "origin", "HEAD")
-    run(mine, "dvc", "exp", "run", "-n", "wider", "-S", "probe.head=dense256", "best")
+    run(mine, "dvc", "exp", "run", "-n", "wider", "-S", "probe.head=dense1024", "best")
     run(mine, "dvc", "exp", "push", "origin", "wider")
     theirs = clone(tmp_path / "hub.git", "theirs")
     run(theirs, "dvc", "exp", "pull", "origin", "wider")
     run(theirs, "dvc", "exp", "apply", "wider")
     path = "models/pneumonia/cnn/probe-phantom.keras"
     assert (theirs / path).read_bytes() == (mine / path).read_bytes()
-    assert "dense256" in (theirs / "params.yaml").read_text()
+    assert "head: dense1024" in (theirs / "params.yaml").read_text()
 
 
 def test_a_rate_given_on_the_command_line_arrives_as_a_number(two_models):
@@ -156,8 +163,35 @@ def test_a_grid_is_queued(two_models):
 
 def test_the_lock_is_verified_without_any_data(two_models):
     folder = clone(two_models, "verified")
-    run(folder, "dvc", "repro", "--dry", "--allow-missing")
-    assert run(folder, "dvc", "repro", "--dry", "--allow-missing").returncode == 0
+    # The report has no outputs by which DVC could tell that it need not run.
+    assert stages_run(run(folder, "dvc", "repro", "--dry", "--allow-missing").stdout) == ["report"]
+    change_settings(folder / "params.yaml", train__learning_rate=1e-4)
+    changed = stages_run(run(folder, "dvc", "repro", "--dry", "--allow-missing", check=False).stdout)
+    assert changed[0] == "train@pneumonia-cnn-phantom"
+
+
+def test_a_comment_reruns_the_fingerprints_and_nothing_else(two_models):
+    folder = clone(two_models, "comment")
+    run(folder, "dvc", "pull")
+    module = folder / "src/chest_transfer/errors.py"
+    module.write_text(module.read_text() + "\n# A comment.\n")
+    assert stages_run(run(folder, "dvc", "repro").stdout) == ["code"]
+    module.write_text(module.read_text() + "\nADDED = 1\n")
+    run(folder, "dvc", "repro", "code")
+    assert len(stages_run(run(folder, "dvc", "repro", "--dry").stdout)) > 5
+
+
+def test_an_experiment_with_fewer_models_leaves_nothing_that_the_next_one_reads(two_models):
+    folder = clone(two_models, "fewer")
+    run(folder, "dvc", "pull")
+    lock, metrics = ((folder / name).read_text() for name in ("dvc.lock", "metrics/pneumonia.json"))
+    run(folder, "dvc", "exp", "run", "-S", "train.weights=[]")
+    assert not (folder / "data/predictions/pneumonia/cnn/train-phantom").exists()
+    assert "train" not in json.loads((folder / "metrics/pneumonia.json").read_text())
+    ran = stages_run(run(folder, "dvc", "exp", "run", "-S", "train.weights=[phantom]").stdout)
+    assert not [name for name in ran if name.startswith("train@")], "its model comes out of DVC's cache"
+    assert (folder / "metrics/pneumonia.json").read_text() == metrics
+    assert (folder / "dvc.lock").read_text() == lock
 
 
 def test_several_classes_and_several_labels_go_through_the_whole_graph(tmp_path):
@@ -167,7 +201,7 @@ def test_several_classes_and_several_labels_go_through_the_whole_graph(tmp_path)
     for name in settings["datasets"]:
         assert 0 <= json.loads((folder / f"metrics/{name}.json").read_text())["train"]["none"]["auc"] <= 1
     header = (folder / "data/predictions/nih/cnn_strided/train-none/test.csv").read_text().splitlines()[0]
-    assert header.endswith("p:Pleural_Thickening,p:Hernia")
+    assert header.endswith("logit:Pleural_Thickening,logit:Hernia")
     confusion = pd.read_csv(folder / "metrics/plots/nih/confusion.csv")
     assert set(confusion["predicted"]) == {"found", "missed"}
     page = run(folder, "dvc", "plots", "show").stdout.strip().splitlines()[-1].removeprefix("file://")

@@ -1,9 +1,10 @@
-"""Predicting: any place with pictures, one bad file apart, models by name, and no code from a stranger's file."""
+"""Predicting: pictures from anywhere, models by name, one bad file does not stop the rest, no file runs code."""
 
 import io
 import json
 import shutil
 import zipfile
+from pathlib import Path
 
 import dvc.api
 import keras
@@ -18,11 +19,15 @@ from chest_transfer.data.arrays import open_arrays
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.predictions import read_predictions
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.evaluation.operating_points import calibrated_probabilities
+from chest_transfer.networks.facts import StartingFacts
 from chest_transfer.networks.saving import save_model
-from chest_transfer.serving.pictures import Picture, pictures
-from chest_transfer.serving.predicting import COLOURED, OUTSIDE, Predictor
-from chest_transfer.serving.untrusted import refuse_code
-from chest_transfer.training.determinism import pin
+from chest_transfer.serving.image_files import ImageFile, find_images
+from chest_transfer.serving.models import model_file
+from chest_transfer.serving.packing import pack
+from chest_transfer.serving.predictor import COLOR, OUTSIDE, Predictor
+from chest_transfer.serving.untrusted import check_untrusted_model
+from chest_transfer.training.determinism import make_deterministic
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +42,19 @@ def repository(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def predictor(repository):
-    pin(seed=1, threads=2)
-    return Predictor(repository / "models/pneumonia/cnn/train-none.keras")
+def packed(repository) -> Path:
+    """The packed file of a trained model."""
+    path = repository.parent / "packed.keras"
+    predictions = repository / "data/predictions/pneumonia/cnn/train-none"
+    distribution = repository / "data/out_of_distribution/pneumonia.npz"
+    pack(repository / "models/pneumonia/cnn/train-none.keras", predictions / "val.csv", distribution, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def predictor(packed):
+    make_deterministic(seed=1, threads=2)
+    return Predictor(packed)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +62,8 @@ def members(repository) -> dict[str, bytes]:
     """Name -> bytes of the test radiographs, as they are in the archive."""
     with Archive(repository / "data/raw/pneumonia.zip") as archive:
         listing = dataset_named("pneumonia").layout.read(archive)
-        return {one.name: archive.read(one.member) for one in listing.radiographs if one.split == "test"}
+        test = [radiograph for radiograph in listing.radiographs if radiograph.split == "test"]
+        return {radiograph.name: archive.read(radiograph.member) for radiograph in test}
 
 
 def command(folder, *words, check=True, **environment):
@@ -55,47 +71,55 @@ def command(folder, *words, check=True, **environment):
                XDG_CACHE_HOME=str(folder.parent / "cache"), **environment)  # fmt: skip
 
 
-def test_a_file_is_read_as_its_dataset_was_and_answered_as_it_was_scored(predictor, members, repository):
+def test_predictions_for_files_are_those_that_were_scored(predictor, members, repository):
     table = read_predictions(repository / "data/predictions/pneumonia/cnn/train-none/test.csv")
-    told = list(predictor.predict(Picture(name, members[name]) for name in table.names))
+    predictions = list(predictor.predict(ImageFile(name, members[name]) for name in table.names))
     arrays = open_arrays(repository / "data/arrays/pneumonia/test.npz")
-    assert all((one.pixels == image).all() for one, image in zip(told, arrays.images, strict=True))
+    assert all((one.pixels == image).all() for one, image in zip(predictions, arrays.images, strict=True))
+    probabilities = np.array([list(prediction.probabilities.values()) for prediction in predictions])
+    scored = calibrated_probabilities(table.logits, predictor.facts.temperature, multi_label=False)
+    assert probabilities == pytest.approx(scored, abs=1e-5)
     detail = json.loads((repository / "metrics/detail/pneumonia.json").read_text())["train"]["none"]
-    called = np.array(["PNEUMONIA" in one.called for one in told])
-    sensitivity = called[table.truth[:, 1] == 1].mean()
+    predicted = np.array(["PNEUMONIA" in prediction.labels for prediction in predictions])
+    sensitivity = predicted[table.labels[:, 1] == 1].mean()
     assert sensitivity == pytest.approx(detail["sensitivity"], abs=1e-6)
     assert predictor.threshold == pytest.approx(detail["threshold"], abs=1e-5)
 
 
-def test_at_another_operating_point_it_is_the_same_model_loaded_once(predictor, members):
+def test_the_model_at_another_operating_point_is_loaded_once(predictor, members):
     other = predictor.at("sensitivity 0.95")
     assert other.network is predictor.network
-    told = list(other.predict(Picture(name, content) for name, content in members.items()))
-    other.heat_maps(told[:1], ["PNEUMONIA"])
+    predictions = list(other.predict(ImageFile(name, content) for name, content in members.items()))
+    other.heat_maps(predictions[:1], ["PNEUMONIA"])
     assert predictor.at("youden")._loaded.grad_cam is other._loaded.grad_cam
-    assert (predictor.point, other.point) == ("youden", "sensitivity 0.95")
-    assert other.threshold == predictor.facts["thresholds"]["sensitivity 0.95"][1]
+    assert (predictor.operating_point, other.operating_point) == ("youden", "sensitivity 0.95")
+    assert other.threshold == predictor.facts.thresholds["sensitivity 0.95"][1]
 
 
 def test_one_bad_file_does_not_stop_the_rest(predictor, members):
     good = next(iter(members.values()))
-    given = [Picture("a", good), Picture("b", b"no picture"), Picture("c", None, "gone"), Picture("d", good[:-40])]
-    told = list(predictor.predict([*given, Picture("e", good)]))
-    assert [bool(one.error) for one in told] == [False, True, True, True, False]
-    assert told[2].error == "gone"
-    assert told[0].probabilities == pytest.approx(told[4].probabilities, abs=1e-6)
+    files = [
+        ImageFile("a", good),
+        ImageFile("b", b"no picture"),
+        ImageFile("c", None, "gone"),
+        ImageFile("d", good[:-40]),
+    ]
+    predictions = list(predictor.predict([*files, ImageFile("e", good)]))
+    assert [bool(prediction.error) for prediction in predictions] == [False, True, True, True, False]
+    assert predictions[2].error == "gone"
+    assert predictions[0].probabilities == pytest.approx(predictions[4].probabilities, abs=1e-6)
 
 
-def test_what_is_no_such_radiograph_gets_no_confident_answer_in_silence(predictor, members):
+def test_predictions_for_other_pictures_than_such_radiographs_have_cautions(predictor, members):
     pixels = np.asarray(Image.open(io.BytesIO(next(iter(members.values())))).convert("L"))
     photograph = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     negative, turned, photo = predictor.predict([
-        Picture("negative", encoded(255 - pixels)), Picture("turned", encoded(np.rot90(pixels))),
-        Picture("photograph", encoded(photograph)),
+        ImageFile("negative", encoded(255 - pixels)), ImageFile("turned", encoded(np.rot90(pixels))),
+        ImageFile("photograph", encoded(photograph)),
     ])  # fmt: skip
     assert OUTSIDE in negative.cautions
     assert OUTSIDE in turned.cautions
-    assert COLOURED in photo.cautions
+    assert COLOR in photo.cautions
 
 
 def test_pictures_are_found_in_files_folders_patterns_and_archives(tmp_path):
@@ -106,37 +130,38 @@ def test_pictures_are_found_in_files_folders_patterns_and_archives(tmp_path):
     make_zip(tmp_path / "z.zip", {"x/1.png": png, "x/readme.md": "text"})
 
     def names(place):
-        return [picture.name.removeprefix(f"{tmp_path}/") for picture in pictures([str(place)])]
+        return [picture.name.removeprefix(f"{tmp_path}/") for picture in find_images([str(place)])]
 
     assert names(tmp_path) == ["a.jpg", "b.png", "inner/c.PNG"]
     assert names(tmp_path / "*.png") == ["b.png"]
     assert names(tmp_path / "z.zip") == ["z.zip/x/1.png"]
     assert names(tmp_path / "b.png") == ["b.png"]
-    (absent,) = pictures([str(tmp_path / "absent.png")])
+    (absent,) = find_images([str(tmp_path / "absent.png")])
     assert absent.content is None
     assert "no picture there" in absent.reason
 
 
-def test_the_command_tells_a_table_json_and_csv_and_draws_heat_maps(repository, members, tmp_path):
+def test_the_command_prints_a_table_json_or_csv_and_writes_heat_maps(repository, members, tmp_path):
     for number, content in enumerate(list(members.values())[:3]):
         (tmp_path / f"{number}.jpeg").write_bytes(content)
     table = command(repository, "predict", "pneumonia/train-none", str(tmp_path), "--heatmap", str(tmp_path / "heat"))
     assert "chosen on validation" in table.stdout
     assert "not a medical device" in table.stdout
-    drawn = sorted((tmp_path / "heat").glob("*.png"))
-    assert [path.name[:6] for path in drawn] == ["0001-0", "0002-1", "0003-2"]
-    with Image.open(drawn[0]) as picture:
+    heat_maps = sorted((tmp_path / "heat").glob("*.png"))
+    assert [path.name[:6] for path in heat_maps] == ["0001-0", "0002-1", "0003-2"]
+    with Image.open(heat_maps[0]) as picture:
         assert picture.size == (32, 32)
-    told = json.loads(
+    from_json = json.loads(
         command(repository, "predict", "pneumonia/cnn/train-none", str(tmp_path / "0.jpeg"), "--json").stdout
     )
-    comma = pd.read_csv(io.StringIO(
+    from_csv = pd.read_csv(io.StringIO(
         command(repository, "predict", "pneumonia/train-none", str(tmp_path / "0.jpeg"), "--csv").stdout
     ))  # fmt: skip
-    assert told["predictions"][0]["probabilities"]["PNEUMONIA"] == pytest.approx(comma["p:PNEUMONIA"][0], abs=1e-6)
+    probability = from_json["predictions"][0]["probabilities"]["PNEUMONIA"]
+    assert probability == pytest.approx(from_csv["p:PNEUMONIA"][0], abs=1e-6)
 
 
-def test_the_exit_code_says_that_a_file_could_not_be_read(repository, members, tmp_path):
+def test_the_exit_code_is_2_if_a_file_could_not_be_read(repository, members, tmp_path):
     (tmp_path / "good.jpeg").write_bytes(next(iter(members.values())))
     (tmp_path / "bad.png").write_bytes(b"nothing")
     done = command(repository, "predict", "pneumonia", str(tmp_path), check=False)
@@ -145,34 +170,48 @@ def test_the_exit_code_says_that_a_file_could_not_be_read(repository, members, t
     assert "PNEUMONIA" in done.stdout or "NORMAL" in done.stdout
 
 
-def test_a_fresh_clone_pulls_a_model_that_it_has_not_and_one_of_an_older_revision(repository, members, tmp_path):
+def test_a_fresh_clone_pulls_a_model_of_this_or_another_revision(repository, members, tmp_path):
     run(tmp_path, "git", "clone", "-q", str(repository), "clone")
     (tmp_path / "one.jpeg").write_bytes(next(iter(members.values())))
-    answers = [
+    predictions = [
         json.loads(command(tmp_path / "clone", "predict", *words, "../one.jpeg", "--json").stdout)["predictions"][0]
         for words in (["pneumonia/train-none"], ["--rev", "HEAD", "pneumonia/cnn/train-none"])
     ]
-    assert answers[0]["probabilities"] == answers[1]["probabilities"]
+    assert predictions[0]["probabilities"] == predictions[1]["probabilities"]
     assert not (tmp_path / "clone/models/pneumonia").exists()
 
 
-def test_the_best_model_is_taken_away_by_its_artifacts_name(repository, tmp_path):
-    run(repository, "git", "tag", "-a", "pneumonia@v1.0.0", "-m", "First model")
+def test_the_best_model_is_fetched_as_one_file_at_a_git_tag(repository, tmp_path):
+    run(repository, "git", "tag", "-a", "pneumonia-v1.0.0", "-m", "First model")
     run(tmp_path, "git", "clone", "-q", str(repository), "clone")
-    run(tmp_path, "dvc", "artifacts", "get", str(tmp_path / "clone"), "pneumonia", "--out", "registered.keras")
-    run(tmp_path, "dvc", "get", str(tmp_path / "clone"), "models/best/pneumonia.keras", "--out", "got.keras")
-    opened = dvc.api.read("models/best/pneumonia.keras", repo=str(tmp_path / "clone"), mode="rb")
-    best = (repository / "models/best/pneumonia.keras").read_bytes()
-    copies = [(tmp_path / f"{name}.keras").read_bytes() for name in ("registered", "got")]
+    clone, path = str(tmp_path / "clone"), "models/best/pneumonia.keras"
+    run(tmp_path, "dvc", "get", clone, path, "--rev", "pneumonia-v1.0.0", "--out", "tagged.keras")
+    run(tmp_path, "dvc", "get", clone, path, "--out", "latest.keras")
+    opened = dvc.api.read(path, repo=clone, rev="pneumonia-v1.0.0", mode="rb")
+    best = (repository / path).read_bytes()
+    copies = [(tmp_path / f"{name}.keras").read_bytes() for name in ("tagged", "latest")]
     assert [*copies, opened] == [best] * 3
     detail = json.loads((repository / "metrics/detail/pneumonia.json").read_text())
-    facts = Predictor(tmp_path / "got.keras").facts
-    areas = {way: scores["none"]["validation_auc"] for way, scores in detail.items()}
-    assert areas[facts["regime"]] == max(areas.values())
+    facts = Predictor(tmp_path / "tagged.keras").facts
+    areas = {regime: scores["none"]["validation_auc"] for regime, scores in detail.items()}
+    assert areas[facts.regime] == max(areas.values())
+
+
+def test_models_other_than_the_best_are_packed_by_name(repository, packed, tmp_path, monkeypatch):
+    monkeypatch.chdir(repository)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    names = ("pneumonia/train-none", "pneumonia/cnn/train-none", "models/pneumonia/cnn/train-none.keras")
+    [path] = {model_file(name) for name in names}
+    assert path.is_relative_to(tmp_path)
+    assert path.read_bytes() == packed.read_bytes()
+    assert Predictor(model_file("pneumonia/probe-none")).facts.regime == "probe"
+    best = model_file("pneumonia")
+    assert best == Path("models/best/pneumonia.keras")
+    assert best.read_bytes() == model_file(f"pneumonia/{Predictor(best).facts.regime}-none").read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["pneumonia/trian-none"], "did you mean 'pneumonia/cnn/train-none'"),
         (["covid"], "unknown model 'covid'"),
@@ -180,43 +219,60 @@ def test_the_best_model_is_taken_away_by_its_artifacts_name(repository, tmp_path
         (["--operating-point", "best", "pneumonia/train-none"], "no operating point 'best'"),
     ],
 )
-def test_a_wrong_name_is_told_in_one_line(repository, words, said):
-    assert said in refused(command(repository, "predict", *words, "x.png", check=False))
+def test_a_wrong_name_is_reported_in_one_line(repository, words, message):
+    assert message in refused(command(repository, "predict", *words, "x.png", check=False))
 
 
-def test_a_file_that_is_no_whole_classifier_is_told(repository, tmp_path):
-    with pytest.raises(ChestTransferError, match="lacks 'classes': no classifier"):
+def test_a_network_that_is_not_packed_is_refused_in_one_line(repository, tmp_path):
+    shutil.copyfile(repository / "models/pneumonia/cnn/train-none.keras", tmp_path / "network.keras")
+    message = refused(command(repository, "predict", str(tmp_path / "network.keras"), "x.png", check=False))
+    assert "network.keras' is not such a model, or of another version: temperature: Field required" in message
+
+
+def test_a_file_that_lacks_facts_or_arrays_is_refused(repository, packed, members, tmp_path):
+    with pytest.raises(ChestTransferError, match=r"another version: dataset: Field required; run: dvc repro"):
         Predictor(repository / "models/pretrained/cnn/none.keras")
-    old = tmp_path / "old.keras"
-    shutil.copyfile(repository / "models/pneumonia/cnn/train-none.keras", old)
+    incomplete = tmp_path / "incomplete.keras"
+    shutil.copyfile(packed, incomplete)
 
-    def without_scope(members):
-        facts = json.loads(members["facts.json"])
-        del facts["scope"]
-        members["facts.json"] = json.dumps(facts)
+    def remove_an_array(content):
+        del content["out_of_distribution_mean.npy"]
 
-    rewritten(old, without_scope)
-    with pytest.raises(ChestTransferError, match=r"lacks 'scope': .*older version"):
-        Predictor(old)
+    def remove_the_thresholds(content):
+        facts = json.loads(content["facts.json"])
+        del facts["thresholds"]
+        content["facts.json"] = json.dumps(facts)
+
+    rewrite(incomplete, remove_an_array)
+    with pytest.raises(ChestTransferError, match="holds no array 'out_of_distribution_mean'"):
+        list(Predictor(incomplete).predict([ImageFile("a", next(iter(members.values())))]))
+    rewrite(incomplete, remove_the_thresholds)
+    with pytest.raises(ChestTransferError, match=r"another version: thresholds: Field required; run: dvc repro"):
+        Predictor(incomplete)
 
 
-def test_a_flipped_byte_in_a_model_file_is_noticed(repository, tmp_path):
+def test_a_flipped_byte_in_a_model_file_is_noticed(packed, tmp_path):
     damaged = tmp_path / "damaged.keras"
-    content = bytearray((repository / "models/pneumonia/cnn/train-none.keras").read_bytes())
+    content = bytearray(packed.read_bytes())
     content[len(content) // 2] ^= 0xFF
     damaged.write_bytes(content)
-    with pytest.raises(ChestTransferError, match="is damaged, or no saved model"):
+    with pytest.raises(ChestTransferError, match="is damaged, or not a model of this project"):
         Predictor(damaged).network  # noqa: B018 - loads it
 
 
-def saved_with(tmp_path, layer) -> str:
+FACTS = StartingFacts(
+    backbone="unknown", weights="none", weights_sha256=None, image_size=4, precision="float32", preprocessing="none"
+)
+
+
+def saved_with(tmp_path, layer) -> Path:
     inputs = keras.Input((4,))
-    path = tmp_path / "stranger.keras"
-    save_model(keras.Model(inputs, layer(inputs)), path, {"classes": ["a"]})
+    path = tmp_path / "untrusted.keras"
+    save_model(keras.Model(inputs, layer(inputs)), path, FACTS)
     return path
 
 
-def rewritten(path, change) -> None:
+def rewrite(path, change) -> None:
     """Change a model file's members: name -> bytes."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -224,10 +280,10 @@ def rewritten(path, change) -> None:
     make_zip(path, members)
 
 
-def test_a_strangers_lambda_layer_is_refused_before_anything_is_built(tmp_path):
+def test_a_lambda_layer_is_refused_before_anything_is_built(tmp_path):
     path = saved_with(tmp_path, keras.layers.Lambda(lambda x: x + 1))
     with pytest.raises(ChestTransferError, match=r"Lambda.*could run code"):
-        refuse_code(path)
+        check_untrusted_model(path)
 
 
 @pytest.mark.parametrize(
@@ -235,24 +291,24 @@ def test_a_strangers_lambda_layer_is_refused_before_anything_is_built(tmp_path):
     [('"module": "keras.layers"', '"module": "os"'), ('"class_name": "Dense"', '"class_name": "TFSMLayer"'),
      ('"registered_name": null', '"registered_name": "package>Own"')],
 )  # fmt: skip
-def test_classes_from_elsewhere_are_refused(tmp_path, old, new):
+def test_classes_from_other_modules_are_refused(tmp_path, old, new):
     path = saved_with(tmp_path, keras.layers.Dense(2))
-    refuse_code(path)
+    check_untrusted_model(path)
 
     def change(members):
         assert old in members["config.json"].decode()
         members["config.json"] = members["config.json"].decode().replace(old, new).encode()
 
-    rewritten(path, change)
+    rewrite(path, change)
     with pytest.raises(ChestTransferError, match="could run code"):
-        refuse_code(path)
+        check_untrusted_model(path)
 
 
 def test_other_members_and_other_files_are_refused(tmp_path):
     path = saved_with(tmp_path, keras.layers.Dense(2))
-    rewritten(path, lambda members: members.update({"payload.pkl": b"cos\nsystem\n"}))
+    rewrite(path, lambda members: members.update({"payload.pkl": b"cos\nsystem\n"}))
     with pytest.raises(ChestTransferError, match=r"payload\.pkl"):
-        refuse_code(path)
+        check_untrusted_model(path)
     (tmp_path / "old.h5").write_bytes(b"\x89HDF")
     with pytest.raises(ChestTransferError, match="no saved model of this project"):
-        refuse_code(tmp_path / "old.h5")
+        check_untrusted_model(tmp_path / "old.h5")

@@ -4,54 +4,59 @@ import keras
 import numpy as np
 import pytest
 from conftest import change_settings, refused, stage, stages, toy_project
-from test_training import CONSTANT, blobs
+from test_training import CONSTANT, toy_arrays
 
-from chest_transfer.data.arrays import Features, open_features
+from chest_transfer.data.arrays import Features, open_arrays, open_features
+from chest_transfer.data.predictions import read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.backbones import build_backbone
-from chest_transfer.networks.classifier import build_classifier, head_of
+from chest_transfer.networks.classifier import build_classifier, head_of, logits_network
+from chest_transfer.networks.facts import ClassifierFacts
 from chest_transfer.networks.heads import HEADS
 from chest_transfer.networks.saving import load_model
-from chest_transfer.settings import Augmentation, Probe
+from chest_transfer.settings import Augmentation, Embed, Probe
 from chest_transfer.training.checkpoints import Checkpoints
-from chest_transfer.training.determinism import pin
-from chest_transfer.training.features import embed, embedder
+from chest_transfer.training.determinism import make_deterministic
+from chest_transfer.training.features import embed, feature_extractor
 from chest_transfer.training.fitting import fit
-from chest_transfer.training.probing import predicted, scales_of
+from chest_transfer.training.probing import feature_moments, logits_from_features
 
-TURNED = Augmentation(flip=False, rotation=20, shift=0.1, zoom=0, contrast=0)
+ROTATED = Augmentation(flip=False, rotation=20, shift=0.1, zoom=0, contrast=0)
+EMBED = Embed(batch_size=20, views=0, augmentation=ROTATED)
 SETTINGS = Probe(
-    epochs=8,
-    patience=8,
-    batch_size=16,
-    learning_rate=1e-2,
-    **CONSTANT,
-    imbalance="class_weights",
-    head="linear",
+    epochs=8, patience=8, batch_size=16, learning_rate=1e-2, **CONSTANT, imbalance="class_weights", head="linear",
     standardize=True,
-)
+)  # fmt: skip
 POOLED = [name for name, head in HEADS.items() if head.pooled]
 
 
 @pytest.fixture(autouse=True)
-def pinned():
-    pin(seed=1, threads=2)
+def deterministic():
+    make_deterministic(seed=1, threads=2)
 
 
-def embedded(path, backbone, arrays=None, views: int = 0, batch_size: int = 20, seed: int = 1):
-    embed(embedder(backbone), arrays or blobs(), path, batch_size, views, TURNED, seed)
+def embedded(path, backbone, arrays=None, views: int = 0, seed: int = 1) -> Features:
+    """Return the features of toy arrays, written to a file and opened."""
+    embed(feature_extractor(backbone, fused_batch_norm=True), arrays or toy_arrays(), path, EMBED, views, seed)
     return open_features(path)
 
 
-def probed(backbone, train, val, settings, folder):
-    """A classifier whose head was trained on features, and the history."""
-    classifier = build_classifier(backbone, settings.head, 2, False, scales_of(train))
-    checkpoints = Checkpoints(folder / "training", {}, [])
-    return classifier, fit(head_of(classifier), train, val, settings, settings.learning_rate, False, 1, checkpoints)
+def fit_probe(backbone, train, val, settings, folder):
+    """Return a classifier whose head was trained on features, and the history."""
+    classifier = build_classifier(backbone, settings.head, 2, False, feature_moments(train))
+    history = fit(
+        head_of(classifier), train, val, settings, Checkpoints(folder / "training", {}, []),
+        section="probe", learning_rate=settings.learning_rate, multi_label=False, seed=1,
+    )  # fmt: skip
+    return classifier, history
+
+
+def probabilities_of(classifier, logits: np.ndarray) -> np.ndarray:
+    return np.asarray(classifier.get_layer("probabilities")(logits))
 
 
 def test_features_are_the_averages_of_the_feature_maps(tmp_path):
-    backbone, arrays = build_backbone("cnn", 32), blobs()
+    backbone, arrays = build_backbone("cnn", 32), toy_arrays()
     features = embedded(tmp_path / "f.npz", backbone)
     maps = backbone.predict(arrays.inputs(np.arange(96)), verbose=0)
     assert features.features.shape == (1, 96, 128)
@@ -69,16 +74,16 @@ def test_views_are_augmented_and_the_first_is_the_radiograph_itself(tmp_path):
     assert np.abs(views[1] - plain[0]).max() > 0.01
     assert np.abs(views[1] - views[2]).max() > 0.01
     again = embedded(tmp_path / "again.npz", build_backbone("cnn", 32), views=2)
-    pin(1, 2)
+    make_deterministic(1, 2)
     assert (embedded(tmp_path / "same.npz", backbone, views=2).features == views).all()
     assert again.features.shape == views.shape
 
 
-def test_a_head_gets_every_view_while_it_trains_and_the_first_one_after(tmp_path):
+def test_a_head_gets_every_view_while_it_trains_and_only_the_first_afterwards(tmp_path):
     features = embedded(tmp_path / "f.npz", build_backbone("cnn", 32), views=3)
     rows = np.arange(96)
-    drawn = features.inputs(rows, np.random.default_rng(1))
-    of_view = [(drawn == features.features[view]).all(axis=1) for view in range(4)]
+    inputs = features.inputs(rows, np.random.default_rng(1))
+    of_view = [(inputs == features.features[view]).all(axis=1) for view in range(4)]
     assert np.sum(of_view, axis=0).min() >= 1
     assert min(view.sum() for view in of_view) > 10
     assert (features.inputs(rows) == features.features[0]).all()
@@ -87,28 +92,30 @@ def test_a_head_gets_every_view_while_it_trains_and_the_first_one_after(tmp_path
 @pytest.mark.parametrize("head", POOLED)
 def test_a_head_trained_on_features_is_part_of_the_whole_model(tmp_path, head):
     backbone = build_backbone("cnn", 32)
-    train, val = embedded(tmp_path / "t.npz", backbone), embedded(tmp_path / "v.npz", backbone, blobs(seed=1))
+    train, val = embedded(tmp_path / "t.npz", backbone), embedded(tmp_path / "v.npz", backbone, toy_arrays(seed=1))
     before, settings = backbone.get_weights(), SETTINGS.model_copy(update={"head": head})
-    classifier, _ = probed(backbone, train, val, settings, tmp_path)
+    classifier, _ = fit_probe(backbone, train, val, settings, tmp_path)
     assert all((a == b).all() for a, b in zip(before, backbone.get_weights(), strict=True))
-    probabilities = predicted(classifier, blobs(seed=1), val)
-    whole = classifier.predict(blobs(seed=1).inputs(np.arange(96)), verbose=0)
-    assert probabilities == pytest.approx(whole, abs=1e-5)
+    logits = logits_from_features(classifier, toy_arrays(seed=1), val)
+    whole = classifier.predict(toy_arrays(seed=1).inputs(np.arange(96)), verbose=0)
+    assert probabilities_of(classifier, logits) == pytest.approx(whole, abs=1e-5)
+    from_images = logits_network(classifier).predict(toy_arrays(seed=1).inputs(np.arange(96)), verbose=0)
+    assert logits == pytest.approx(from_images, abs=1e-4)
     if head == "linear":
-        assert (whole.argmax(axis=1) == blobs(seed=1).labels).mean() > 0.9
+        assert (whole.argmax(axis=1) == toy_arrays(seed=1).labels).mean() > 0.9
 
 
 def test_a_backbone_of_16_bits_can_be_probed(tmp_path):
     backbone = build_backbone("resnet50", 32, precision="mixed_bfloat16")
-    train, val = embedded(tmp_path / "t.npz", backbone), embedded(tmp_path / "v.npz", backbone, blobs(seed=1))
-    classifier, history = probed(backbone, train, val, SETTINGS, tmp_path)
+    train, val = embedded(tmp_path / "t.npz", backbone), embedded(tmp_path / "v.npz", backbone, toy_arrays(seed=1))
+    classifier, history = fit_probe(backbone, train, val, SETTINGS, tmp_path)
     assert np.isfinite(history["val_loss"]).all()
-    assert predicted(classifier, blobs(seed=1), val).dtype == np.float32
+    assert logits_from_features(classifier, toy_arrays(seed=1), val).dtype == np.float32
 
 
-def test_scales_leave_no_feature_out_of_proportion(tmp_path):
+def test_standardized_features_are_of_the_same_order(tmp_path):
     features = embedded(tmp_path / "f.npz", build_backbone("cnn", 32))
-    mean, variance = scales_of(features)
+    mean, variance = feature_moments(features)
     standardized = (features.features[0] - mean) / np.sqrt(variance)
     assert standardized.mean(axis=0) == pytest.approx(0, abs=1e-4)
     assert standardized.std(axis=0).max() == pytest.approx(1, abs=1e-4)
@@ -117,29 +124,42 @@ def test_scales_leave_no_feature_out_of_proportion(tmp_path):
 
 @pytest.mark.parametrize("factor", [1e-15, 1e-9, 1, 1e6])
 def test_a_head_learns_as_much_from_features_however_small_they_are(factor):
-    # A random MobileNetV2's have a deviation of 3e-12.
-    chance = np.random.default_rng(1)
+    # Those of a random MobileNetV2 have a standard deviation of 3e-12.
+    rng = np.random.default_rng(1)
     labels = np.arange(300) % 2
-    values = (chance.normal(size=(1, 300, 8)) + labels[:, np.newaxis] * np.linspace(0, 1.5, 8)).astype(np.float32)
+    values = (rng.normal(size=(1, 300, 8)) + labels[:, np.newaxis] * np.linspace(0, 1.5, 8)).astype(np.float32)
     names = np.array([str(row) for row in range(300)])
-    features = Features(values * np.float32(factor), labels, names, names, np.array(["healthy", "ill"]))
+    features = Features(values * np.float32(factor), labels, names, names, np.array(["NORMAL", "PNEUMONIA"]))
     inputs = keras.Input((4, 4, 8))
-    classifier = build_classifier(keras.Model(inputs, inputs), "linear", 2, False, scales_of(features))
+    classifier = build_classifier(keras.Model(inputs, inputs), "linear", 2, False, feature_moments(features))
     standardized = classifier.get_layer("head_standardized")
-    seen = np.asarray(standardized(features.features[0]))
-    assert seen.mean(axis=0) == pytest.approx(np.zeros(8), abs=1e-4)
-    assert seen.std(axis=0) == pytest.approx(np.ones(8), abs=1e-3)
+    outputs = np.asarray(standardized(features.features[0]))
+    assert outputs.mean(axis=0) == pytest.approx(np.zeros(8), abs=1e-4)
+    assert outputs.std(axis=0) == pytest.approx(np.ones(8), abs=1e-3)
+
+
+def test_features_that_do_not_vary_are_not_amplified():
+    values = np.full((1, 20, 3), 7, np.float32)
+    names = np.array([str(row) for row in range(20)])
+    features = Features(values, np.arange(20) % 2, names, names, np.array(["NORMAL", "PNEUMONIA"]))
+    mean, variance = feature_moments(features)
+    assert mean.tolist() == [7, 7, 7]
+    assert variance.tolist() == [1, 1, 1]
+    values[0, :, 0] = np.arange(20)  # one that varies sets the smallest variance of the others
+    _, variance = feature_moments(features)
+    assert variance[0] == pytest.approx(np.arange(20).var())
+    assert variance[1:] == pytest.approx(1e-3 * variance[0] / 3)
 
 
 def test_features_of_another_backbone_are_refused(tmp_path):
     features = embedded(tmp_path / "f.npz", build_backbone("cnn", 32))
     other = build_classifier(build_backbone("cnn", 32), "linear", 2, multi_label=False)
-    other.get_layer("probabilities").set_weights([np.random.default_rng(0).normal(size=(128, 2)), np.zeros(2)])
-    with pytest.raises(ChestTransferError, match=r"off the model's own .* dvc repro -f embed"):
-        predicted(other, blobs(), features)
+    other.get_layer("logits").set_weights([np.random.default_rng(0).normal(size=(128, 2)), np.zeros(2)])
+    with pytest.raises(ChestTransferError, match=r"from the model's own .* dvc repro -f embed"):
+        logits_from_features(other, toy_arrays(), features)
 
 
-def test_a_complex_heads_penalty_is_part_of_the_loss():
+def test_the_penalty_of_a_complex_head_is_part_of_the_loss():
     classifier = build_classifier(build_backbone("cnn", 32), "complex", 2, multi_label=False)
     assert len(classifier.losses) == 5
     assert [layer.rate for layer in classifier.layers if isinstance(layer, keras.layers.Dropout)] == [
@@ -177,14 +197,19 @@ def test_the_stages_give_the_same_bytes_again(embedded_project):
 
 
 def test_a_saved_probe_is_a_whole_model_with_its_facts(embedded_project):
-    model, facts = load_model(embedded_project / OUTPUTS[1])
-    assert (facts["regime"], facts["dataset"], facts["backbone"]) == ("probe", "pneumonia", "mobilenetv2")
-    assert facts["settings"]["probe"]["head"] == "dense256"
+    model, facts = load_model(embedded_project / OUTPUTS[1], ClassifierFacts)
+    assert (facts.regime, facts.dataset, facts.backbone) == ("probe", "pneumonia", "mobilenetv2")
+    assert facts.settings["probe"]["head"] == "dense256"
     assert model.input_shape == (None, 32, 32, 1)
     assert model.output_shape == (None, 2)
+    # Its predictions were computed from stored features; the whole network predicts the same from the radiographs.
+    test = open_arrays(embedded_project / "data/arrays/pneumonia/test.npz")
+    logits = read_predictions(embedded_project / OUTPUTS[2]).logits
+    whole = model.predict(test.inputs(np.arange(len(test.labels))), verbose=0)
+    assert probabilities_of(model, logits) == pytest.approx(whole, abs=2e-3)
 
 
 def test_a_head_that_keeps_whole_feature_maps_cannot_be_probed(embedded_project):
     change_settings(embedded_project / "params.yaml", probe__head="dense64")
-    told = refused(stage(embedded_project, "probe", "pneumonia", "mobilenetv2", "none", check=False))
-    assert "(allowed: linear, dense256, dense1024, dropout128, complex)" in told
+    message = refused(stage(embedded_project, "probe", "pneumonia", "mobilenetv2", "none", check=False))
+    assert "(allowed: linear, dense256, dense1024, dropout128, complex)" in message

@@ -17,6 +17,7 @@ import time
 import pytest
 from conftest import TOY, commit, run, toy_repository
 
+from chest_transfer.networks.facts import StartingFacts
 from chest_transfer.networks.saving import read_facts
 
 SSHD = shutil.which("sshd") or shutil.which("/usr/sbin/sshd")
@@ -133,7 +134,7 @@ def test_what_is_pushed_is_pulled_and_not_trained_again(remotes, tmp_path, name)
     run(clone, "dvc", "config", "core.remote", name)
     pulled = run(clone, "dvc", "exp", "run", "--pull", "-S", "model=cnn", "pretrained", **environments[name])
     assert not re.search(f"Running stage '({'|'.join(TRAINED)})", pulled.stdout), pulled.stdout
-    assert read_facts(clone / "models/pretrained/cnn/none.keras")["backbone"] == "cnn"
+    assert read_facts(clone / "models/pretrained/cnn/none.keras", StartingFacts).backbone == "cnn"
 
 
 def test_a_folder_served_over_http_is_a_remote_to_read_from(remotes, repository, tmp_path):

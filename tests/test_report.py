@@ -1,20 +1,26 @@
-"""The report: it opens alone, reads well at any width, and says first what a reader must know."""
+"""The report: it needs no other file, is readable at any width, and says first what a reader must know."""
 
 import json
 import re
 import shutil
 import sys
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from conftest import ROOT, refused, run, stage, stages
 
+from chest_transfer.model_names import ModelName
+from chest_transfer.networks.facts import PackedFacts
 from chest_transfer.networks.saving import read_facts
 from chest_transfer.reporting import charts
-from chest_transfer.reporting.cautions import of_dataset, of_overlap
+from chest_transfer.reporting.cautions import dataset_cautions, overlap_cautions
 from chest_transfer.reporting.gathering import gain_sentence
-from chest_transfer.reporting.leaderboard import leaderboard, read_published, scores_of
+from chest_transfer.reporting.leaderboard import experiment_scores, leaderboard, read_published
+from chest_transfer.reporting.writing import write_report
+from chest_transfer.serving.packing import pack
+from chest_transfer.settings import read_settings
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +35,7 @@ def html(project) -> str:
 
 
 class Page(HTMLParser):
-    """What a checker of pages needs of one."""
+    """The tags of a page with their attributes."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -43,7 +49,7 @@ class Page(HTMLParser):
         return [attributes for tag, attributes in self.tags if tag == name]
 
 
-def test_the_page_needs_nothing_else(html):
+def test_the_page_needs_no_other_file(html):
     page = Page(html)
     assert not page.all("script")
     assert not page.all("link")
@@ -57,7 +63,7 @@ def test_the_page_needs_nothing_else(html):
     assert not re.search(r"url\((?!#)", html)
 
 
-def test_the_page_can_be_heard_and_walked_through(html):
+def test_the_page_can_be_used_with_a_screen_reader_and_a_keyboard(html):
     page = Page(html)
     assert page.all("html")[0]["lang"] == "en"
     assert len(page.all("h1")) == 1
@@ -65,13 +71,13 @@ def test_the_page_can_be_heard_and_walked_through(html):
     assert len(page.all("caption")) == len(page.all("table"))
     assert all(header.get("scope") for header in page.all("th"))
     assert all(drawing["aria-hidden"] == "true" for drawing in page.all("svg"))
-    assert page.all("a")[0]["href"] == "#answer"  # the first key press leads past the rest
+    assert page.all("a")[0]["href"] == "#answer"  # the first press of the tab key skips the rest
     scrolling = [block for block in page.all("div") if "scroll" in block.get("class", "")]
     assert all(block["tabindex"] == "0" and block["aria-label"] for block in scrolling)
 
 
-def test_the_page_says_what_it_rests_on(html, project):
-    assert "simulated: these figures say nothing about patients" in html
+def test_the_page_says_where_its_numbers_come_from(html, project):
+    assert "simulated: these numbers say nothing about patients" in html
     assert "Not a medical device" in html
     assert (project / "params.yaml").read_text().splitlines()[2] in html
     assert "tensorflow" in html
@@ -79,21 +85,36 @@ def test_the_page_says_what_it_rests_on(html, project):
     assert f"{metrics['train']['none']['auc']:.3f}" in html
 
 
-def test_the_threshold_that_was_scored_is_the_one_in_the_models_file(project):
-    facts = read_facts(project / "models/pneumonia/cnn/train-none.keras")
+def test_the_calibration_that_was_scored_is_the_one_in_the_packed_file(project, tmp_path):
+    name = ModelName("pneumonia", "cnn", "train", "none")
+    distribution = project / "data/out_of_distribution/pneumonia.npz"
+    pack(project / name.network, project / name.predictions_of("val"), distribution, tmp_path / "packed.keras")
+    facts = read_facts(tmp_path / "packed.keras", PackedFacts)
     detail = json.loads((project / "metrics/detail/pneumonia.json").read_text())["train"]["none"]
-    assert facts["temperature"] == pytest.approx(detail["temperature"], abs=1e-5)
-    assert facts["thresholds"]["youden"][1] == pytest.approx(detail["threshold"], abs=1e-5)
+    assert facts.temperature == detail["temperature"]
+    assert facts.thresholds["youden"][1] == detail["threshold"]
 
 
-def test_markdown_and_cards_tell_the_same(project):
+def test_the_markdown_and_the_model_cards_have_the_same_scores(project):
     metrics = json.loads((project / "metrics/pneumonia.json").read_text())
-    found = f"{metrics['train']['none']['auc']:.3f}"
-    assert found in (project / "report/report.md").read_text()
+    area = f"{metrics['train']['none']['auc']:.3f}"
+    assert area in (project / "report/report.md").read_text()
     card = (project / "report/cards/pneumonia-cnn-train-none.md").read_text()
-    assert found in card
+    assert area in card
     assert "Not a medical device" in card
     assert "NORMAL, PNEUMONIA" in card
+
+
+def test_learning_curves_are_labeled_as_cross_entropy(project, html):
+    history = pd.read_csv(project / "metrics/plots/pneumonia/history.csv")
+    assert list(history) == ["model", "epoch", "cross_entropy", "loss"]
+    chart = charts.learning_curves(history)
+    assert ">cross-entropy<" in chart
+    assert ">loss<" not in chart
+    assert ">cross-entropy<" in html
+    assert "Cross-entropy after each epoch, without class weights: training solid, validation dashed." in html
+    drawn = charts.learning_curves(history.assign(loss=history["loss"] + 1))
+    assert drawn == chart  # the weighted loss is not what is drawn
 
 
 def test_a_second_report_has_the_same_bytes(project, html):
@@ -107,7 +128,7 @@ def test_the_command_names_the_page_that_it_wrote(project):
     assert (project / "report/index.html").exists()
 
 
-def test_a_missing_evaluation_is_told(project, tmp_path):
+def test_a_missing_evaluation_is_an_error(project, tmp_path):
     shutil.copy(project / "params.yaml", tmp_path)
     assert "no metrics at" in refused(stage(tmp_path, "report", check=False))
 
@@ -123,7 +144,7 @@ def test_a_browser_shows_it_at_any_width_without_scrolling_sideways(project, bro
         page.wait_for_function("[...document.images].every((image) => image.complete && image.naturalWidth)")
 
 
-def test_charts_take_the_pages_colours_and_are_the_same_text_twice():
+def test_charts_have_the_colors_of_the_page_and_are_the_same_text_each_time():
     table = pd.DataFrame({"model": ["a", "a", "b", "b"], "x": [0, 1, 0, 1], "y": [0, 1, 0.5, 1]})
     first = charts.curves(table, "x", "y", ("x", "y"), diagonal=True)
     assert first == charts.curves(table, "x", "y", ("x", "y"), diagonal=True)
@@ -143,7 +164,8 @@ SCORES = {"train-none": {"auc": 0.7}, "train-imagenet": {"auc": 0.8}}
 )  # fmt: skip
 def test_a_gain_is_claimed_only_where_the_interval_says_so(bounds, verdict):
     gain = GAIN | {"auc_low": bounds[0], "auc_high": bounds[1]}
-    sentence = gain_sentence("covid", "train", "imagenet", gain, SCORES)
+    dataset = SimpleNamespace(name="covid", scores=SCORES)
+    sentence = gain_sentence(dataset, "train", "imagenet", gain)
     assert verdict in sentence
     assert "0.800 against 0.700" in sentence
 
@@ -153,7 +175,7 @@ def data(**changes) -> dict:
         "leaks": {"patients": {"train_test": 0}, "pictures": {"train_test": 0}},
         "leaked_into_official_test": 0,
         "shortcuts": {"border": {"auc": 0.55, "auc_low": 0.45, "auc_high": 0.65}},
-        "classes": {"test": {"Normal": 100, "Ill": 100}},
+        "classes": {"test": {"Normal": 100, "Diseased": 100}},
         "without_patient_id": 0,
         "skipped": {"total": 0},
     }
@@ -164,57 +186,127 @@ MODEL = {"train-none": {"auc": 0.9}}
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "text"),
     [
-        ({"leaks": {"patients": {"train_test": 2}, "pictures": {}}}, "2 of the same patients are in train and test"),
-        ({"leaks": {"patients": {}, "pictures": {"train_val": 1}}}, "1 of the same pictures are in train and val"),
-        ({"leaked_into_official_test": 3}, "3 official test radiographs"),
+        ({"leaks": {"patients": {"train_test": 2}, "pictures": {}}}, "2 patients are in train and in test"),
+        ({"leaks": {"patients": {}, "pictures": {"train_val": 3}}}, "3 images are in train and in val"),
+        ({"leaked_into_official_test": 3}, "their patients are in the official test split"),
         (
             {"shortcuts": {"border": {"auc": 0.93, "auc_low": 0.9, "auc_high": 0.96}}},
-            "from the border of the picture alone",
+            "the border of the image alone, where no lung is, tells the classes apart",
         ),
     ],
 )
-def test_what_is_serious_is_warned_of_and_the_clean_set_is_not(changes, said):
-    assert of_dataset("tb", data(), MODEL, {}) == []
-    (caution,) = of_dataset("tb", data(**changes), MODEL, {})
+def test_serious_problems_are_warned_of_and_a_clean_dataset_has_none(changes, text):
+    assert dataset_cautions("tb", data(), MODEL, {}) == []
+    (caution,) = dataset_cautions("tb", data(**changes), MODEL, {})
     assert caution.serious
-    assert said in caution.text
+    assert text in caution.text
 
 
-def test_what_is_less_serious_is_said_too():
+FAILURE = "the validation loss is not below that of the class frequencies"
+
+
+def test_each_failed_fit_is_warned_of():
+    scores = {
+        "train-none": {"auc": 0.5, "fit": FAILURE},
+        "probe-none": {"auc": 0.9, "fit": "ok"},
+        "finetune-none": {"auc": 0.9, "fit": "no epoch improved on the initial weights, which were restored"},
+        "as_is-covid": {"auc": 0.9},  # it is not fitted to this dataset
+    }
+    cautions = dataset_cautions("tb", data(), scores, {})
+    assert all(caution.serious for caution in cautions)
+    assert [caution.text for caution in cautions] == [
+        f"tb: the fit of train-none failed: {FAILURE}.",
+        "tb: the fit of finetune-none failed: no epoch improved on the initial weights, which were restored.",
+    ]
+
+
+def copy_project(project, folder):
+    """Copy what a report is made from."""
+    for name in ("params.yaml", "metrics", "models", "data/heat_maps", "data/pictures"):
+        source, target = project / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    return folder
+
+
+def change_json(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_failed_fits_in_the_metrics_are_in_the_page_the_markdown_and_the_card(project, tmp_path, monkeypatch):
+    changed = copy_project(project, tmp_path / "changed")
+    monkeypatch.chdir(changed)
+    detail = changed / "metrics/detail/pneumonia.json"
+    text = f"pneumonia: the fit of train-none failed: {FAILURE}."
+    card = "cards/pneumonia-cnn-train-none.md"
+    files = {name: changed / "report" / name for name in ("index.html", "report.md", card)}
+    change_json(detail, lambda content: content["train"]["none"].update(fit="ok"))
+    write_report(read_settings())
+    assert not any("the fit of train-none failed" in file.read_text() for file in files.values())
+    change_json(detail, lambda content: content["train"]["none"].update(fit=FAILURE))
+    write_report(read_settings())
+    pages = {name: file.read_text() for name, file in files.items()}
+    assert f"<b>Warning.</b> {text}" in pages["index.html"]
+    assert f"**Warning.** {text}" in pages["report.md"]
+    assert text in pages[card]
+
+
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        ({"duplicates": 0}, "No file is an exact copy of another."),
+        ({"duplicates": 7}, "7 files are exact copies of others: they are in the same split, and are scored."),
+        ({"duplicates": 7, "duplicates_left_out": 7}, "7 exact copies of other files were left out."),
+    ],
+)
+def test_the_report_says_whether_exact_copies_are_scored_or_left_out(project, tmp_path, monkeypatch, counts, sentence):
+    changed = copy_project(project, tmp_path / "changed")
+    monkeypatch.chdir(changed)
+    change_json(changed / "metrics/data/pneumonia.json", lambda summary: summary.update(counts))
+    write_report(read_settings())
+    page = (changed / "report/index.html").read_text()
+    assert sentence in page
+    assert ("and are scored" in page) == ("and are scored" in sentence)
+    assert ("were left out" in page) == ("were left out" in sentence)
+
+
+def test_less_serious_problems_are_reported_too():
     pointing = {"pointing": 0.5, "pointing_low": 0.4, "pointing_chance": 0.45, "images": 20}
-    cautions = of_dataset(
+    cautions = dataset_cautions(
         "tb",
         data(
-            classes={"test": {"Normal": 100, "Ill": 12}}, without_patient_id=5, skipped={"total": 1},
+            classes={"test": {"Normal": 100, "Diseased": 12}}, without_patient_id=5, skipped={"total": 1},
             shortcuts={"thumbnail": {"auc": 0.9, "auc_low": 0.8, "auc_high": 0.95}},
         ),
         MODEL,
-        {"train-none": {"boxes": {"Ill": pointing}, "lungs": {}}},
+        {"train-none": {"boxes": {"Diseased": pointing}, "lungs": {}}},
     )  # fmt: skip
     assert not any(caution.serious for caution in cautions)
     assert len(cautions) == 5
 
 
-def test_overlap_is_serious_where_test_radiographs_were_learnt():
+def test_overlap_is_serious_if_test_radiographs_are_in_the_training_data_of_the_other_dataset():
     columns = ["dataset", "other", "images", "also_in_other", "test_images", "test_learnt_by_other"]
     rows = [("covid", "tb", 900, 57, 190, 10), ("tb", "covid", 800, 57, 160, 0), ("nih", "tb", 600, 3, 147, 0)]
     rows += [("tb", "nih", 800, 3, 160, 0), ("covid", "nih", 900, 0, 190, 0), ("nih", "covid", 600, 0, 147, 0)]
-    first, second = of_overlap(pd.DataFrame(rows, columns=columns))
+    first, second = overlap_cautions(pd.DataFrame(rows, columns=columns))
     assert first.serious
     assert "57 of 900 radiographs of covid are in tb too: 10 of its 190" in first.text
     assert not second.serious
 
 
-def test_heat_maps_outside_the_lungs_are_told():
+def test_heat_maps_outside_the_lungs_are_reported():
     lungs = {"pointing": 0.1, "pointing_high": 0.15, "area": 0.37, "images": 190}
-    (caution,) = of_dataset("covid", data(), MODEL, {"train-none": {"boxes": {}, "lungs": lungs}})
+    (caution,) = dataset_cautions("covid", data(), MODEL, {"train-none": {"boxes": {}, "lungs": lungs}})
     assert "10% of 190 point into lungs that cover 37%" in caution.text
 
 
-def shown(name: str, seed: int, auc: float, **params) -> dict:
-    """One experiment as `dvc exp show --json` tells of it."""
+def experiment(name: str, seed: int, auc: float, **params) -> dict:
+    """Return one experiment as `dvc exp show --json` describes it."""
     settings = {
         "model": "vgg16",
         "image_size": 224,
@@ -228,11 +320,16 @@ def shown(name: str, seed: int, auc: float, **params) -> dict:
     return {"rev": "0123456789", "name": name, "data": data, "experiments": None}
 
 
-def test_experiments_that_differ_in_their_seed_alone_are_one_row_beside_what_was_published():
-    runs = [shown("a", 1, 0.90), shown("b", 2, 0.94), shown("c", 1, 0.80, image_size=96), shown("again", 1, 0.90)]
-    table = leaderboard(scores_of(runs), read_published())
+def test_experiments_that_differ_only_in_their_seed_share_a_row_beside_published_results():
+    runs = [
+        experiment("a", 1, 0.90),
+        experiment("b", 2, 0.94),
+        experiment("c", 1, 0.80, image_size=96),
+        experiment("again", 1, 0.90),
+    ]
+    table = leaderboard(experiment_scores(runs), read_published())
     assert table["seeds"].tolist() == [2, 1]
     assert table["AUC"].tolist() == ["0.920 (seeds 0.900-0.940)", "0.800 (0.700-0.900)"]
     assert table["published"][0] == "accuracy 0.923 (three-backbones); f1 0.927 (three-backbones)"
-    simulated = leaderboard(scores_of([shown("a", 1, 0.9, source="phantom")]), read_published())
+    simulated = leaderboard(experiment_scores([experiment("a", 1, 0.9, source="phantom")]), read_published())
     assert simulated["published"].tolist() == [""]

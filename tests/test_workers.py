@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.workers import in_order
+from chest_transfer.workers import parallel_map
 
 
 def square_and_process(number: int) -> tuple[int, int]:
@@ -21,11 +21,11 @@ def fail_at_seven(number: int) -> int:
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_results_come_in_the_order_of_the_cases(processes):
-    squares, process_ids = zip(*in_order(square_and_process, range(50), processes), strict=True)
+    squares, process_ids = zip(*parallel_map(square_and_process, range(50), processes), strict=True)
     assert squares == tuple(number**2 for number in range(50))
     assert (os.getpid() in process_ids) == (processes == 1)
 
 
 def test_a_killed_process_is_an_error_not_a_hang():
     with pytest.raises(ChestTransferError, match=r"one of 2 processes was killed.*lower `threads`"):
-        list(in_order(fail_at_seven, range(50), 2))
+        list(parallel_map(fail_at_seven, range(50), 2))

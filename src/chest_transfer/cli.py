@@ -1,7 +1,6 @@
 """The command `chest-transfer`."""
 
 import argparse
-import os
 import sys
 
 from chest_transfer.errors import ChestTransferError, run_command
@@ -74,9 +73,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _leaderboard(arguments: argparse.Namespace) -> None:
-    from chest_transfer.reporting.leaderboard import experiments, leaderboard, read_published, scores_of
+    from chest_transfer.reporting.leaderboard import experiment_scores, leaderboard, list_experiments, read_published
 
-    table = leaderboard(scores_of(experiments(arguments.all_commits)), read_published())
+    table = leaderboard(experiment_scores(list_experiments(arguments.all_commits)), read_published())
     print(table.to_csv(index=False) if arguments.csv else table.to_string(index=False))
 
 
@@ -89,7 +88,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    from chest_transfer.serving.predict import predict
+    from chest_transfer.serving.predict_command import predict
 
     unreadable_images = predict(arguments)
     if unreadable_images:
@@ -102,18 +101,19 @@ def _export(arguments: argparse.Namespace) -> None:
     from chest_transfer.serving.exporting import export
     from chest_transfer.serving.models import model_file
     from chest_transfer.serving.parity import sample_like
-    from chest_transfer.serving.predicting import Predictor
-    from chest_transfer.training.determinism import pin
+    from chest_transfer.serving.predictor import Predictor
+    from chest_transfer.training.determinism import use_all_threads
 
     predictor = Predictor(model_file(arguments.model, arguments.rev))
-    pin(seed=0, threads=os.cpu_count() or 1)
-    sample = sample_like(predictor.facts["dataset"], predictor.size)
+    use_all_threads()
+    sample = sample_like(predictor.facts.dataset, predictor.image_size)
     exported = export(predictor.network, predictor.facts, arguments.to, Path(arguments.out), sample)
     print(
-        f"{exported.path}: probabilities differ by at most {exported.farthest:.1e} from the model's, on {sample.said}"
+        f"{exported.path}: probabilities differ from the model's by {exported.largest_difference:.1e} at most, "
+        f"on {sample.description}"
     )
-    if exported.area:
-        change, low, high = exported.area
+    if exported.area_change:
+        change, low, high = exported.area_change
         print(f"AUC on them changes by {change:+.4f} (95% CI: {low:+.4f} to {high:+.4f})")
 
 
@@ -124,9 +124,9 @@ def _app(arguments: argparse.Namespace) -> None:
         raise ChestTransferError(
             f"the app needs {error.name}, which is not installed; run: pip install --editable '.[app]'"
         ) from None
-    from chest_transfer.serving.collection import collected
+    from chest_transfer.serving.collection import collect_models
 
-    serve(collected(arguments.models), arguments.host, arguments.port)
+    serve(collect_models(arguments.models), arguments.host, arguments.port)
 
 
 def _cluster(arguments: argparse.Namespace) -> None:

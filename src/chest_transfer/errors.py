@@ -13,7 +13,7 @@ class ChestTransferError(Exception):
     """An error whose message says what is wrong, the value received, what is allowed, and the command that mends it."""
 
 
-def unknown_name(kind: str, name: str, allowed: Iterable[str], remedy: str = "") -> ChestTransferError:
+def unknown_name_error(kind: str, name: str, allowed: Iterable[str], remedy: str = "") -> ChestTransferError:
     """Create the error for a name that is not among those allowed, with the most similar one as a suggestion.
 
     Args:
@@ -32,7 +32,7 @@ def unknown_name(kind: str, name: str, allowed: Iterable[str], remedy: str = "")
     return ChestTransferError(f"unknown {kind} '{name}'{hint} (allowed: {', '.join(allowed)}){remedy}")
 
 
-def run(main: Callable[..., None]) -> None:
+def run_stage(main: Callable[..., None]) -> None:
     """Call `run_command` with the arguments of the command line."""
     run_command(main, *sys.argv[1:])
 

@@ -10,9 +10,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from ruamel.yaml.error import YAMLError
-
-from chest_transfer.lockfile import LOCK, made, parsed, read_lock
+from chest_transfer.lockfile import LOCK, locked_outputs, parse_lock, read_lock
+from chest_transfer.yaml_files import YAMLError
 
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 RUNNING_STAGES = Path(".dvc/tmp/rwlock")
@@ -64,7 +63,7 @@ def mend_bytes() -> list[str]:
     expected: list[tuple[Path, str]] = []
     for path in sorted(CACHE.glob("??/*")):
         expected.append((path, (path.parent.name + path.name).removesuffix(".dir")))
-    for output in made(read_lock()):
+    for output in locked_outputs(read_lock()):
         if output["path"].startswith(("data/", "models/")):
             expected += _files(output)
     damaged = [path for path, expected_md5 in expected if path.is_file() and md5(path) != expected_md5]
@@ -87,7 +86,7 @@ def _lock_is_intact() -> bool:
     """Return whether dvc.lock can be parsed, ends with a newline, and holds whole hashes only."""
     try:
         text = LOCK.read_text()
-        content = parsed(text)
+        content = parse_lock(text)
         hashes = [
             file["md5"]
             for stage in content["stages"].values()

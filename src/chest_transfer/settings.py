@@ -1,58 +1,74 @@
 """params.yaml as typed, frozen settings; every bad value is named with what is allowed.
 
-Read with a YAML 1.2 parser: PyYAML (YAML 1.1) takes `3e-05`, which is what DVC writes for
-`-S train.learning_rate=3e-5`, for text (treeverse/dvc#5971).
+Lists of allowed values come from the registries of the code that uses them. Reading settings checks values and changes
+none, so this module is not part of what a stage depends on (see `source_code.NOT_FOLLOWED`): DVC tracks the values.
 """
 
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from chest_transfer.errors import ChestTransferError, unknown_name
+from chest_transfer.data.squares import SQUARE_FITS
+from chest_transfer.errors import ChestTransferError, unknown_name_error
+from chest_transfer.evaluation.grad_cam import METHODS
+from chest_transfer.evaluation.operating_points import OPERATING_POINTS
+from chest_transfer.networks.backbones import PRECISIONS, PREPROCESSING
+from chest_transfer.networks.weights import BUILT_IN_WEIGHTS
+from chest_transfer.training.losses import IMBALANCES
+from chest_transfer.training.schedules import SCHEDULES
+from chest_transfer.yaml_files import YAMLError, read_yaml
 
 
-def _whole_numbers_only_as_floats(value: Any) -> Any:
-    # Strict floats refuse `1`, which every reader of YAML means as 1.0.
+def _one_of(names: Iterable[str]) -> Any:
+    return Literal[tuple(names)]
+
+
+def _integers_are_floats(value: Any) -> Any:
+    # Strict floats refuse `1`, which every reader of YAML takes for 1.0.
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Float = Annotated[float, BeforeValidator(_whole_numbers_only_as_floats)]
+Float = Annotated[float, BeforeValidator(_integers_are_floats)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-# Lists of YAML arrive as lists; frozen settings hold tuples.
-AnyNames = Annotated[tuple[Name, ...], Field(strict=False)]
-Names = Annotated[AnyNames, Field(min_length=1)]
+# Lists in YAML are lists; frozen settings hold tuples.
+Names = Annotated[tuple[Name, ...], Field(strict=False)]
+SomeNames = Annotated[Names, Field(min_length=1)]
+Epochs = Annotated[int, Field(ge=1, le=10_000)]
+BatchSize = Annotated[int, Field(ge=1, le=4096)]
+Seed = Annotated[int, Field(ge=0)]
 
 
 class Section(BaseModel):
+    """A part of the settings: unknown keys are refused, values keep their types."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Phantom(Section):
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     patients: Annotated[int, Field(ge=20, le=1_000_000)]
     image_size: Annotated[int, Field(ge=32, le=2048)]
 
 
 class Preprocess(Section):
-    fit: Literal["squeeze", "pad", "crop"]
+    fit: _one_of(SQUARE_FITS)
     test_share: Annotated[Float, Field(ge=0.05, le=0.5)]
     validation_share: Annotated[Float, Field(ge=0.05, le=0.5)]
-    split_seed: Annotated[int, Field(ge=0)]
+    split_seed: Seed
+    duplicates: Literal["keep", "drop"]
     max_skipped: Annotated[int, Field(ge=0)]
 
 
 class Plateau(Section):
-    patience: Annotated[int, Field(ge=1, le=10_000)]
+    patience: Epochs
     factor: Annotated[Float, Field(ge=0.01, le=0.99)]
     smallest_rate: Annotated[Float, Field(gt=0, le=1)]
 
 
 class Cosine(Section):
-    warmup: Annotated[int, Field(ge=0, le=10_000)]
     smallest_rate: Annotated[Float, Field(gt=0, le=1)]
 
 
@@ -65,14 +81,15 @@ class Augmentation(Section):
 
 
 class Fit(Section):
-    epochs: Annotated[int, Field(ge=1, le=10_000)]
-    patience: Annotated[int, Field(ge=1, le=10_000)]
-    batch_size: Annotated[int, Field(ge=1, le=4096)]
+    epochs: Epochs
+    patience: Epochs
+    batch_size: BatchSize
     learning_rate: Annotated[Float, Field(ge=1e-7, le=1)]
-    schedule: Literal["constant", "plateau", "cosine"]
+    warmup: Annotated[Float, Field(ge=0, le=10_000)]
+    schedule: _one_of(SCHEDULES)
     plateau: Plateau
     cosine: Cosine
-    imbalance: Literal["none", "class_weights", "balanced_sampling", "focal"]
+    imbalance: _one_of(IMBALANCES)
 
 
 class Pretrain(Fit):
@@ -81,7 +98,7 @@ class Pretrain(Fit):
 
 
 class Embed(Section):
-    batch_size: Annotated[int, Field(ge=1, le=4096)]
+    batch_size: BatchSize
     views: Annotated[int, Field(ge=0, le=1000)]
     augmentation: Augmentation
 
@@ -92,33 +109,33 @@ class Probe(Fit):
 
 
 class Train(Fit):
-    weights: AnyNames
+    weights: Names
     augmentation: Augmentation
 
 
 class Finetune(Train):
     unfreeze: Annotated[str, Field(pattern=r"^(all|last [1-9]\d*|all but last [1-9]\d*)$")]
     groups: Annotated[int, Field(ge=1, le=1000)]
-    every: Annotated[int, Field(ge=0, le=10_000)]
-    deeper: Annotated[Float, Field(gt=0, le=1)]
+    unfreeze_every: Annotated[int, Field(ge=0, le=10_000)]
+    layer_lr_decay: Annotated[Float, Field(gt=0, le=1)]
 
 
 class Transfer(Fit):
     target: Name
-    sources: AnyNames
+    sources: Names
     regime: Literal["probe", "finetune", "train"]
     weights: Name
     augmentation: Augmentation
 
 
 class Evaluate(Section):
-    operating_point: Literal["youden", "sensitivity 0.9", "sensitivity 0.95"]
+    operating_point: _one_of(OPERATING_POINTS)
     rounds: Annotated[int, Field(ge=100, le=100_000)]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
 
 
 class Explain(Section):
-    method: Literal["grad-cam", "grad-cam++"]
+    method: _one_of(METHODS)
     images: Annotated[int, Field(ge=1, le=20)]
 
 
@@ -130,18 +147,21 @@ class Architecture(Section):
 
 class WeightsFile(Section):
     path: Annotated[str, Field(min_length=1)]
-    preprocessing: Literal["tf", "caffe", "torch", "unit", "standard"]
+    preprocessing: _one_of(PREPROCESSING)
 
 
 class Settings(Section):
+    """The whole of params.yaml."""
+
     model: Name
-    datasets: Names
-    weights: Names
+    datasets: SomeNames
+    weights: SomeNames
     weights_files: dict[Name, WeightsFile]
     source: Annotated[str, Field(min_length=1)]
     sources: dict[Name, str]
     image_size: Annotated[int, Field(ge=32, le=1024)]
-    precision: Literal["float32", "mixed_bfloat16"]
+    precision: _one_of(PRECISIONS)
+    fused_batch_norm: bool
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     threads: Annotated[int, Field(ge=1, le=256)]
     phantom: Phantom
@@ -157,44 +177,48 @@ class Settings(Section):
     architectures: dict[Name, Architecture]
 
     @model_validator(mode="after")
-    def _names_exist(self) -> "Settings":
+    def _check_names(self) -> "Settings":
         if self.model not in self.architectures:
-            raise unknown_name("model", self.model, self.architectures)
-        known = ["none", "phantom", "imagenet", *self.weights_files]
+            raise unknown_name_error("model", self.model, self.architectures)
+        known = [*BUILT_IN_WEIGHTS, *self.weights_files]
         for weights in self.weights:
             if weights not in known:
-                raise unknown_name("weights", weights, known, "other files go under `weights_files`")
-        some = {"train.weights": self.train.weights, "finetune.weights": self.finetune.weights}
-        for key, values in some.items():
-            if missing := [weights for weights in values if weights not in self.weights]:
+                raise unknown_name_error("weights", weights, known, "other files go under `weights_files`")
+        subsets = {"train.weights": self.train.weights, "finetune.weights": self.finetune.weights}
+        for key, names in subsets.items():
+            if missing := [name for name in names if name not in self.weights]:
                 raise ChestTransferError(
-                    f"{key} names '{missing[0]}', which is not among the starting points (allowed: "
+                    f"{key} names '{missing[0]}', which is not among the starting weights (allowed: "
                     f"{', '.join(self.weights)}); run: dvc exp run -S '{key}=[{','.join(self.weights)}]'"
                 )
-        self._transfer_is_possible()
-        for key, values in {"datasets": self.datasets, "weights": self.weights, **some}.items():
-            if len(set(values)) < len(values):
-                raise ChestTransferError(f"'{key}' in params.yaml names one twice: {', '.join(values)}; name each once")
+        for key, names in {"datasets": self.datasets, "weights": self.weights, **subsets}.items():
+            if len(set(names)) < len(names):
+                raise ChestTransferError(
+                    f"'{key}' in params.yaml has a name twice: {', '.join(names)}; list each name once"
+                )
+        if self.transfer.sources:
+            self._check_transfer()
         return self
 
-    def _transfer_is_possible(self) -> None:
-        """Its target and sources are among the datasets, and the sources' models among those that are made."""
-        asked = self.transfer
-        if not asked.sources:
-            return
-        for name in (asked.target, *asked.sources):
+    def _check_transfer(self) -> None:
+        """Check that target and sources are among the datasets, and that the sources' models are trained."""
+        transfer = self.transfer
+        for name in (transfer.target, *transfer.sources):
             if name not in self.datasets:
-                raise unknown_name("dataset of transfer", name, self.datasets, "add it to `datasets` in params.yaml")
-        if asked.target in asked.sources:
+                raise unknown_name_error(
+                    "dataset of transfer", name, self.datasets, "add it to `datasets` in params.yaml"
+                )
+        if transfer.target in transfer.sources:
             raise ChestTransferError(
-                f"transfer.sources names the target '{asked.target}' itself; name other datasets (allowed: "
-                f"{', '.join(name for name in self.datasets if name != asked.target)})"
+                f"transfer.sources contains the target '{transfer.target}' itself; name other datasets (allowed: "
+                f"{', '.join(name for name in self.datasets if name != transfer.target)})"
             )
-        made = {"probe": self.weights, "finetune": self.finetune.weights, "train": self.train.weights}[asked.regime]
-        if asked.weights not in made:
+        starts = {"probe": self.weights, "finetune": self.finetune.weights, "train": self.train.weights}
+        if transfer.weights not in starts[transfer.regime]:
             raise ChestTransferError(
-                f"transfer.weights is '{asked.weights}', and no such {asked.regime} model is made (allowed: "
-                f"{', '.join(made) or 'none'}); mend transfer.weights or transfer.regime in params.yaml"
+                f"transfer.weights is '{transfer.weights}', but the experiment has no such {transfer.regime} model "
+                f"(allowed: {', '.join(starts[transfer.regime]) or 'none'}); correct transfer.weights or "
+                "transfer.regime in params.yaml"
             )
 
 
@@ -205,19 +229,19 @@ def read_settings(path: Path | str = "params.yaml") -> Settings:
         ChestTransferError: one line with the key, the value received and what is allowed.
     """
     try:
-        content = YAML(typ="safe", pure=True).load(Path(path))
+        content = read_yaml(path)
     except FileNotFoundError:
         raise ChestTransferError(f"no settings at '{path}'; run from the project's folder") from None
     except YAMLError as error:
-        raise ChestTransferError(f"{path} is not YAML: {' '.join(str(error).split())}; mend that line") from None
+        raise ChestTransferError(f"{path} is not YAML: {' '.join(str(error).split())}; correct that line") from None
     try:
         return Settings.model_validate(content)
     except ValidationError as error:
-        raise ChestTransferError(f"{path}: " + "; ".join(map(_told, error.errors()))) from None
+        raise ChestTransferError(f"{path}: " + "; ".join(map(_describe, error.errors()))) from None
 
 
-def _told(error: dict) -> str:
-    """One validation error as: key, what is allowed, what was received."""
+def _describe(error: dict) -> str:
+    """Return one validation error as key, what is allowed, and what was received."""
     *parents, last = [str(part) for part in error["loc"]] or ["the file"]
     key = ".".join([*parents, last])
     if error["type"] == "extra_forbidden":

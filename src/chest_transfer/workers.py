@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from chest_transfer.errors import ChestTransferError
 
 
-def in_order(work: Callable, cases: Iterable, processes: int) -> Iterator:
+def parallel_map(work: Callable, cases: Iterable, processes: int) -> Iterator:
     """Yield `work(case)` for each case, in order, computed on one or more processes.
 
     Several processes are started anew instead of forked, because a fork of a process with threads may hang.

@@ -13,7 +13,7 @@ from chest_transfer.cluster.graph import Result, Stage, apply_results, stages, w
 from chest_transfer.cluster.worker import Experiment, remove_clones, run_stage
 from chest_transfer.errors import ChestTransferError
 
-GPU_STAGES = ("pretrained", "embed", "train", "finetune", "transfer", "as_is", "explain", "explain_finetuned")
+GPU_STAGES = ("pretrained", "embed", "train", "finetune", "transfer", "as_is", "explain")
 RETRIES = 2  # of a stage that fails; Dask itself moves the tasks of a worker that dies
 
 
@@ -58,8 +58,8 @@ def run_on_cluster(
     failed = 0
     for change, submitted, finished in zip(changes, tasks, results, strict=True):
         failed += len(submitted) - len(finished)
-        in_order = [finished[stage] for stage in submitted if stage in finished]
-        _restore(change, targets, in_order, is_complete=len(finished) == len(submitted))
+        parallel_map = [finished[stage] for stage in submitted if stage in finished]
+        _restore(change, targets, parallel_map, is_complete=len(finished) == len(submitted))
     return failed
 
 

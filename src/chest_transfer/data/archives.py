@@ -1,6 +1,6 @@
-"""Archives of radiographs: read without unpacking, made from a folder or a tar file.
+"""Archives of radiographs: read without unpacking, or made from a folder or a tar file.
 
-Inside the pipeline an archive is always one zip file, because a zip is read in any order.
+Inside the pipeline an archive is always one zip file, because its members can be read in any order.
 """
 
 import shutil
@@ -9,11 +9,10 @@ import zipfile
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.files import ArchiveWriter
 
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can state: equal contents give equal bytes
 LARGEST_MEMBER = 128 * 1024 * 1024  # bytes; a radiograph of 4096 x 4096 16-bit pixels has 32 MiB
 MOST_MEMBERS = 1_000_000  # NIH ChestX-ray14 has 112,134
 
@@ -22,8 +21,8 @@ class Archive:
     """A zip file of radiographs, opened for reading; threads may share it.
 
     Raises:
-        ChestTransferError: the file is no zip archive, is cut short, or holds what no archive of radiographs does: a
-            name twice, a path outside of it, a million files.
+        ChestTransferError: the file is not a zip archive, is cut short, or holds what no archive of radiographs does:
+            one name twice, a path that leads out of it, more than `MOST_MEMBERS` files.
     """
 
     def __init__(self, path: Path | str):
@@ -32,9 +31,9 @@ class Archive:
             self._zip = zipfile.ZipFile(self.path)
         except zipfile.BadZipFile as error:
             raise ChestTransferError(
-                f"'{self.path}' is no whole zip archive ({error}); delete it and fetch it again"
+                f"'{self.path}' is not a complete zip archive ({error}); delete it and fetch it again"
             ) from None
-        self._check()
+        self._check_members()
         # macOS writes a resource fork `__MACOSX/._x` beside every file, and `.DS_Store` into every folder.
         self.members = sorted(
             info.filename
@@ -51,9 +50,9 @@ class Archive:
 
     def __reduce__(self) -> tuple:
         status = self.path.stat()
-        return _opened, (self.path, status.st_mtime_ns, status.st_size)
+        return _open_once, (self.path, status.st_mtime_ns, status.st_size)
 
-    def _check(self) -> None:
+    def _check_members(self) -> None:
         names, reason = self._zip.namelist(), ""
         if len(names) > MOST_MEMBERS:
             reason = f"{len(names):,} files (at most {MOST_MEMBERS:,})"
@@ -63,17 +62,19 @@ class Archive:
             reason = f"'{outside}', a path that leads out of it"
         if reason:
             self._zip.close()
-            raise ChestTransferError(f"'{self.path}' holds {reason}: no archive of radiographs does; fetch it again")
+            raise ChestTransferError(
+                f"'{self.path}' holds {reason}, which no archive of radiographs does; fetch it again"
+            )
 
-    def read(self, member: str, largest: int = LARGEST_MEMBER) -> bytes:
-        """One member's bytes.
+    def read(self, member: str, size_limit: int = LARGEST_MEMBER) -> bytes:
+        """Return the bytes of one member.
 
         Raises:
-            ValueError: the member is damaged, encrypted, or larger than any radiograph, or than `largest` bytes.
+            ValueError: the member is damaged, encrypted, or unpacks to more than `size_limit` bytes.
         """
         size = self._zip.getinfo(member).file_size
-        if size > largest:
-            raise ValueError(f"{size:,} bytes unpacked, more than {largest:,}")
+        if size > size_limit:
+            raise ValueError(f"{size:,} bytes unpacked, more than {size_limit:,}")
         try:
             content = self._zip.read(member)
         except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
@@ -84,8 +85,8 @@ class Archive:
 
 
 @lru_cache(maxsize=1)
-def _opened(path: Path, *version: int) -> Archive:
-    """In another process: opened once for all of its members, and anew if it is another file."""
+def _open_once(path: Path, *version: int) -> Archive:
+    """Open an archive in another process once for all of its members, and again if the file has changed."""
     return Archive(path)
 
 
@@ -93,34 +94,8 @@ def _leads_out(name: str) -> bool:
     return name.startswith(("/", "\\")) or (".." in name and ".." in PurePosixPath(name.replace("\\", "/")).parts)
 
 
-class ArchiveWriter:
-    """Writes a zip whose bytes depend on its members alone: fixed times, stored, in the order given."""
-
-    def __init__(self, path: Path | str):
-        self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED)
-
-    def __enter__(self) -> "ArchiveWriter":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._zip.close()
-
-    def write(self, member: str, content: bytes | BinaryIO) -> None:
-        with self.open(member) as target:
-            if isinstance(content, bytes):
-                target.write(content)
-            else:
-                shutil.copyfileobj(content, target, 1 << 20)
-
-    def open(self, member: str):
-        """A member opened for writing as a stream; close it before the next."""
-        info = zipfile.ZipInfo(member, EPOCH)
-        info.external_attr = 0o644 << 16
-        return self._zip.open(info, "w", force_zip64=True)
-
-
 def pack(source: Path, target: Path) -> None:
-    """Turn a folder, a tar file or a zip file into the zip archive `target`.
+    """Write a folder, a tar file or a zip file as the zip archive `target`.
 
     Raises:
         ChestTransferError: `source` is none of these, or a damaged tar file.
@@ -135,11 +110,13 @@ def pack(source: Path, target: Path) -> None:
     elif source.is_file() and tarfile.is_tarfile(source):
         _pack_tar(source, target)
     else:
-        raise ChestTransferError(f"'{source}' is no zip archive, tar archive or folder; point `sources` at one that is")
+        raise ChestTransferError(
+            f"'{source}' is not a zip archive, tar archive or folder; point `sources` at one that is"
+        )
 
 
 def _pack_tar(source: Path, target: Path) -> None:
-    # In the file's own order: a compressed tar can only be read forwards.
+    # In the file's own order, because a compressed tar can only be read forward.
     try:
         with tarfile.open(source) as tar, ArchiveWriter(target) as writer:
             for member in tar:
@@ -148,7 +125,7 @@ def _pack_tar(source: Path, target: Path) -> None:
                 elif not member.isdir():
                     reason = f"more than {LARGEST_MEMBER:,} bytes" if member.isfile() else "a link or a device"
                     raise ChestTransferError(
-                        f"'{source}' holds '{member.name}', {reason}; pack it anew, links by `tar --dereference`"
+                        f"'{source}' holds '{member.name}', {reason}; pack it again with `tar --dereference`"
                     )
     except (tarfile.TarError, EOFError, zipfile.zlib.error) as error:
-        raise ChestTransferError(f"'{source}' is no whole tar archive ({error}); fetch it again") from None
+        raise ChestTransferError(f"'{source}' is not a complete tar archive ({error}); fetch it again") from None

@@ -1,8 +1,8 @@
-"""Arrays of radiographs and of their features: npz files written as a stream and opened as a memory map.
+"""Arrays of radiographs and of their features: npz files written as a stream and opened as memory maps.
 
-Memory stays flat in their number. Members, none pickled: `images` (N, H, W) uint8 grey 0-255, or `features` (V, N, c)
-float32; `labels` (N,) int64, or (N, K) uint8 for multi-label;
-`patients`, `names` (N,) and `classes` (K,) text.
+Memory does not grow with the number of images. Members, none of them pickled: `images` (N, H, W) uint8, gray levels
+0-255, or `features` (V, N, C) float32; `labels` (N,) int64, or (N, K) uint8 for multi-label data; `patients` and
+`names` (N,) and `classes` (K,) text.
 """
 
 import mmap
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from chest_transfer.data.archives import ArchiveWriter
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.files import ArchiveWriter, atomic_write
 
 
 class _Labelled:
     @cached_property
     def targets(self) -> np.ndarray:
-        """(N, K) float32, 0 or 1: one-hot for single labels, the labels themselves for multi-label."""
+        """The labels as (N, K) float32 array of 0 and 1: one-hot for exclusive classes."""
         if self.labels.ndim == 2:
             return self.labels.astype(np.float32)
         return np.eye(len(self.classes), dtype=np.float32)[self.labels]
@@ -29,13 +29,14 @@ class _Labelled:
 
 @dataclass(frozen=True)
 class Arrays(_Labelled):
-    """One split of one dataset.
+    """The radiographs of one split of one dataset.
 
     Args:
-        images: (N, H, W) uint8, a read-only memory map.
-        labels: (N,) int64 or (N, K) uint8.
-        patients, names: (N,) str.
-        classes: (K,) str.
+        images: (N, H, W) uint8 array, a read-only memory map.
+        labels: (N,) int64 or (N, K) uint8 array.
+        patients: (N,) str array.
+        names: (N,) str array.
+        classes: (K,) str array.
     """
 
     images: np.ndarray
@@ -44,20 +45,24 @@ class Arrays(_Labelled):
     names: np.ndarray
     classes: np.ndarray
 
-    def inputs(self, rows: np.ndarray, chance: np.random.Generator | None = None) -> np.ndarray:
-        """What a network gets of these rows: (n, H, W, 1) uint8."""
-        taken = self.images[rows][..., np.newaxis]
-        release(self.images)
-        return taken
+    def inputs(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+        """Return the images of these rows as a network takes them: (n, H, W, 1) uint8."""
+        images = self.images[rows][..., np.newaxis]
+        release_pages(self.images)
+        return images
 
 
 @dataclass(frozen=True)
 class Features(_Labelled):
-    """What a frozen backbone sees in one split of one dataset.
+    """The features that a frozen backbone computes from one split of one dataset.
 
     Args:
-        features: (V, N, c) float32, a read-only memory map: first of each radiograph as it is, then of augmented views.
-        labels, patients, names, classes: as in `Arrays`.
+        features: (V, N, C) float32 array, a read-only memory map: view 0 is each radiograph unchanged, the others are
+            augmented.
+        labels: (N,) int64 or (N, K) uint8 array.
+        patients: (N,) str array.
+        names: (N,) str array.
+        classes: (K,) str array.
     """
 
     features: np.ndarray
@@ -66,17 +71,17 @@ class Features(_Labelled):
     names: np.ndarray
     classes: np.ndarray
 
-    def inputs(self, rows: np.ndarray, chance: np.random.Generator | None = None) -> np.ndarray:
-        """What a head gets of these rows: (n, c) float32, of any view if there is chance, else of the first."""
-        views = 0 if chance is None else chance.integers(len(self.features), size=len(rows))
-        taken = self.features[views, rows]
-        release(self.features)
-        return taken
+    def inputs(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+        """Return the features of these rows (n, C) float32: of a random view of each with an `rng`, else of view 0."""
+        views = 0 if rng is None else rng.integers(len(self.features), size=len(rows))
+        features = self.features[views, rows]
+        release_pages(self.features)
+        return features
 
 
-def release(mapped: np.ndarray) -> None:
-    """Give back the pages of a memory map that were read: they count as this process's memory until then."""
-    pages = getattr(mapped, "_mmap", None)
+def release_pages(array: np.ndarray) -> None:
+    """Return the pages of a memory map to the system: those that were read count as this process's memory."""
+    pages = getattr(array, "_mmap", None)
     if hasattr(pages, "madvise"):  # not on Windows
         pages.madvise(mmap.MADV_DONTNEED)
 
@@ -84,13 +89,15 @@ def release(mapped: np.ndarray) -> None:
 def write_arrays(
     path: Path, name: str, dtype: str, shape: tuple[int, ...], batches: Iterable[np.ndarray], **columns: np.ndarray
 ) -> None:
-    """Write one npz file, its large member batch by batch.
+    """Write one npz file whose large member comes in batches.
 
     Args:
-        path: the file to write.
-        name, dtype, shape: of the large member.
-        batches: that together hold it, in order.
-        columns: the other members.
+        path: Path of the file to write.
+        name: str, of the large member.
+        dtype: str, of the large member.
+        shape: tuple of int, of the large member.
+        batches: iterable of arrays that together hold it, in order.
+        columns: the other members, arrays by name.
     """
     with ArchiveWriter(path) as writer:
         with writer.open(f"{name}.npy") as member:
@@ -98,41 +105,65 @@ def write_arrays(
             np.lib.format.write_array_header_2_0(member, header)
             for batch in batches:
                 member.write(np.ascontiguousarray(batch, dtype=dtype).data)
-        for name, column in columns.items():
-            with writer.open(f"{name}.npy") as member:
-                np.lib.format.write_array(member, column, allow_pickle=False)
+        write_members(writer, columns)
+
+
+def write_members(writer: ArchiveWriter, arrays: dict[str, np.ndarray]) -> None:
+    """Add each array to an archive as `<name>.npy`, so that `np.load` reads the archive as an npz file."""
+    for name, array in arrays.items():
+        with writer.open(f"{name}.npy") as member:
+            np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write an npz file whose bytes depend on the arrays alone (`np.savez` writes the time), complete or not at all."""
+    with atomic_write(path) as aside, ArchiveWriter(aside) as writer:
+        write_members(writer, arrays)
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read an npz file.
+
+    Raises:
+        ChestTransferError: there is none, or it is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as members:
+            return dict(members)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ChestTransferError(f"'{path}' cannot be read ({error}); run: dvc repro, or: dvc pull") from None
 
 
 def open_arrays(path: Path | str) -> Arrays:
-    """Open an npz file with its images as a memory map: nothing is read until it is used.
+    """Open an npz file with its images as a memory map, which is read only where it is used.
 
     Raises:
-        ChestTransferError: the file is missing or is no such npz file.
+        ChestTransferError: the file is missing or is not such an npz file.
     """
-    return Arrays(**_opened(Path(path), "images"))
+    return Arrays(**_open_members(Path(path), "images"))
 
 
 def open_features(path: Path | str) -> Features:
     """Open an npz file of features as a memory map.
 
     Raises:
-        ChestTransferError: the file is missing or is no such npz file.
+        ChestTransferError: the file is missing or is not such an npz file.
     """
-    return Features(**_opened(Path(path), "features"))
+    return Features(**_open_members(Path(path), "features"))
 
 
-def _opened(path: Path, large: str) -> dict[str, np.ndarray]:
+def _open_members(path: Path, mapped: str) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as members:
             columns = {name: members[name] for name in ("labels", "patients", "names", "classes")}
-        return columns | {large: _mapped(path, f"{large}.npy")}
+        return columns | {mapped: _memory_map(path, f"{mapped}.npy")}
     except FileNotFoundError:
         raise ChestTransferError(f"no arrays at '{path}'; run: dvc repro") from None
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ChestTransferError(f"'{path}' holds no array of {large} ({error}); run: dvc repro") from None
+        raise ChestTransferError(f"'{path}' holds no array of {mapped} ({error}); run: dvc repro") from None
 
 
-def _mapped(path: Path, member: str) -> np.ndarray:
+def _memory_map(path: Path, member: str) -> np.ndarray:
     with zipfile.ZipFile(path) as archive, path.open("rb") as file:
         info = archive.getinfo(member)
         if info.compress_type != zipfile.ZIP_STORED:

@@ -1,12 +1,13 @@
-"""The datasets: where each comes from, how its archive is laid out, its classes and its patients.
+"""The datasets: where each comes from, how its archive is laid out, its classes and how patients are known.
 
-A new dataset is one entry here. Counts, layouts and traps are those of the public archives as of 2026.
+A new dataset is one entry here. Counts and layouts are those of the public archives in 2026.
 """
 
 from dataclasses import dataclass
 
-from chest_transfer.data.layouts import FINDINGS, ClassFolders, NihTables, no_patient, pneumonia_patient
-from chest_transfer.errors import unknown_name
+from chest_transfer.data.findings import NIH_FINDINGS
+from chest_transfer.data.layouts import ClassFolders, NihTables, no_patient, pneumonia_patient
+from chest_transfer.errors import unknown_name_error
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Kaggle:
 
 @dataclass(frozen=True)
 class Web:
-    """A file that any HTTPS client may fetch."""
+    """A file that any HTTPS client may fetch, and the name that it is kept under."""
 
     url: str
     file: str
@@ -29,9 +30,12 @@ class Dataset:
     """One dataset.
 
     Args:
-        classes: in the order of the labels; where there are two, the first is the healthy one.
-        multi_label: whether an image may show several of them, or none.
-        same_patients_as: the dataset that shows the same people.
+        name: str, the key of the catalog.
+        origin: where its archive is downloaded from.
+        layout: how its archive is read.
+        classes: tuple of str, in the order of the labels; exclusive classes start with the healthy one.
+        multi_label: bool, whether an image may show several classes, or none.
+        same_patients_as: str or None, another dataset that shows the same people.
     """
 
     name: str
@@ -97,19 +101,19 @@ _DATASETS = (
         ("NORMAL", "PNEUMONIA"),
         same_patients_as="pneumonia",
     ),
-    Dataset("nih", _NIH, NihTables(), FINDINGS, multi_label=True),
+    Dataset("nih", _NIH, NihTables(), NIH_FINDINGS, multi_label=True),
     Dataset("nih_top15", _NIH, NihTables(_TOP_15), _TOP_15, same_patients_as="nih"),
-    Dataset("nih_balanced", _NIH, NihTables(_TOP_15, most=800), _TOP_15, same_patients_as="nih"),
+    Dataset("nih_balanced", _NIH, NihTables(_TOP_15, most_per_class=800), _TOP_15, same_patients_as="nih"),
 )
 CATALOG = {dataset.name: dataset for dataset in _DATASETS}
 
 
 def dataset_named(name: str) -> Dataset:
-    """The catalog's entry of that name.
+    """Return the catalog's entry of that name.
 
     Raises:
-        ChestTransferError: there is none; the nearest name is given.
+        ChestTransferError: there is none; the message proposes the nearest name.
     """
     if name not in CATALOG:
-        raise unknown_name("dataset", name, CATALOG, "mend `datasets` or `sources` in params.yaml")
+        raise unknown_name_error("dataset", name, CATALOG, "correct `datasets` or `sources` in params.yaml")
     return CATALOG[name]

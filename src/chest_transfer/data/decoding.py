@@ -1,4 +1,4 @@
-"""All radiographs of an archive decoded, in order: large archives on several processes."""
+"""All radiographs of an archive decoded, in order: large archives by several processes."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,19 +8,19 @@ from functools import partial
 import numpy as np
 
 from chest_transfer.data.archives import Archive
-from chest_transfer.data.radiographs import UnreadableImage, read_grey
-from chest_transfer.workers import in_order
+from chest_transfer.data.radiographs import UnreadableImage, decode_image
+from chest_transfer.workers import parallel_map
 
-SHARE = 1000  # radiographs that are worth a process: it starts in the time of about two hundred
+IMAGES_PER_PROCESS = 1000  # a process takes as long to start as about two hundred radiographs take to decode
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """A radiograph as a square, and what is told of its file.
+class SquareRadiograph:
+    """A radiograph as a square, and facts about its file.
 
     Args:
-        image: (image_size, image_size) uint8, 0-255.
-        facts: of `FileFacts`, mean brightness (0-255), and the digest of the file (SHA-256).
+        image: (image_size, image_size) uint8 array, 0-255.
+        facts: dict with the fields of `FileFacts`, `brightness` (mean gray level, 0-255) and `digest` (SHA-256).
     """
 
     image: np.ndarray
@@ -29,24 +29,32 @@ class Decoded:
 
 def decode_all(
     archive: Archive, members: list[str], image_size: int, fit: str, processes: int
-) -> Iterator[Decoded | str]:
-    """Each radiograph decoded, or the reason why it cannot be, in order; the result does not depend on `processes`.
+) -> Iterator[SquareRadiograph | str]:
+    """Decode radiographs in order; an unreadable one gives its reason instead.
 
-    Processes, not threads: the fast decoder of PNGs lets no other thread run beside it.
+    Processes, not threads: the fast PNG decoder holds Python's lock.
+
+    Args:
+        archive: Archive that holds them.
+        members: list of str, their names in it.
+        image_size: int, pixels a side.
+        fit: str, a key of `squares.SQUARE_FITS`.
+        processes: int, at most so many are started; the result does not depend on it.
     """
-    processes = min(processes, 1 + len(members) // SHARE)
-    return in_order(partial(_decoded, archive, image_size, fit), members, processes)
+    processes = min(processes, 1 + len(members) // IMAGES_PER_PROCESS)
+    return parallel_map(partial(_decode_member, archive, image_size, fit), members, processes)
 
 
-def _decoded(archive: Archive, image_size: int, fit: str, member: str) -> Decoded | str:
+def _decode_member(archive: Archive, image_size: int, fit: str, member: str) -> SquareRadiograph | str:
     try:
         content = archive.read(member)
-        read = read_grey(content, image_size)
-    except UnreadableImage as error:
-        return str(error)
     except ValueError as error:
         return f"broken: {error}"
-    image = read.square(image_size, fit)
+    try:
+        decoded = decode_image(content, image_size)
+    except UnreadableImage as error:
+        return str(error)
+    image = decoded.square(image_size, fit)
     brightness = round(float(image.mean()), 2)
     digest = hashlib.sha256(content).hexdigest()
-    return Decoded(image, asdict(read.facts) | {"brightness": brightness, "digest": digest})
+    return SquareRadiograph(image, asdict(decoded.facts) | {"brightness": brightness, "digest": digest})

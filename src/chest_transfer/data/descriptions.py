@@ -1,4 +1,4 @@
-"""What an archive tells of its radiographs beside their labels: whose they are, where from, and where a finding is."""
+"""What an archive tells about its radiographs beside their labels: attributes of the patient, and boxes of findings."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -6,95 +6,103 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
+from chest_transfer.data.archive_tables import read_columns, read_sheet
 from chest_transfer.data.archives import Archive
-from chest_transfer.data.layouts import FINDING_ALIASES, Radiograph
-from chest_transfer.data.tables import read_columns, read_sheet
+from chest_transfer.data.findings import ALIASES
+from chest_transfer.data.layouts import ListedRadiograph
 from chest_transfer.errors import ChestTransferError
 
-ATTRIBUTES = ("sex", "age", "view", "subtype", "source")  # that subgroups are made of, where an archive has them
-OLDEST = 120  # years; NIH's table has ages up to 414
-_AGES = {"0-17": 18, "18-39": 40, "40-59": 60, "60-79": 80, "80+": OLDEST + 1}
+ATTRIBUTES = ("sex", "age", "view", "subtype", "source")  # that define subgroups, where an archive has them
+BOX_LIST = "BBox_List_2017.csv"
+BOX_COLUMNS = ("name", "finding", "x", "y", "width", "height")
+OLDEST_AGE = 120  # years; NIH's table has ages up to 414
+_AGE_BANDS = {"0-17": 18, "18-39": 40, "40-59": 60, "60-79": 80, "80+": OLDEST_AGE + 1}  # the age where each ends
+_AGE = re.compile(r"\s*0*(\d+(?:\.\d+)?)\s*([YMWD]?)\s*")
+_UNITS_PER_YEAR = {"Y": 1, "": 1, "M": 12, "W": 52, "D": 365}  # of DICOM's age strings, part 5, 6.2
 _SUBTYPES = re.compile(r"person\d+_(bacteria|virus)_|(BACTERIA|VIRUS)-")
-BOXES = "BBox_List_2017.csv"
 
 
-def described(archive: Archive, radiographs: list[Radiograph]) -> pd.DataFrame:
-    """The attributes that an archive knows of its radiographs.
+def read_attributes(archive: Archive, radiographs: list[ListedRadiograph]) -> pd.DataFrame:
+    """Return the attributes that an archive has of its radiographs.
 
     Returns:
-        Indexed by radiograph name; of `ATTRIBUTES` the columns that the archive has, text, empty where unknown: `age`
-        is a band, `view` PA or AP, `subtype` of pneumonia bacterial or viral, `source` the address in a metadata sheet.
+        Table indexed by the radiographs' names, with those of the columns `ATTRIBUTES` that the archive has, as text,
+        empty where unknown: `age` is a band, `view` PA or AP, `subtype` of pneumonia bacterial or viral, `source` the
+        address in a metadata sheet.
 
     Raises:
-        ChestTransferError: a metadata sheet without the columns FILE NAME and URL.
+        ChestTransferError: a metadata sheet lacks the column FILE NAME or URL.
     """
-    columns = {"subtype": {radiograph.name: _subtype(radiograph) for radiograph in radiographs}}
-    by_file = {PurePosixPath(radiograph.name).name: radiograph.name for radiograph in radiographs}
+    columns = {"subtype": {radiograph.name: _pneumonia_subtype(radiograph) for radiograph in radiographs}}
+    name_of_file = {PurePosixPath(radiograph.name).name: radiograph.name for radiograph in radiographs}
     for member in archive.members:
-        name = PurePosixPath(member).name
-        if name.startswith("Data_Entry_2017"):
+        file = PurePosixPath(member).name
+        if file.startswith("Data_Entry_2017"):
             table = read_columns(archive, member, {0: "image", 4: "age", 5: "sex", 6: "view"})
-            table["age"] = table["age"].map(_age)
+            table["age"] = table["age"].map(age_band)
             for column in ("age", "sex", "view"):
-                columns[column] = dict(zip(table["image"].map(by_file.get), table[column], strict=True))
-        elif name.endswith(".metadata.xlsx"):
-            by_stem = {PurePosixPath(file).stem.lower(): whole for file, whole in by_file.items()}
-            columns.setdefault("source", {}).update(
-                {by_stem[stem]: source for stem, source in _sources(archive, member).items() if stem in by_stem}
-            )
-    index = [radiograph.name for radiograph in radiographs]
-    table = pd.DataFrame(columns, index=pd.Index(index, name="name"), columns=[a for a in ATTRIBUTES if a in columns])
-    table = table.fillna("")
+                columns[column] = dict(zip(table["image"].map(name_of_file.get), table[column], strict=True))
+        elif file.endswith(".metadata.xlsx"):
+            columns.setdefault("source", {}).update(_sources(archive, member, name_of_file))
+    index = pd.Index([radiograph.name for radiograph in radiographs], name="name")
+    table = pd.DataFrame(columns, index=index, columns=[name for name in ATTRIBUTES if name in columns]).fillna("")
     return table.loc[:, (table != "").any()]
 
 
-def _subtype(radiograph: Radiograph) -> str:
-    match = _SUBTYPES.match(PurePosixPath(radiograph.name).name)
-    return {"bacteria": "bacterial", "virus": "viral"}[match[match.lastindex].lower()] if match else ""
+def age_band(text: str) -> str:
+    """Return the band of an age such as `058Y`, `018M`, `003W`, `58` or `58.0`; empty for what no patient can be."""
+    match = _AGE.fullmatch(text)
+    if match is None:
+        return ""
+    years = float(match[1]) / _UNITS_PER_YEAR[match[2]]
+    return next((band for band, end in _AGE_BANDS.items() if years < end), "")
 
 
-def _age(text: str) -> str:
-    """The band of `058Y`, `58` or `58.0`; empty for what no patient is."""
-    digits = re.match(r"0*(\d+)", text)
-    years = int(digits[1]) if digits else OLDEST + 1
-    return next((band for band, end in _AGES.items() if years < end), "")
-
-
-def _sources(archive: Archive, member: str) -> dict[str, str]:
-    """File stem, in lower case as sheets and files differ in it -> site and first two folders of its address."""
-    sheet = read_sheet(archive, member, {"FILE NAME", "URL"})
-    return {file.lower(): _site(url) for file, url in zip(sheet["FILE NAME"], sheet["URL"], strict=True)}
-
-
-def _site(url: str) -> str:
-    parts = urlsplit(url)
-    if not parts.netloc:
-        return url.strip()
-    return "/".join([parts.netloc.removeprefix("www."), *[part for part in parts.path.split("/") if part][:2]])
-
-
-def boxes(archive: Archive, radiographs: list[Radiograph]) -> pd.DataFrame:
-    """Where findings are: columns name, finding, x, y, width, height, in the archive's pixels; often no row at all."""
-    by_file = {PurePosixPath(radiograph.name).name: radiograph.name for radiograph in radiographs}
-    columns = ["name", "finding", "x", "y", "width", "height"]
-    member = next((member for member in archive.members if PurePosixPath(member).name == BOXES), None)
+def read_box_list(archive: Archive, radiographs: list[ListedRadiograph]) -> pd.DataFrame:
+    """Return where findings are, in the archive's pixels: a table with the columns `BOX_COLUMNS`, often empty."""
+    name_of_file = {PurePosixPath(radiograph.name).name: radiograph.name for radiograph in radiographs}
+    member = next((member for member in archive.members if PurePosixPath(member).name == BOX_LIST), None)
     if member is None:
-        return pd.DataFrame(columns=columns)
-    table = read_columns(archive, member, dict(enumerate(columns)))
+        return pd.DataFrame(columns=list(BOX_COLUMNS))
+    table = read_columns(archive, member, dict(enumerate(BOX_COLUMNS)))
     try:
-        table = table.astype(dict.fromkeys(columns[2:], float))
+        table = table.astype(dict.fromkeys(BOX_COLUMNS[2:], float))
     except ValueError as error:
         raise ChestTransferError(f"'{archive.path}': {member}: {error}; fetch the archive again") from None
-    table["name"], table["finding"] = table["name"].map(by_file.get), table["finding"].replace(FINDING_ALIASES)
+    table["name"], table["finding"] = table["name"].map(name_of_file.get), table["finding"].replace(ALIASES)
     return table.dropna()
 
 
 def read_images(folder: Path) -> pd.DataFrame:
-    """preprocess' `images.csv`, indexed by name; labels and attributes are text, empty where there is none."""
+    """Read the table `images.csv` of `preprocess`, indexed by name; labels and attributes are text, maybe empty."""
     text = dict.fromkeys(("name", "labels", "patient", "split", "mode", "sex", "age", "view"), str)
     return pd.read_csv(folder / "images.csv", dtype=text, keep_default_na=False).set_index("name")
 
 
 def read_boxes(folder: Path) -> pd.DataFrame:
-    """preprocess' `boxes.csv`: name, finding, left, top, right, bottom, as shares of the square image."""
+    """Read the table `boxes.csv` of `preprocess`: name, finding, left, top, right, bottom (fractions of the square)."""
     return pd.read_csv(folder / "boxes.csv")
+
+
+def _pneumonia_subtype(radiograph: ListedRadiograph) -> str:
+    match = _SUBTYPES.match(PurePosixPath(radiograph.name).name)
+    return {"bacteria": "bacterial", "virus": "viral"}[match[match.lastindex].lower()] if match else ""
+
+
+def _sources(archive: Archive, member: str, name_of_file: dict[str, str]) -> dict[str, str]:
+    """Return the source of each radiograph that a metadata sheet lists; sheets and files differ in upper case."""
+    name_of_stem = {PurePosixPath(file).stem.lower(): name for file, name in name_of_file.items()}
+    sheet = read_sheet(archive, member, {"FILE NAME", "URL"})
+    stems = sheet["FILE NAME"].str.lower()
+    return {
+        name_of_stem[stem]: _site(url) for stem, url in zip(stems, sheet["URL"], strict=True) if stem in name_of_stem
+    }
+
+
+def _site(url: str) -> str:
+    """Return the host of an address and its first two folders."""
+    parts = urlsplit(url)
+    if not parts.netloc:
+        return url.strip()
+    folders = [part for part in parts.path.split("/") if part]
+    return "/".join([parts.netloc.removeprefix("www."), *folders[:2]])

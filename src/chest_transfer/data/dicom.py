@@ -1,45 +1,48 @@
-"""DICOM: a radiograph's file from a scanner or an archive becomes grey levels, as they would be shown on a screen.
+"""DICOM: the pixels of a radiograph's file as gray levels, as a viewer would show them.
 
-No text of the file reaches a message: it may name a patient.
+No text of a file reaches a message: it may name a patient.
 """
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from chest_transfer.errors import ChestTransferError
 
-CHESTS = ("CHEST", "THORAX", "LUNG", "LUNGS", "RIBS", "TORAX", "TORACE")
-RADIOGRAPHS = ("CR", "DX", "RG", "XR", "")
-FRONTAL = ("PA", "AP", "")
+CHEST_BODY_PARTS = ("CHEST", "THORAX", "LUNG", "LUNGS", "RIBS", "TORAX", "TORACE")
+RADIOGRAPH_MODALITIES = ("CR", "DX", "RG", "XR", "")
+FRONTAL_VIEWS = ("PA", "AP", "")
 MOST_PIXELS = 89_000_000
-NEGATIVE = "its pixels are a negative of what it says; it was inverted"
-_NEGATIVE_LEAD = -0.75
+NEGATIVE = "the file states the wrong photometric interpretation; its pixels were inverted"
+# Of 3,319 radiographs of four public archives, `lung_contrast` is below -0.5 for 3 and above 0 for 99.6 %.
+_NEGATIVE_CONTRAST = -0.75
 
 
-class RefusedDicom(ValueError):
-    """The file holds no single grey image that can be read; the message is the reason, without any of its text."""
+class UnreadableDicom(ValueError):
+    """The file holds no single grayscale image that can be read; the message contains none of its text."""
 
 
 def is_dicom(content: bytes) -> bool:
-    """Whether bytes begin as a DICOM file does: 128 of anything, then `DICM`."""
+    """Return whether bytes begin as a DICOM file does: a preamble of 128 bytes, then `DICM`."""
     return content[128:132] == b"DICM"
 
 
 def read_dicom(content: bytes) -> tuple[np.ndarray, bool, tuple[str, ...]]:
-    """The grey levels of a DICOM file, dense tissue bright.
+    """Return the gray levels of a DICOM file, dense tissue bright.
 
-    Modality LUT or rescaling, then VOI LUT or window, are applied as the file asks; MONOCHROME1, in which low values
-    are bright, is inverted (DICOM part 3, C.7.6.3.1.2, C.11.1, C.11.2). Some files say the wrong one: where the lungs
-    would come out bright, the picture is inverted once more, and that is said.
+    The modality LUT or rescaling, then the VOI LUT or window, are applied as the file states; MONOCHROME1, in which
+    low values are bright, is inverted (DICOM part 3, C.7.6.3.1.2, C.11.1, C.11.2). Some files state the wrong
+    photometric interpretation: where the lungs would come out bright, the image is inverted once more.
 
     Returns:
-        (H, W) float32; whether they are 8-bit levels that need no stretching; and what is unusual for a frontal chest
-        radiograph: another body part, view or kind of image, or `NEGATIVE`.
+        (H, W) float32 gray levels; whether they are 8-bit levels that need no stretching; and what is unusual for a
+        frontal chest radiograph: another body part, view or modality, or `NEGATIVE`.
 
     Raises:
-        RefusedDicom: several frames, colour, too many pixels, or damaged.
+        UnreadableDicom: several frames, color, too many pixels, or damaged.
         ChestTransferError: pydicom is not installed.
     """
     try:
@@ -49,61 +52,88 @@ def read_dicom(content: bytes) -> tuple[np.ndarray, bool, tuple[str, ...]]:
         raise ChestTransferError(
             "DICOM files need pydicom and its decoders, which are not installed; run: pip install --editable '.[dicom]'"
         ) from None
+    with _pydicom_errors():
+        file = pydicom.dcmread(io.BytesIO(content))
+    _check_single_gray_image(file)
+    with _pydicom_errors():
+        levels = apply_modality_lut(file.pixel_array, file)
+        windowed = apply_voi_lut(levels, file)
+    is_8_bit = windowed is levels and _attribute(file, "BitsStored") == 8 and levels.dtype == np.uint8
+    gray = np.asarray(windowed, np.float32)
+    darkest_plus_brightest = 255 if is_8_bit else gray.max() + gray.min()
+    if _attribute(file, "PhotometricInterpretation") == "MONOCHROME1":
+        gray = darkest_plus_brightest - gray
+    unusual = _unusual_attributes(file)
+    if lung_contrast(gray) < _NEGATIVE_CONTRAST:
+        gray, unusual = darkest_plus_brightest - gray, (*unusual, NEGATIVE)
+    return gray, is_8_bit, unusual
+
+
+def lung_contrast(gray: np.ndarray) -> float:
+    """Return how much darker the lung fields are than the mediastinum, in standard deviations of the image.
+
+    Negative for a negative image.
+
+    Args:
+        gray: (H, W) float32 array, a frontal chest radiograph.
+    """
+    right_lung = _mean_in_box(gray, top=0.3, bottom=0.6, left=0.2, right=0.38)
+    left_lung = _mean_in_box(gray, top=0.3, bottom=0.6, left=0.62, right=0.8)
+    mediastinum = _mean_in_box(gray, top=0.35, bottom=0.75, left=0.45, right=0.58)
+    standard_deviation = max(float(gray.std()), 1e-6)
+    return (mediastinum - (right_lung + left_lung) / 2) / standard_deviation
+
+
+def _mean_in_box(gray: np.ndarray, top: float, bottom: float, left: float, right: float) -> float:
+    height, width = gray.shape
+    rows = slice(int(top * height), int(bottom * height))
+    columns = slice(int(left * width), int(right * width))
+    return float(gray[rows, columns].mean())
+
+
+@contextmanager
+def _pydicom_errors() -> Iterator[None]:
+    """Turn whatever pydicom and its decoders raise into `UnreadableDicom`: put nothing but their calls inside."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they quote the file
-            file = pydicom.dcmread(io.BytesIO(content))
-            _check(file)
-            levels = apply_modality_lut(file.pixel_array, file)
-            shown = apply_voi_lut(levels, file)
-            plain = shown is levels and file.BitsStored == 8 and levels.dtype == np.uint8
-            low_is_bright, unusual = file.PhotometricInterpretation == "MONOCHROME1", _unusual(file)
-    except RefusedDicom:
-        raise
-    except Exception as error:  # of any decoder, and with any text
-        raise RefusedDicom(f"damaged, or compressed in a way that cannot be read ({type(error).__name__})") from None
-    grey = np.asarray(shown, np.float32)
-    ends = 255 if plain else grey.max() + grey.min()
-    if low_is_bright:
-        grey = ends - grey
-    if lungs_lead(grey) < _NEGATIVE_LEAD:
-        grey, unusual = ends - grey, (*unusual, NEGATIVE)
-    return grey, plain, unusual
+            yield
+    except Exception as error:
+        reason = f"damaged, or compressed in a way that cannot be read ({type(error).__name__})"
+        raise UnreadableDicom(reason) from None
 
 
-def lungs_lead(grey: np.ndarray) -> float:
-    """How much darker the lungs are than what is between them, in deviations of the picture.
-
-    Negative for a negative. Of 3,319 radiographs of four public archives it is below -0.5 for 3, above 0 for 99.6 %.
-    """
-    height, width = grey.shape
-
-    def mean(top: float, bottom: float, left: float, right: float) -> float:
-        return float(grey[int(top * height) : int(bottom * height), int(left * width) : int(right * width)].mean())
-
-    lungs = (mean(0.3, 0.6, 0.2, 0.38) + mean(0.3, 0.6, 0.62, 0.8)) / 2
-    return (mean(0.35, 0.75, 0.45, 0.58) - lungs) / max(float(grey.std()), 1e-6)
+def _attribute(file, name: str):
+    """Return an attribute of a DICOM file, which is parsed only now; None where there is none."""
+    with _pydicom_errors():
+        return file.get(name)
 
 
-def _check(file) -> None:
+def _text(file, name: str) -> str:
+    return str(_attribute(file, name) or "").strip().upper()
+
+
+def _check_single_gray_image(file) -> None:
     if "PixelData" not in file:
-        raise RefusedDicom("it holds no image")
-    frames = int(file.get("NumberOfFrames") or 1)
+        raise UnreadableDicom("it holds no image")
+    with _pydicom_errors():
+        frames = int(file.get("NumberOfFrames") or 1)
+        pixels = int(file.Rows) * int(file.Columns)
     if frames > 1:
-        raise RefusedDicom(f"it holds {frames} frames, not one radiograph")
-    if file.get("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
-        raise RefusedDicom("it is not a grey image (allowed: MONOCHROME1, MONOCHROME2)")
-    if int(file.Rows) * int(file.Columns) > MOST_PIXELS:
-        raise RefusedDicom(f"it holds more than {MOST_PIXELS:,} pixels")
+        raise UnreadableDicom(f"it holds {frames} frames, not one radiograph")
+    if _attribute(file, "PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
+        raise UnreadableDicom("it is not a grayscale image (allowed: MONOCHROME1, MONOCHROME2)")
+    if pixels > MOST_PIXELS:
+        raise UnreadableDicom(f"it holds more than {MOST_PIXELS:,} pixels")
 
 
-def _unusual(file) -> tuple[str, ...]:
-    found = []
-    if str(file.get("Modality") or "").strip().upper() not in RADIOGRAPHS:
-        found.append("it says that it is no radiograph")
-    part = str(file.get("BodyPartExamined") or "").strip().upper()
-    if part and not any(chest in part for chest in CHESTS):
-        found.append("it says that it shows another body part")
-    if str(file.get("ViewPosition") or "").strip().upper() not in FRONTAL:
-        found.append("it says that it is no frontal view")
-    return tuple(found)
+def _unusual_attributes(file) -> tuple[str, ...]:
+    unusual = []
+    if _text(file, "Modality") not in RADIOGRAPH_MODALITIES:
+        unusual.append("the file states a modality other than radiography")
+    body_part = _text(file, "BodyPartExamined")
+    if body_part and not any(part in body_part for part in CHEST_BODY_PARTS):
+        unusual.append("the file states another body part")
+    if _text(file, "ViewPosition") not in FRONTAL_VIEWS:
+        unusual.append("the file states a view that is not frontal")
+    return tuple(unusual)

@@ -1,4 +1,4 @@
-"""Archives from where they are kept: Kaggle, the web, or this machine; verified, and resumed where they broke off."""
+"""Archives from Kaggle, the web, or this machine: verified, and resumed where a download broke off."""
 
 import contextlib
 import hashlib
@@ -11,35 +11,35 @@ from pathlib import Path
 from chest_transfer.data.archives import Archive, pack
 from chest_transfer.data.catalog import Dataset, Kaggle, Web
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.files import whole
+from chest_transfer.files import atomic_write, write_text
 
 TAR_AND_ZIP = ("", ".zip", ".tar", ".tar.gz", ".tgz")
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept, outside the project so that they outlive it: $CHEST_TRANSFER_CACHE."""
+    """Return the folder of downloads, $CHEST_TRANSFER_CACHE: outside the project, so that they outlive it."""
     return Path(os.environ.get("CHEST_TRANSFER_CACHE", "~/.cache/chest-transfer")).expanduser()
 
 
 def fetch(dataset: Dataset, source: str, target: Path, checksums: Path) -> None:
-    """Put the archive of a dataset at `target`, as one zip file; all of it or nothing.
+    """Write the archive of a dataset to `target` as one zip file, complete or not at all.
 
     Args:
-        dataset: the catalog's entry.
-        source: `kaggle` for the public archive, else the path of an archive, of a folder that holds what the archive
-            holds, or of a folder of archives under the dataset's own or Kaggle's name.
-        target: the zip file to write.
-        checksums: a text file of `<sha256>  <dataset>` lines. The first download of a dataset adds its line; every
-            later one must match it.
+        dataset: Dataset of the catalog.
+        source: str, `kaggle` for the public archive; else the path of an archive, of a folder with the content of the
+            archive, or of a folder of archives named like the dataset or like Kaggle's archive.
+        target: Path of the zip file to write.
+        checksums: Path of a text file of `<sha256>  <dataset>` lines. The first download of a dataset adds its line;
+            every later one must match it.
 
     Raises:
-        ChestTransferError: no credentials, refused, not found, no network, damaged, or not what it was before.
+        ChestTransferError: no credentials, access denied, not found, no network, damaged, or another file than before.
     """
-    with whole(target) as aside:
+    with atomic_write(target) as aside:
         if source == "kaggle":
             downloaded, digest = _download(dataset.origin)
-            _compare(checksums, dataset.name, digest, downloaded)
-            _shared(downloaded, aside)
+            _check_recorded_digest(checksums, dataset.name, digest, downloaded)
+            _link_or_copy(downloaded, aside)
         else:
             pack(_local(dataset, source), aside)
         with Archive(aside) as archive:
@@ -52,7 +52,7 @@ def _local(dataset: Dataset, source: str) -> Path:
     if not path.exists():
         raise ChestTransferError(
             f"no archive of '{dataset.name}' at '{source}' (allowed: phantom, kaggle, or a path that exists); "
-            f"mend `source` or `sources.{dataset.name}` in params.yaml"
+            f"correct `source` or `sources.{dataset.name}` in params.yaml"
         )
     names = [dataset.name, *([dataset.origin.slug.split("/")[1]] if isinstance(dataset.origin, Kaggle) else [])]
     within = [path / (name + suffix) for name in names for suffix in TAR_AND_ZIP] if path.is_dir() else []
@@ -60,17 +60,22 @@ def _local(dataset: Dataset, source: str) -> Path:
 
 
 def _download(origin: Kaggle | Web) -> tuple[Path, str]:
-    """The downloaded file and its sha256; both are kept, so that a second call needs no network, but reads it anew."""
+    """Return the downloaded file and its SHA-256.
+
+    Both are kept, so that a second call needs no network; it reads the file again, to notice damage.
+    """
     file = cache_folder() / (origin.file if isinstance(origin, Web) else origin.slug.replace("/", "_") + ".zip")
     digest_file = file.with_name(file.name + ".sha256")
     if not (file.exists() and digest_file.exists()):
         file.parent.mkdir(parents=True, exist_ok=True)
         print(f"downloading to {file}; if it breaks off, the same command goes on where it stopped", flush=True)
-        with _told_in_one_line(origin, file):
-            _transfer(origin, file)
+        with _download_errors(origin, file):
+            _fetch_to(origin, file)
         if not zipfile.is_zipfile(file):
             file.unlink()
-            raise ChestTransferError(f"what was downloaded from {_told(origin)} is no whole zip archive; run it again")
+            raise ChestTransferError(
+                f"what was downloaded from {_address(origin)} is not a complete zip archive; run it again"
+            )
         digest_file.write_text(_sha256(file))
         return file, digest_file.read_text()
     digest, recorded = _sha256(file), digest_file.read_text().strip()
@@ -86,16 +91,16 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _shared(file: Path, target: Path) -> None:
-    """A link where the disk allows it: NIH's 45 GB then lie on it once, for three datasets and DVC's cache."""
+def _link_or_copy(file: Path, target: Path) -> None:
+    """Link a file where the disk allows it: NIH's 45 GB then exist once for three datasets and DVC's cache."""
     try:
         target.hardlink_to(file)
     except OSError:
         shutil.copyfile(file, target)
 
 
-def _transfer(origin: Kaggle | Web, file: Path) -> None:
-    # Late: the package authenticates when it is imported, and prints advice where it cannot.
+def _fetch_to(origin: Kaggle | Web, file: Path) -> None:
+    # Imported late: the package authenticates when it is imported, and prints advice if it cannot.
     with contextlib.redirect_stdout(io.StringIO()):
         import kaggle
 
@@ -105,7 +110,7 @@ def _transfer(origin: Kaggle | Web, file: Path) -> None:
 
         with requests.get(origin.url, stream=True, timeout=60) as response:
             response.raise_for_status()
-            _check_room(response, file)
+            _check_free_space(response, file)
             kaggle.api.download_file(response, str(file), None, quiet=False, resume=True)
         return
 
@@ -117,7 +122,7 @@ def _transfer(origin: Kaggle | Web, file: Path) -> None:
     token = get_access_token_from_env()[0] or values.get("token")
     if not token and not (values.get("username") and values.get("key")):
         raise ChestTransferError(
-            "no Kaggle credentials; make a token at https://www.kaggle.com/settings and save it as "
+            "no Kaggle credentials; create a token at https://www.kaggle.com/settings and save it as "
             "~/.kaggle/access_token, or set KAGGLE_API_TOKEN (or KAGGLE_USERNAME and KAGGLE_KEY)"
         )
     # Not kaggle.api.build_kaggle_client, which ignores KAGGLE_API_ENVIRONMENT.
@@ -125,29 +130,29 @@ def _transfer(origin: Kaggle | Web, file: Path) -> None:
         request = ApiDownloadDatasetRequest()
         request.owner_slug, request.dataset_slug = origin.slug.split("/")
         response = client.datasets.dataset_api_client.download_dataset(request)
-        _check_room(response, file)
+        _check_free_space(response, file)
         kaggle.api.download_file(response, str(file), client.http_client(), quiet=False, resume=True)
 
 
-def _check_room(response, file: Path) -> None:
-    held = file.stat().st_size if file.exists() else 0
-    wanted = int(response.headers.get("Content-Length", 0)) - held
+def _check_free_space(response, file: Path) -> None:
+    present = file.stat().st_size if file.exists() else 0
+    missing = int(response.headers.get("Content-Length", 0)) - present
     free = shutil.disk_usage(file.parent).free
-    if wanted > free:
+    if missing > free:
         raise ChestTransferError(
-            f"the disk is full: {file.parent} has {free / 1e9:.1f} GB free, the download needs {wanted / 1e9:.1f} GB; "
+            f"the disk is full: {file.parent} has {free / 1e9:.1f} GB free, the download needs {missing / 1e9:.1f} GB; "
             "free some space, or set CHEST_TRANSFER_CACHE to another disk"
         )
 
 
 @contextlib.contextmanager
-def _told_in_one_line(origin: Kaggle | Web, file: Path):
+def _download_errors(origin: Kaggle | Web, file: Path):
     import requests
 
     by_hand = "fetch it with a browser and give the archive under `sources` in params.yaml"
     remedies = {
-        401: "the credentials are wrong or expired; make a new token at https://www.kaggle.com/settings",
-        403: f"open {_told(origin)} in a browser, signed in, and accept the dataset's terms",
+        401: "the credentials are wrong or expired; create a new token at https://www.kaggle.com/settings",
+        403: f"open {_address(origin)} in a browser, signed in, and accept the dataset's terms",
         404: "the dataset has moved; look it up and give its archive under `sources` in params.yaml",
     }
     try:
@@ -155,26 +160,26 @@ def _told_in_one_line(origin: Kaggle | Web, file: Path):
     except requests.HTTPError as error:
         status = error.response.status_code
         remedy = by_hand if isinstance(origin, Web) else remedies.get(status, "try again later")
-        raise ChestTransferError(f"{_told(origin)} answered {status}; {remedy}") from None
+        raise ChestTransferError(f"{_address(origin)} answered {status}; {remedy}") from None
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise ChestTransferError(
-            f"no connection to {_told(origin)} ({type(error).__name__}); check the network and run it again: "
+            f"no connection to {_address(origin)} ({type(error).__name__}); check the network and run it again: "
             f"it goes on where it stopped; or give the archive under `sources` in params.yaml"
         ) from None
-    except ValueError as error:  # the client's word for a wrong size
+    except ValueError as error:  # raised by the client for a wrong size
         file.unlink(missing_ok=True)
-        raise ChestTransferError(f"{_told(origin)}: {error}; run it again") from None
+        raise ChestTransferError(f"{_address(origin)}: {error}; run it again") from None
 
 
-def _told(origin: Kaggle | Web) -> str:
+def _address(origin: Kaggle | Web) -> str:
     return f"https://www.kaggle.com/datasets/{origin.slug}" if isinstance(origin, Kaggle) else origin.url
 
 
-def _compare(checksums: Path, name: str, digest: str, file: Path) -> None:
+def _check_recorded_digest(checksums: Path, name: str, digest: str, file: Path) -> None:
     lines = checksums.read_text().splitlines() if checksums.exists() else []
     known = {entry: recorded for recorded, entry in (line.split() for line in lines if line.strip())}
     if name not in known:
-        checksums.write_text("".join(f"{line}\n" for line in [*lines, f"{digest}  {name}"]))
+        write_text(checksums, "".join(f"{line}\n" for line in [*lines, f"{digest}  {name}"]))
     elif known[name] != digest:
         raise ChestTransferError(
             f"'{file}' has sha256 {digest}, {checksums} records {known[name]}: it is damaged or another version; "

@@ -1,4 +1,7 @@
-"""Predictions as tables: one row a radiograph, with its name, patient, truth and probabilities."""
+"""Raw predictions of a model as tables: one row a radiograph, with its name, patient, labels and logits.
+
+Logits, not probabilities: where a model is certain, probabilities round to 0 and 1, and the order of images is lost.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,63 +9,65 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from chest_transfer.data.arrays import Arrays
 from chest_transfer.errors import ChestTransferError
 
-
-def predictions_table(arrays: Arrays, probabilities: np.ndarray) -> pd.DataFrame:
-    """The table of one model on one split.
-
-    Args:
-        arrays: the split.
-        probabilities: (N, K) float32, 0-1.
-
-    Returns:
-        Columns `name`, `patient`, then `true:<class>` (0 or 1) and `p:<class>` for each class.
-    """
-    return table_of(arrays.names, arrays.patients, arrays.targets, probabilities, list(arrays.classes))
-
-
-def table_of(names, patients, truth: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> pd.DataFrame:
-    """The table of any truth (N, K) and probabilities (N, K); columns as of `predictions_table`."""
-    columns = {"name": names, "patient": patients}
-    columns |= {f"true:{name}": truth[:, number].astype(int) for number, name in enumerate(classes)}
-    columns |= {f"p:{name}": probabilities[:, number] for number, name in enumerate(classes)}
-    return pd.DataFrame(columns)
-
-
-def write_predictions(
-    folder: Path, arrays: dict[str, Arrays], probabilities: dict[str, np.ndarray], history: pd.DataFrame
-) -> None:
-    """One model's tables: `<split>.csv` for each split, and how it was trained in `history.csv`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, found in probabilities.items():
-        predictions_table(arrays[split], found).to_csv(folder / f"{split}.csv", index=False)
-    history.to_csv(folder / "history.csv", index=False)
+LABEL, LOGIT = "label:", "logit:"  # what the columns of each class start with
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """A table of predictions.
+    """What a model predicts for the radiographs of one split.
 
     Args:
-        truth: (N, K) int, 0 or 1.
-        probabilities: (N, K) float64, as the model gives them.
-        classes: K names.
-        names, patients: (N,) str.
-        seen: (N,) bool, images that the model learnt from; none where the table does not say.
+        names: (N,) str array.
+        patients: (N,) str array.
+        labels: (N, K) int array of 0 and 1, the classes of the dataset.
+        logits: (N, L) float64 array, the classes of the model: before the softmax, or the sigmoids for multi-label.
+        label_classes: list of K str.
+        classes: list of L str; other than `label_classes` only where a model is applied to another dataset.
+        seen: (N,) bool array, radiographs that are among those that the model was trained on.
     """
 
-    truth: np.ndarray
-    probabilities: np.ndarray
-    classes: list[str]
     names: np.ndarray
     patients: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    label_classes: list[str]
+    classes: list[str]
     seen: np.ndarray
+
+    def table(self) -> pd.DataFrame:
+        """Return columns name, patient, `label:<class>`, `logit:<class>`, and `seen` where a radiograph was."""
+        columns = {"name": self.names, "patient": self.patients}
+        columns |= {LABEL + name: self.labels[:, k] for k, name in enumerate(self.label_classes)}
+        columns |= {LOGIT + name: self.logits[:, k].astype(np.float32) for k, name in enumerate(self.classes)}
+        if self.seen.any():
+            columns["seen"] = self.seen.astype(int)
+        return pd.DataFrame(columns)
+
+
+def predictions_of(arrays, logits: np.ndarray, classes: list[str], seen: np.ndarray | None = None) -> Predictions:
+    """Return the predictions for the radiographs of a split.
+
+    Args:
+        arrays: Arrays of the split.
+        logits: (N, L) array.
+        classes: list of L str, the model's classes.
+        seen: (N,) bool array, or None where the model was trained on none of them.
+    """
+    return Predictions(
+        names=arrays.names,
+        patients=arrays.patients,
+        labels=arrays.targets.astype(int),
+        logits=np.asarray(logits, np.float64),
+        label_classes=[str(name) for name in arrays.classes],
+        classes=classes,
+        seen=np.zeros(len(arrays.names), bool) if seen is None else seen,
+    )
 
 
 def read_predictions(path: Path) -> Predictions:
-    """A table of predictions on disk.
+    """Read a table of predictions.
 
     Raises:
         ChestTransferError: there is none.
@@ -71,12 +76,15 @@ def read_predictions(path: Path) -> Predictions:
         table = pd.read_csv(path, dtype={"name": str, "patient": str}, keep_default_na=False)
     except FileNotFoundError:
         raise ChestTransferError(f"no predictions at '{path}'; run: dvc repro") from None
-    classes = [column.removeprefix("p:") for column in table.columns if column.startswith("p:")]
+    label_classes, classes = (
+        [column.removeprefix(kind) for column in table.columns if column.startswith(kind)] for kind in (LABEL, LOGIT)
+    )
     return Predictions(
-        truth=table[[f"true:{name}" for name in classes]].to_numpy(int),
-        probabilities=table[[f"p:{name}" for name in classes]].to_numpy(np.float64),
-        classes=classes,
         names=table["name"].to_numpy(str),
         patients=table["patient"].to_numpy(str),
+        labels=table[[LABEL + name for name in label_classes]].to_numpy(int),
+        logits=table[[LOGIT + name for name in classes]].to_numpy(np.float64),
+        label_classes=label_classes,
+        classes=classes,
         seen=table["seen"].to_numpy(bool) if "seen" in table else np.zeros(len(table), bool),
     )

@@ -1,10 +1,10 @@
-"""From an archive to arrays: each radiograph decoded once, in parallel, then cut by patient and written as a stream."""
+"""From an archive to arrays: each radiograph is decoded once, split by patient and written as a stream."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,118 +13,128 @@ from tqdm import tqdm
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import write_arrays
 from chest_transfer.data.catalog import Dataset
-from chest_transfer.data.decoding import Decoded, decode_all
-from chest_transfer.data.descriptions import boxes, described
-from chest_transfer.data.layouts import Listing, Radiograph
-from chest_transfer.data.radiographs import in_square
-from chest_transfer.data.splits import SPLITS, Split, rarest_label, split_by_patient
+from chest_transfer.data.decoding import SquareRadiograph, decode_all
+from chest_transfer.data.descriptions import read_attributes, read_box_list
+from chest_transfer.data.layouts import ListedRadiograph, Listing
+from chest_transfer.data.splits import LEFT_OUT, SPLITS, Split, rarest_label, split_by_patient
+from chest_transfer.data.squares import box_in_square
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.files import whole
+from chest_transfer.files import atomic_write, write_json
+
+if TYPE_CHECKING:
+    from chest_transfer.settings import Preprocess
 
 
-def preprocess(dataset: Dataset, archive_path: Path, target: Path, settings, image_size: int, processes: int) -> dict:
-    """Write `target/{train,val,test}.npz`, `summary.json`, `images.csv` and `boxes.csv`; all of it or nothing.
+def preprocess(
+    dataset: Dataset, archive_path: Path, target: Path, settings: "Preprocess", image_size: int, processes: int
+) -> dict:
+    """Write `target/{train,val,test}.npz`, `summary.json`, `images.csv` and `boxes.csv`, complete or not at all.
 
     `images.csv` has a row for each radiograph: name, its file's width, height, mode and bytes, mean brightness (0-255),
-    labels (joined by `|`), split, patient, and the archive's attributes. `boxes.csv`, as shares of the square image:
-    name, finding (a class), left, top, right, bottom.
+    labels (joined by `|`), split, patient, and the archive's attributes. `boxes.csv` has boxes as fractions of the
+    square image: name, finding (a class), left, top, right, bottom.
 
     Args:
-        dataset: the catalog's entry.
-        archive_path: its archive.
-        target: the folder to make; replaced if it exists.
-        settings: the `preprocess` section of the settings.
-        image_size: pixels a side.
-        processes: that decode, at most; the result does not depend on their number.
+        dataset: Dataset of the catalog.
+        archive_path: Path of its archive.
+        target: Path of the folder to write; it is replaced if it exists.
+        settings: section `preprocess` of the settings.
+        image_size: int, pixels a side.
+        processes: int, that decode, at most; the result does not depend on it.
 
     Returns:
-        The summary: counts of images and patients per split and class, of skips, duplicates and what was left aside.
+        The content of `summary.json`: images and patients by split and class, unreadable images, duplicates, and images
+        that were not used.
 
     Raises:
-        ChestTransferError: not the archive's layout, or more than `settings.max_skipped` unreadable images.
+        ChestTransferError: the archive has another layout, or more than `settings.max_skipped` images are unreadable.
     """
-    with whole(target) as aside:
+    with atomic_write(target) as aside:
         aside.mkdir()
         with Archive(archive_path) as archive:
             listing = dataset.layout.read(archive)
             pixels = aside / "pixels"
-            kept, files, skipped = _write_pixels(archive, listing, pixels, settings, image_size, processes)
-            table, found = described(archive, kept), boxes(archive, kept)
-        labels = _labels(kept, dataset)
+            radiographs, files, skipped = _write_pixels(archive, listing, pixels, settings, image_size, processes)
+            attributes, box_list = read_attributes(archive, radiographs), read_box_list(archive, radiographs)
+        labels = _labels(radiographs, dataset)
         split = split_by_patient(
-            np.array([_patient(radiograph) for radiograph in kept]),
+            np.array([_patient(radiograph) for radiograph in radiographs]),
             files.pop("digest").to_numpy(str),
             rarest_label(labels) if dataset.multi_label else labels,
-            np.array([radiograph.split or "" for radiograph in kept]),
+            np.array([radiograph.split or "" for radiograph in radiographs]),
             test_share=settings.test_share,
             validation_share=settings.validation_share,
             seed=settings.split_seed,
+            drop_duplicates=settings.duplicates == "drop",
         )
         for name in SPLITS:
-            _write_split(aside / f"{name}.npz", name, pixels, image_size, kept, labels, split, dataset)
+            _write_split(aside / f"{name}.npz", name, pixels, image_size, radiographs, labels, split, dataset)
         pixels.unlink()
-        files = files.assign(split=split.of, patient=[_patient(radiograph) for radiograph in kept])
-        files.join(table).to_csv(aside / "images.csv")
-        _squared(found, files, dataset, settings.fit).to_csv(aside / "boxes.csv", index=False)
+        files = files.assign(split=split.names, patient=[_patient(radiograph) for radiograph in radiographs])
+        files.join(attributes).to_csv(aside / "images.csv")
+        _boxes_in_squares(box_list, files, dataset, settings.fit).to_csv(aside / "boxes.csv", index=False)
         summary = _summary(dataset, listing, skipped, labels, split) | {"fit": settings.fit}
-        (aside / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+        write_json(aside / "summary.json", summary)
     return summary
 
 
 def _write_pixels(
-    archive: Archive, listing: Listing, pixels: Path, settings, image_size: int, processes: int
-) -> tuple[list[Radiograph], pd.DataFrame, dict[str, str]]:
-    """Every listed image into one raw file, in order; what is told of the files, and the unreadable with a reason."""
-    radiographs = listing.radiographs
-    kept, files, skipped = [], [], {}
-    members = [radiograph.member for radiograph in radiographs]
+    archive: Archive, listing: Listing, pixels: Path, settings: "Preprocess", image_size: int, processes: int
+) -> tuple[list[ListedRadiograph], pd.DataFrame, dict[str, str]]:
+    """Write every listed image to one raw file, in order.
+
+    Returns:
+        The radiographs that were readable, facts about their files, and the reason for each unreadable one.
+    """
+    radiographs, files, skipped = [], [], {}
+    members = [radiograph.member for radiograph in listing.radiographs]
     with (
         pixels.open("wb") as file,
         closing(decode_all(archive, members, image_size, settings.fit, processes)) as decoded,
-        tqdm(decoded, "decode", len(radiographs), False, unit=" radiographs") as progress,
+        tqdm(decoded, "decode", len(members), leave=False, unit=" radiographs", disable=None) as progress,
     ):
-        for radiograph, result in zip(radiographs, progress, strict=True):
-            if isinstance(result, Decoded):
+        for radiograph, result in zip(listing.radiographs, progress, strict=True):
+            if isinstance(result, SquareRadiograph):
                 file.write(result.image.data)
-                kept.append(radiograph)
+                radiographs.append(radiograph)
                 files.append({"name": radiograph.name} | result.facts | {"labels": "|".join(radiograph.labels)})
                 continue
             skipped[radiograph.name] = result
             progress.write(f"skipped {radiograph.name}: {result}")
             if len(skipped) > settings.max_skipped:
                 raise ChestTransferError(
-                    f"more than {settings.max_skipped} images of '{archive.path}' are unreadable, the last "
+                    f"more than {settings.max_skipped} images of '{archive.path}' are unreadable, the last one "
                     f"{radiograph.name} ({result}); fetch the archive again, or raise preprocess.max_skipped"
                 )
-    if not kept:
+    if not radiographs:
         reason = next(iter(skipped.values()))
         raise ChestTransferError(f"'{archive.path}' holds no readable image ({reason}); fetch the archive again")
-    return kept, pd.DataFrame(files).set_index("name"), skipped
+    return radiographs, pd.DataFrame(files).set_index("name"), skipped
 
 
-def _squared(found: pd.DataFrame, files: pd.DataFrame, dataset: Dataset, fit: str) -> pd.DataFrame:
-    """The boxes of the dataset's classes as shares of the square image."""
+def _boxes_in_squares(box_list: pd.DataFrame, files: pd.DataFrame, dataset: Dataset, fit: str) -> pd.DataFrame:
+    """Return the boxes of the dataset's classes as fractions of the square image."""
     rows = []
-    for box in found[found["finding"].isin(dataset.classes)].itertuples():
-        facts = files.loc[box.name]
-        ends = box.x, box.y, box.x + box.width, box.y + box.height
-        shares = in_square(*ends, facts["width"], facts["height"], fit)
-        if shares[0] < shares[2] and shares[1] < shares[3]:
-            rows.append((box.name, box.finding, *(round(share, 5) for share in shares)))
+    for box in box_list[box_list["finding"].isin(dataset.classes)].itertuples():
+        file = files.loc[box.name]
+        edges = box.x, box.y, box.x + box.width, box.y + box.height
+        left, top, right, bottom = box_in_square(edges, file["width"], file["height"], fit)
+        if left < right and top < bottom:
+            rows.append((box.name, box.finding, *(round(edge, 5) for edge in (left, top, right, bottom))))
     return pd.DataFrame(rows, columns=["name", "finding", "left", "top", "right", "bottom"])
 
 
-def _patient(radiograph: Radiograph) -> str:
+def _patient(radiograph: ListedRadiograph) -> str:
     return radiograph.patient or radiograph.name
 
 
-def _labels(kept: list[Radiograph], dataset: Dataset) -> np.ndarray:
-    """(N,) int64 class numbers, or (N, K) uint8 for multi-label."""
+def _labels(radiographs: list[ListedRadiograph], dataset: Dataset) -> np.ndarray:
+    """Return (N,) int64 class numbers, or (N, K) uint8 for multi-label data."""
     number = {name: index for index, name in enumerate(dataset.classes)}
     if not dataset.multi_label:
-        return np.array([number[radiograph.labels[0]] for radiograph in kept], dtype=np.int64)
-    labels = np.zeros((len(kept), len(dataset.classes)), dtype=np.uint8)
-    for row, radiograph in enumerate(kept):
+        return np.array([number[radiograph.labels[0]] for radiograph in radiographs], dtype=np.int64)
+    labels = np.zeros((len(radiographs), len(dataset.classes)), dtype=np.uint8)
+    for row, radiograph in enumerate(radiographs):
         labels[row, [number[name] for name in radiograph.labels]] = 1
     return labels
 
@@ -134,14 +144,14 @@ def _write_split(
     name: str,
     pixels: Path,
     image_size: int,
-    kept: list[Radiograph],
+    radiographs: list[ListedRadiograph],
     labels: np.ndarray,
     split: Split,
     dataset: Dataset,
 ) -> None:
-    rows = np.flatnonzero(split.of == name)
+    rows = np.flatnonzero(split.names == name)
 
-    def batches() -> Iterator[np.ndarray]:
+    def images() -> Iterator[np.ndarray]:
         # Read, not mapped: pages of a memory map would count as memory of this process.
         with pixels.open("rb") as file:
             for row in rows:
@@ -153,20 +163,21 @@ def _write_split(
         "images",
         "uint8",
         (len(rows), image_size, image_size),
-        batches(),
+        images(),
         labels=labels[rows],
-        patients=np.array([_patient(kept[row]) for row in rows], dtype=np.str_),
-        names=np.array([kept[row].name for row in rows], dtype=np.str_),
+        patients=np.array([_patient(radiographs[row]) for row in rows], dtype=np.str_),
+        names=np.array([radiographs[row].name for row in rows], dtype=np.str_),
         classes=np.array(dataset.classes, dtype=np.str_),
     )
 
 
 def _summary(dataset: Dataset, listing: Listing, skipped: dict[str, str], labels: np.ndarray, split: Split) -> dict:
     one_hot = labels if dataset.multi_label else np.eye(len(dataset.classes), dtype=int)[labels]
-    counts = {name: one_hot[split.of == name].sum(axis=0) for name in SPLITS}
+    counts = {name: one_hot[split.names == name].sum(axis=0) for name in SPLITS}
+    left_out = int((split.names == LEFT_OUT).sum())
     summary = {
-        "images": {name: int((split.of == name).sum()) for name in SPLITS},
-        "patients": {name: len(np.unique(split.groups[split.of == name])) for name in SPLITS},
+        "images": {name: int((split.names == name).sum()) for name in SPLITS},
+        "patients": {name: len(np.unique(split.groups[split.names == name])) for name in SPLITS},
         "classes": {
             name: {label: int(count) for label, count in zip(dataset.classes, counts[name], strict=True)}
             for name in SPLITS
@@ -174,9 +185,10 @@ def _summary(dataset: Dataset, listing: Listing, skipped: dict[str, str], labels
         "without_patient_id": sum(radiograph.patient is None for radiograph in listing.radiographs),
         "official_test": any(radiograph.split == "test" for radiograph in listing.radiographs),
         "duplicates": split.duplicates,
+        "duplicates_left_out": left_out - split.leaked,
         "leaked_into_official_test": split.leaked,
         "skipped": dict(Counter(reason.split(":")[0] for reason in skipped.values())) | {"total": len(skipped)},
-        "left_aside": dict(sorted(listing.left_aside.items())),
+        "not_used": dict(sorted(listing.not_used.items())),
     }
     optional = {"skipped_images": skipped, "tables": listing.tables, "same_patients_as": dataset.same_patients_as}
     return summary | {key: value for key, value in optional.items() if value}

@@ -1,7 +1,8 @@
-"""Decoding: the bytes of an image file become one grey channel of 8 bits, upright and square.
+"""Decoding: the bytes of an image file become one grayscale channel of 8 bits, upright.
 
-Pillow, not OpenCV: OpenCV hands back half a truncated JPEG without an error. Pillow refuses it, knows CMYK, palettes
-and EXIF rotation, bounds decompression bombs, and decodes a large JPEG at the smallest scale that is still enough.
+Pillow decodes, not OpenCV, which returns half a truncated JPEG without an error. Pillow raises, knows CMYK, palettes
+and EXIF orientation, limits decompression bombs, and decodes a large JPEG at the smallest scale that is large enough.
+PNGs of 8 bits go to kornia-rs first, which needs less than half of Pillow's time for the same pixels.
 """
 
 import io
@@ -14,28 +15,31 @@ import numpy as np
 from kornia_rs.io import decode_image_png_u8
 from PIL import Image, ImageOps
 
-from chest_transfer.data.dicom import NEGATIVE, RefusedDicom, is_dicom, read_dicom
+from chest_transfer.data.dicom import NEGATIVE, UnreadableDicom, is_dicom, read_dicom
+from chest_transfer.data.squares import RESAMPLING, make_square
 
-# Above 89 million pixels Pillow warns of a decompression bomb, above twice that it refuses: here both refuse.
-warnings.simplefilter("error", Image.DecompressionBombWarning)
-warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # what it says of odd tags helps nobody
-
-_RESAMPLING = Image.Resampling.BICUBIC  # Pillow widens the kernel when it shrinks: no aliasing of ribs or vessels
-COLOUR = 12  # grey levels between the channels, on average: above what JPEG does to a grey picture
-# Of Pillow's decoders those for what radiographs come in; some others start programs, or are hardly ever used.
+# Of Pillow's formats those that radiographs come in: some of the others start programs, the rest are hardly ever used.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
-_FAST = {"L": "mono", "RGB": "rgb", "RGBA": "rgba"}  # Pillow's modes of PNGs, as the fast decoder calls them
-_TURNED = (b"eXIf", b"Raw profile type")  # of a PNG that may state an orientation
-_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+COLOR_RANGE = 12  # mean difference between channels, in gray levels: above what JPEG does to a gray image
+_FAST_PNG_MODES = {"L": "mono", "RGB": "rgb", "RGBA": "rgba"}  # Pillow's modes, as kornia-rs calls them
+_ORIENTATION_CHUNKS = (b"eXIf", b"Raw profile type")  # of a PNG that may state an orientation
+_SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
 
 class UnreadableImage(ValueError):
-    """The bytes are no whole image; the first word of the message is the kind: truncated, broken, bomb or dicom."""
+    """The bytes are not a complete image; the message starts with the kind: truncated, broken, bomb or dicom."""
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a radiograph's file looks like before it is decoded; such facts alone can tell classes apart."""
+    """Properties of a radiograph's file, before it is decoded; they alone can tell classes apart.
+
+    Args:
+        width: int, pixels.
+        height: int, pixels.
+        mode: str, Pillow's color mode, or `DICOM`, or `DICOM negative`.
+        bytes: int, size of the file.
+    """
 
     width: int
     height: int
@@ -44,137 +48,125 @@ class FileFacts:
 
 
 @dataclass(frozen=True)
-class GreyImage:
+class DecodedImage:
     """A radiograph's file, decoded.
 
     Args:
-        grey: one channel of 8 bits, upright, in the radiograph's own shape.
-        facts: of the file.
-        unusual: what a DICOM file says that is unusual for a frontal chest radiograph.
+        gray: Pillow image of mode L, upright, in the radiograph's own shape.
+        facts: FileFacts.
+        warnings: what a DICOM file states that is unusual for a frontal chest radiograph.
     """
 
-    grey: Image.Image
+    gray: Image.Image
     facts: FileFacts
-    unusual: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def square(self, size: int, fit: str = "squeeze") -> np.ndarray:
-        """(size, size) uint8, 0-255: by `squeeze` the whole image, distorted; by `pad` the whole image with black
-        bars; by `crop` its centre.
-        """
-        if fit == "pad":
-            squared = ImageOps.pad(self.grey, (size, size), _RESAMPLING, color=0)
-        elif fit == "crop":
-            squared = ImageOps.fit(self.grey, (size, size), _RESAMPLING)
-        else:
-            # Where it shrinks fourfold or more, whole pixels are averaged first: half the time, 0.2 grey levels off.
-            squared = self.grey.resize((size, size), _RESAMPLING, reducing_gap=2.0)
-        return np.asarray(squared, dtype=np.uint8)
+        """Return (size, size) uint8, 0-255; `fit` is a key of `squares.SQUARE_FITS`."""
+        return np.asarray(make_square(self.gray, size, fit), dtype=np.uint8)
 
-    def at_most(self, longest: int) -> np.ndarray:
-        """(H, W) uint8, 0-255, in its own shape, the longer side of at most `longest` pixels."""
-        small = self.grey.copy()
-        small.thumbnail((longest, longest), _RESAMPLING)
+    def thumbnail(self, longest_side: int) -> np.ndarray:
+        """Return (H, W) uint8, 0-255, in its own shape, with a longer side of at most `longest_side` pixels."""
+        small = self.gray.copy()
+        small.thumbnail((longest_side, longest_side), RESAMPLING)
         return np.asarray(small, dtype=np.uint8)
 
 
-def read_grey(content: bytes, size: int) -> GreyImage:
-    """One radiograph, decoded once for all that is asked of it.
+def decode_image(content: bytes, size: int) -> DecodedImage:
+    """Decode one radiograph.
 
-    Images of 16 bits are stretched from their own darkest to their own brightest pixel, since scanners use 10 to 16 of
-    them; 8-bit grey levels stay as they are. Transparency is ignored: the archives' RGBA files are opaque.
+    Images of 16 bits are stretched from their own darkest to their own brightest pixel, because scanners use 10 to 16
+    of the bits; 8-bit gray levels stay as they are. Transparency is ignored: the archives' RGBA files are opaque.
 
     Args:
-        content: the bytes of a DICOM file, or of one of `FORMATS`.
-        size: pixels a side that must be left; a larger JPEG is decoded at a smaller scale.
+        content: bytes of a DICOM file, or of a file in one of `FORMATS`.
+        size: int, pixels a side that are needed; a JPEG is decoded at 1/2, 1/4 or 1/8 scale where twice that remains.
 
     Raises:
         UnreadableImage: the image is truncated, broken, or unpacks to more pixels than a radiograph has.
     """
     if is_dicom(content):
         return _from_dicom(content)
-    with _open(content) as image:
+    with _decoder_errors(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
         facts = FileFacts(*image.size, image.mode, len(content))
-        # A JPEG decoded at 1/2, 1/4 or 1/8 scale, still at least twice the size that is wanted.
-        image.draft("L", (2 * size, 2 * size))
-        return GreyImage(_grey(_fast_png(content, image) or ImageOps.exif_transpose(image)), facts)
+        upright = _decode_png(content, image)
+        if upright is None:
+            image.draft("L", (2 * size, 2 * size))
+            upright = ImageOps.exif_transpose(image)
+            upright.load()
+    return DecodedImage(_grayscale(upright), facts)
 
 
-def decode(content: bytes, size: int, fit: str = "squeeze") -> np.ndarray:
-    """One radiograph as a square grey image, (size, size) uint8, 0-255; `read_grey`, then `square`."""
-    return read_grey(content, size).square(size, fit)
+def decode_square(content: bytes, size: int, fit: str = "squeeze") -> np.ndarray:
+    """Decode one radiograph to (size, size) uint8, 0-255; raises as `decode_image`."""
+    return decode_image(content, size).square(size, fit)
 
 
-def coloured(content: bytes) -> bool:
-    """Whether the bytes of an image, no DICOM file, show colours; a grey one in three channels does not.
+def is_color(content: bytes) -> bool:
+    """Return whether an image file (not DICOM) shows colors; a gray image in three channels does not.
 
     Raises:
-        UnreadableImage: as of `read_grey`.
+        UnreadableImage: as `decode_image`.
     """
-    with _open(content) as image:
-        if image.mode in ("L", "LA", "1", *_SIXTEEN_BIT):
+    with _decoder_errors(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        if image.mode in ("L", "LA", "1", *_SIXTEEN_BIT_MODES):
             return False
         image.thumbnail((64, 64))
-        channels = np.asarray(image.convert("RGB"), dtype=np.int16)
-    return bool(np.ptp(channels, axis=-1).mean() > COLOUR)
-
-
-def in_square(
-    left: float, top: float, right: float, bottom: float, width: int, height: int, fit: str
-) -> tuple[float, float, float, float]:
-    """A box in an image's pixels as shares of the square that `decode` makes of it, each within 0-1."""
-    sides = {"squeeze": (width, height), "pad": (max(width, height),) * 2, "crop": (min(width, height),) * 2}[fit]
-    inside = []
-    for edge, length, side in ((left, width, 0), (top, height, 1), (right, width, 0), (bottom, height, 1)):
-        inside.append(min(max((edge + (sides[side] - length) / 2) / sides[side], 0.0), 1.0))
-    return inside[0], inside[1], inside[2], inside[3]
+        small = image.convert("RGB")  # while the file is open: an image this small already is only decoded now
+    channels = np.asarray(small, dtype=np.int16)
+    return bool(np.ptp(channels, axis=-1).mean() > COLOR_RANGE)
 
 
 @contextmanager
-def _open(content: bytes) -> Iterator[Image.Image]:
-    """The image in a file; what fails in opening it, or in decoding it within the block, is its own fault."""
+def _decoder_errors() -> Iterator[None]:
+    """Turn whatever a decoder raises into `UnreadableImage`: put nothing but a decoder's calls inside."""
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            yield image
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd tags
+            # Above 89 million pixels Pillow warns of a decompression bomb, above twice that it raises: here both raise.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableImage(f"bomb: {error}") from None
-    except Exception as error:  # decoders meet broken files with any exception
-        said = " ".join(str(error).split()) or type(error).__name__
-        kind = "bomb" if "too large" in said else "truncated" if "truncated" in said.lower() else "broken"
-        reason = "no image" if "cannot identify" in said else said  # that one names a memory address
+    except Exception as error:  # decoders fail on broken files with any exception
+        message = " ".join(str(error).split()) or type(error).__name__
+        kind = "bomb" if "too large" in message else "truncated" if "truncated" in message.lower() else "broken"
+        reason = "not an image" if "cannot identify" in message else message  # Pillow's text has a memory address
         raise UnreadableImage(f"{kind}: {reason}") from None
 
 
-def _from_dicom(content: bytes) -> GreyImage:
-    try:
-        levels, plain, unusual = read_dicom(content)
-    except RefusedDicom as error:
-        raise UnreadableImage(f"dicom: {error}") from None
-    mode = "DICOM negative" if NEGATIVE in unusual else "DICOM"
-    facts = FileFacts(levels.shape[1], levels.shape[0], mode, len(content))
-    return GreyImage(Image.fromarray(levels.astype(np.uint8)) if plain else _stretched(levels), facts, unusual)
+def _decode_png(content: bytes, image: Image.Image) -> Image.Image | None:
+    """Decode a PNG of 8 bits with kornia-rs; None for other files, and for those that it refuses.
 
-
-def _fast_png(content: bytes, image: Image.Image) -> Image.Image | None:
-    """A PNG of 8 bits, decoded in less than half of Pillow's time to the same pixels.
-
-    None for all others, and for what this decoder refuses: it is the stricter, and Pillow says what is wrong.
+    It is the stricter decoder: whether such a file is broken, and why, is then for Pillow to say.
     """
-    if image.format != "PNG" or image.mode not in _FAST or any(mark in content for mark in _TURNED):
+    if image.format != "PNG" or image.mode not in _FAST_PNG_MODES or any(c in content for c in _ORIENTATION_CHUNKS):
         return None
     try:
-        pixels = decode_image_png_u8(content, image.size[::-1], _FAST[image.mode])
-    except Exception:  # of no other kind
+        pixels = decode_image_png_u8(content, image.size[::-1], _FAST_PNG_MODES[image.mode])
+    except Exception:  # it raises no narrower class
         return None
     return Image.fromarray(pixels[..., 0] if image.mode == "L" else pixels)
 
 
-def _grey(image: Image.Image) -> Image.Image:
-    if image.mode not in _SIXTEEN_BIT:
-        return image.convert("L")
-    return _stretched(np.asarray(image, dtype=np.float32))
+def _from_dicom(content: bytes) -> DecodedImage:
+    try:
+        levels, is_8_bit, unusual = read_dicom(content)
+    except UnreadableDicom as error:
+        raise UnreadableImage(f"dicom: {error}") from None
+    mode = "DICOM negative" if NEGATIVE in unusual else "DICOM"
+    facts = FileFacts(levels.shape[1], levels.shape[0], mode, len(content))
+    gray = Image.fromarray(levels.astype(np.uint8)) if is_8_bit else _stretch_to_8_bits(levels)
+    return DecodedImage(gray, facts, unusual)
 
 
-def _stretched(levels: np.ndarray) -> Image.Image:
+def _grayscale(image: Image.Image) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT_MODES:
+        return _stretch_to_8_bits(np.asarray(image, dtype=np.float32))
+    return image.convert("L")
+
+
+def _stretch_to_8_bits(levels: np.ndarray) -> Image.Image:
     darkest, brightest = float(levels.min()), float(levels.max())
     if brightest > darkest:
         levels = (levels - darkest) * (255.0 / (brightest - darkest))

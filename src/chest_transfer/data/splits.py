@@ -5,25 +5,26 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import StratifiedGroupKFold
 
 from chest_transfer.errors import ChestTransferError
 
 SPLITS = ("train", "val", "test")
+LEFT_OUT = ""
+FEWEST_GROUPS = 2  # patient groups that a split must have
 
 
 @dataclass(frozen=True)
 class Split:
-    """Where each image goes, and what was found on the way.
+    """The split of each image, and what was found while splitting.
 
     Args:
-        of: (N,) str; `train`, `val`, `test`, or `` for an image left out of all three.
-        groups: (N,) int; the patient group, with exact duplicates merged into one.
-        duplicates: images that are an exact copy of an earlier one.
-        leaked: training images left out since their group also lies in the official test split.
+        names: (N,) str array of `train`, `val`, `test`, or `LEFT_OUT` for an image in none of them.
+        groups: (N,) int array, the patient group of each image, with exact duplicates merged into one group.
+        duplicates: int, how many images are an exact copy of an earlier one.
+        leaked: int, training images left out because their group is also in the official test split.
     """
 
-    of: np.ndarray
+    names: np.ndarray
     groups: np.ndarray
     duplicates: int
     leaked: int
@@ -38,75 +39,111 @@ def split_by_patient(
     test_share: float,
     validation_share: float,
     seed: int,
+    drop_duplicates: bool = False,
 ) -> Split:
-    """Cut images into train, val and test by patient group, stratified.
+    """Split images into train, val and test by patient group, stratified.
 
-    An official test split is kept whole; a group that lies on both sides of it loses its training images. The images
-    come in the order of their names, so the order of the archive plays no part.
+    An official test split is kept whole; a group on both sides of it loses its training images. Pass the images in the
+    order of their names, so that the order of the archive does not matter.
 
     Args:
-        patients: (N,) str, the patient-group key.
-        digests: (N,) str, a hash of each image file.
-        strata: (N,) int, the class whose share is kept alike (for multi-label: the rarest finding).
-        official: (N,) str, `train`, `test` or ``, the archive's own split.
-        test_share: of the groups, where there is no official test split.
-        validation_share: of the groups that are left.
-        seed: another seed, another cut.
+        patients: (N,) str array, the key of each image's patient.
+        digests: (N,) str array, a hash of each image file.
+        strata: (N,) int array, the class whose share is kept equal in all splits (for multi-label data the rarest
+            finding).
+        official: (N,) str array, `train`, `test` or empty: the archive's own split.
+        test_share: float, of all images, where there is no official test split.
+        validation_share: float, of the images that are not in the test split.
+        seed: int; another seed gives another split.
+        drop_duplicates: bool, whether of exact copies all but the first are left out of all splits; of copies on both
+            sides of an official test split, the test image stays.
 
     Raises:
-        ChestTransferError: too few patients for a cut.
+        ChestTransferError: there are too few patients for a split.
     """
-    groups = _merged_groups(patients, digests)
-    of = np.array(["train"] * len(groups), dtype="U5")
+    groups = _patient_groups(patients, digests)
+    names = np.array(["train"] * len(groups), dtype="U5")
+    is_official_test = official == "test"
+    copies = _is_copy(digests, is_official_test)
+    if drop_duplicates:
+        names[copies] = LEFT_OUT
     leaked = 0
-    if (official == "test").any():
-        of[official == "test"] = "test"
-        leaking = (official != "test") & np.isin(groups, groups[official == "test"])
-        of[leaking] = ""
+    if is_official_test.any():
+        names[is_official_test & (names != LEFT_OUT)] = "test"
+        leaking = (names == "train") & np.isin(groups, groups[is_official_test])
+        names[leaking] = LEFT_OUT
         leaked = int(leaking.sum())
     else:
-        _cut(of, "test", groups, strata, test_share, seed)
-    _cut(of, "val", groups, strata, validation_share, seed)
-    return Split(of, groups, len(digests) - len(set(digests)), leaked)
+        _move_share(names, "test", groups, strata, test_share, seed)
+    _move_share(names, "val", groups, strata, validation_share, seed)
+    return Split(names, groups, int(copies.sum()), leaked)
 
 
 def rarest_label(labels: np.ndarray) -> np.ndarray:
-    """The stratum of a multi-label image: its rarest finding, 0 for none.
+    """Return the stratum of each multi-label image: its rarest finding.
 
     Args:
-        labels: (N, K) 0 or 1.
+        labels: (N, K) array of 0 and 1.
 
     Returns:
-        (N,) int, 0 to K.
+        (N,) int array; 1 to K is the finding's number plus one, 0 stands for no finding.
     """
     rarest_first = np.argsort(-labels.sum(axis=0), kind="stable")[::-1]
     return np.where(labels.any(axis=1), rarest_first[labels[:, rarest_first].argmax(axis=1)] + 1, 0)
 
 
-def _merged_groups(patients: np.ndarray, digests: np.ndarray) -> np.ndarray:
-    """Patients and files as a graph: images that share either, in any chain, are one group."""
+def _is_copy(digests: np.ndarray, is_official_test: np.ndarray) -> np.ndarray:
+    """Return which images (N,) bool are copies: all with one digest but the first, which is a test image if one is."""
+    test_first = np.argsort(~is_official_test, kind="stable")
+    _, first_rows = np.unique(digests[test_first], return_index=True)
+    is_copy = np.ones(len(digests), bool)
+    is_copy[test_first[first_rows]] = False
+    return is_copy
+
+
+def _patient_groups(patients: np.ndarray, digests: np.ndarray) -> np.ndarray:
+    """Return the group of each image: images that share a patient or a file, in any chain, are one group.
+
+    Patients and files are the nodes of a graph, images its edges; groups are its connected components.
+    """
     _, patient = np.unique(patients, return_inverse=True)
-    _, digest = np.unique(digests, return_inverse=True)
-    size = patient.max() + 1 + digest.max() + 1
-    edges = coo_array((np.ones(len(patient)), (patient, patient.max() + 1 + digest)), shape=(size, size))
+    _, file = np.unique(digests, return_inverse=True)
+    file_node = patient.max() + 1 + file
+    nodes = file_node.max() + 1
+    edges = coo_array((np.ones(len(patient)), (patient, file_node)), shape=(nodes, nodes))
     _, component = connected_components(edges, directed=False)
     return component[patient]
 
 
-def _cut(of: np.ndarray, name: str, groups: np.ndarray, strata: np.ndarray, share: float, seed: int) -> None:
-    """Move about `share` of the groups in `train` to the split `name`."""
-    pool = np.flatnonzero(of == "train")
-    folds = max(2, round(1 / share))
-    if len(np.unique(groups[pool])) < 2 * folds:
+def _move_share(
+    names: np.ndarray, target: str, groups: np.ndarray, strata: np.ndarray, share: float, seed: int
+) -> None:
+    """Move a share of the training images to the split `target`, in place, whole groups at a time.
+
+    Groups come in random order, the largest first, so that small ones even out what large ones leave. Each goes to the
+    target if that brings the share of every stratum, among the groups so far, nearer to the share that is wanted. (The
+    folds of scikit-learn's StratifiedGroupKFold can only give shares of 1/2, 1/3, 1/4 ...)
+    """
+    pool = np.flatnonzero(names == "train")
+    group_names, group_of = np.unique(groups[pool], return_inverse=True)
+    if len(group_names) * min(share, 1 - share) < FEWEST_GROUPS:
         raise ChestTransferError(
-            f"{len(np.unique(groups[pool]))} patient groups are too few to cut {share:.0%} for {name}; "
+            f"{len(group_names)} patient groups are too few to cut {share:.0%} for {target}; "
             "use more images or a larger share"
         )
-    # Classes rarer than the number of folds cannot be in every fold; scikit-learn warns of them, so they are pooled.
-    values, counts = np.unique(strata[pool], return_counts=True)
-    stratum = np.where(np.isin(strata[pool], values[counts < folds]), -1, strata[pool])
-    values, counts = np.unique(stratum, return_counts=True)
-    stratum = np.where(stratum == -1, values[counts.argmax()], stratum) if counts.min() < folds else stratum
-    cutter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    _, chosen = next(cutter.split(pool, stratum, groups[pool]))
-    of[pool[chosen]] = name
+    _, stratum = np.unique(strata[pool], return_inverse=True)
+    images = np.zeros((len(group_names), stratum.max() + 1))  # of each stratum in each group
+    np.add.at(images, (group_of, stratum), 1)
+    weights = 1 / images.sum(axis=0)  # a rare stratum counts as much as a frequent one
+    order = np.random.default_rng(seed).permutation(len(group_names))
+    order = order[np.argsort(-images.sum(axis=1)[order], kind="stable")]
+    moved, seen, is_moved = np.zeros(images.shape[1]), np.zeros(images.shape[1]), np.zeros(len(group_names), bool)
+    for group in order:
+        seen += images[group]
+        wanted = share * seen
+        error_without = (((moved - wanted) * weights) ** 2).sum()
+        error_with = (((moved + images[group] - wanted) * weights) ** 2).sum()
+        if error_with < error_without:
+            is_moved[group] = True
+            moved += images[group]
+    names[pool[is_moved[group_of]]] = target

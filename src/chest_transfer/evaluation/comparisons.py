@@ -1,95 +1,137 @@
-"""Comparisons: every pair of a dataset's models on the same test images, and what each start gains over the control."""
+"""Comparisons: every pair of models on the same test images, and the gain of each start over the control."""
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from chest_transfer.data.predictions import Predictions
-from chest_transfer.evaluation.delong import bootstrap_p, delong, delong_p
-from chest_transfer.evaluation.intervals import interval
-from chest_transfer.evaluation.meaning import HEALTH, as_health
-from chest_transfer.evaluation.metrics import Judged, area, restricted, rounded, sampled_areas
+from chest_transfer.evaluation.delong import bootstrap_p_value, delong, delong_p_value
+from chest_transfer.evaluation.health import as_health, is_health
+from chest_transfer.evaluation.intervals import confidence_interval
+from chest_transfer.evaluation.metrics import (
+    CalibratedPredictions,
+    Scores,
+    rounded,
+    score_area,
+    uncalibrated_predictions,
+)
+from chest_transfer.model_names import NOT_FITTED, ModelName
 
-CONTROL = "none"  # the starting point that gains are measured against
+CONTROL = "none"  # the starting weights that gains are measured against
+COLUMNS = ("model", "other", "auc", "auc_low", "auc_high", "p", "p_delong")
 
 
-def compared(
-    tests: dict[str, Predictions], judgements: dict[str, Judged], areas: dict[str, tuple], rounds: np.ndarray
-) -> pd.DataFrame:
-    """Every pair of models on the test images that none of them learnt from: one row, the second minus the first.
-
-    Columns: model, other, auc (the difference), auc_low, auc_high, p (paired bootstrap over patients), p_delong (where
-    there is one class to rank). A pair of which one tells only healthy from diseased is compared as that.
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """A model with everything that comparisons need.
 
     Args:
-        tests: what each model says of the test split, all of its images.
-        judgements: the same, with calibration and thresholds.
-        areas: each one's area under the ROC curve on the images that it did not learn from, and in each round.
-        rounds: (R, N) weights of the bootstrap.
+        name: ModelName.
+        test: Predictions for all test images, raw.
+        calibrated: CalibratedPredictions for all test images.
+        scores: Scores on the images that the model was not trained on.
     """
-    fresh = ~np.any([test.seen for test in tests.values()], axis=0)
-    patients = next(iter(tests.values())).patients[fresh]
-    rounds = rounds[:, fresh]
 
-    def view(name: str, health: bool) -> tuple[float, np.ndarray, Judged]:
-        judged = restricted(judgements[name], fresh)
-        if health and tests[name].classes != HEALTH:
-            judged = _as_health(judged)
-        elif (fresh == ~tests[name].seen).all():
-            return *areas[name], judged
-        return area(judged), sampled_areas(judged, rounds), judged
+    name: ModelName
+    test: Predictions
+    calibrated: CalibratedPredictions
+    scores: Scores
 
-    views: dict[tuple[str, bool], tuple] = {}
+
+@dataclass(frozen=True)
+class _Area:
+    """The area under the ROC curve on the images that are compared, its resamples, and the predictions behind it."""
+
+    value: float
+    resampled: np.ndarray
+    predictions: CalibratedPredictions
+
+
+def compare_all(models: list[EvaluatedModel], weights: np.ndarray, multi_label: bool) -> pd.DataFrame:
+    """Compare every pair of models on the test images that no model was trained on.
+
+    A pair of which one model distinguishes only healthy from diseased is compared in that.
+
+    Args:
+        models: list of EvaluatedModel of one dataset.
+        weights: (R, N) array of the bootstrap over all test images.
+        multi_label: bool, whether the dataset's classes are independent.
+
+    Returns:
+        Table with the columns `COLUMNS`: the second model's area under the ROC curve minus the first's, with its
+        interval; p by the paired bootstrap over patients; p by DeLong's test where one class is ranked.
+    """
+    unseen = ~np.any([model.test.seen for model in models], axis=0)
+    areas = {}
+    for model in models:
+        areas[model.name.key, False] = _area(model, unseen, weights)
+        areas[model.name.key, True] = _health_area(model, unseen, weights, multi_label)
+    patients = models[0].test.patients[unseen]
     rows = []
-    for name, other in combinations(judgements, 2):
-        health = (tests[name].classes == HEALTH) != (tests[other].classes == HEALTH)
-        for model in (name, other):
-            if (model, health) not in views:
-                views[model, health] = view(model, health)
-        (one, one_areas, first), (two, two_areas, second) = views[name, health], views[other, health]
-        differences = two_areas - one_areas
-        low, high = interval(differences)
-        p = bootstrap_p(differences) if not np.isnan(differences).all() else float("nan")
-        of_delong = float("nan")
-        if len(first.scored) == 1:
-            k = first.scored[0]
-            both = np.stack([first.probabilities[:, k], second.probabilities[:, k]])
-            of_delong = delong_p(*delong(first.truth[:, k], both, patients), 0, 1)
-        values = (rounded(value) for value in (two - one, low, high, p, of_delong))
-        rows.append((name, other, *values))
-    return pd.DataFrame(rows, columns=["model", "other", "auc", "auc_low", "auc_high", "p", "p_delong"])
+    for first, second in combinations(models, 2):
+        by_health = is_health(first.test) != is_health(second.test)
+        pair = areas[first.name.key, by_health], areas[second.name.key, by_health]
+        rows.append((first.name.key, second.name.key, *_difference(*pair, patients)))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _as_health(judged: Judged) -> Judged:
-    truth = as_health(judged.truth, judged.multi_label)
-    raw = as_health(judged.probabilities, judged.multi_label)
-    return Judged(truth, raw, False, 1.0, np.array([0.5, 0.5]))
+def gains(pairs: pd.DataFrame, models: list[ModelName]) -> dict[str, dict]:
+    """Return what each start is worth: the difference to the control of the same regime, by regime and start.
 
+    Where a regime has no model from the control, the whole network trained from it (`train-none`) replaces it. The
+    interval is over test patients, not over training seeds.
 
-def gains(pairs: pd.DataFrame) -> dict[str, dict]:
-    """What each start is worth: regime -> weights -> the area's difference to the control of the same regime.
-
-    Where the regime has no model from the control, the whole network trained from it (`train-none`) stands in. The
-    interval is over test patients; other training seeds are other experiments.
+    Args:
+        pairs: table of `compare_all`.
+        models: list of ModelName, in the order of the metrics.
     """
-    found: dict[str, dict] = {}
-    names = list(dict.fromkeys([*pairs["model"], *pairs["other"]]))
+    keys = [model.key for model in models]
     rows = {(row.model, row.other): row for row in pairs.itertuples()}
-    for name in names:
-        regime, weights = name.split("-", 1)
-        against = next((base for base in (f"{regime}-{CONTROL}", f"train-{CONTROL}") if base in names), None)
-        if against is None or name == against or weights == CONTROL or regime == "as_is":
+    found: dict[str, dict] = {}
+    for model in models:
+        controls = (f"{model.regime}-{CONTROL}", f"train-{CONTROL}")
+        control = next((key for key in controls if key in keys), None)
+        if control is None or model.key == control or model.start == CONTROL or model.regime in NOT_FITTED:
             continue
-        ahead = (against, name) in rows
-        row = rows[(against, name) if ahead else (name, against)]
-        values = (row.auc, row.auc_low, row.auc_high) if ahead else (-row.auc, -row.auc_high, -row.auc_low)
-        gain = {key: _number(value) for key, value in zip(("auc", "auc_low", "auc_high"), values, strict=True)}
-        found.setdefault(regime, {})[weights] = gain | {
-            "p": _number(row.p), "p_delong": _number(row.p_delong), "against": against
-        }  # fmt: skip
+        row = rows.get((control, model.key))
+        if row is not None:
+            difference, low, high = row.auc, row.auc_low, row.auc_high
+        else:
+            row = rows[model.key, control]
+            difference, low, high = -row.auc, -row.auc_high, -row.auc_low
+        numbers = {"auc": difference, "auc_low": low, "auc_high": high, "p": row.p, "p_delong": row.p_delong}
+        gain = {name: None if pd.isna(value) else float(value) + 0.0 for name, value in numbers.items()}  # no -0.0
+        found.setdefault(model.regime, {})[model.start] = gain | {"against": control}
     return found
 
 
-def _number(value: float | None) -> float | None:
-    return None if value is None or np.isnan(value) else float(value) + 0.0  # no -0.0
+def _area(model: EvaluatedModel, unseen: np.ndarray, weights: np.ndarray) -> _Area:
+    predictions = model.calibrated.of_images(unseen)
+    if (unseen == ~model.test.seen).all():
+        return _Area(*model.scores.area, predictions)
+    return _Area(*score_area(predictions, weights[:, unseen]), predictions)
+
+
+def _health_area(model: EvaluatedModel, unseen: np.ndarray, weights: np.ndarray, multi_label: bool) -> _Area:
+    if is_health(model.test):
+        return _area(model, unseen, weights)
+    health = as_health(model.test, multi_label, multi_label)
+    predictions = uncalibrated_predictions(health.labels, health.logits, health.classes, multi_label=False)
+    predictions = predictions.of_images(unseen)
+    return _Area(*score_area(predictions, weights[:, unseen]), predictions)
+
+
+def _difference(first: _Area, second: _Area, patients: np.ndarray) -> list[float | None]:
+    """Return the columns of `COLUMNS` behind the names."""
+    differences = second.resampled - first.resampled
+    low, high = confidence_interval(differences)
+    p_delong = float("nan")
+    if len(first.predictions.evaluable_classes) == 1:
+        [k] = first.predictions.evaluable_classes
+        scores = np.stack([area.predictions.log_odds[:, k] for area in (first, second)])
+        areas, covariance = delong(first.predictions.labels[:, k], scores, patients)
+        p_delong = delong_p_value(areas, covariance, 0, 1)
+    values = second.value - first.value, low, high, bootstrap_p_value(differences), p_delong
+    return [rounded(value) for value in values]

@@ -1,12 +1,13 @@
-"""The plots of one dataset's models as tables: each a CSV file that DVC draws, and the report too."""
+"""The curves of a dataset's models as tables: each becomes a CSV file that DVC draws, and the report too."""
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from chest_transfer.evaluation.metrics import Judged, reliability
+from chest_transfer.evaluation.metrics import CalibratedPredictions, reliability
 
-MOST_POINTS = 200  # of a curve: enough for a picture, few enough for Git
+MOST_POINTS = 200  # of a curve: enough for a figure, few enough for Git
+RELIABILITY_BINS = 10
 COLUMNS = {
     "roc": ["model", "false_positive_rate", "true_positive_rate"],
     "precision_recall": ["model", "recall", "precision"],
@@ -15,69 +16,58 @@ COLUMNS = {
 }
 
 
-def points_of(name: str, judged: Judged, classes: list[str]) -> dict[str, list[tuple]]:
-    """Rows of each plot of one model, with the columns `COLUMNS`; a curve a class where several are scored."""
-    single = len(classes) == 2 and not judged.multi_label
-    curves = {
-        "roc": roc_points(judged),
-        "precision_recall": precision_recall_points(judged),
-        "reliability": reliability_points(judged),
-    }
-    found = {
-        plot: [(name if single else f"{name} {classes[k]}", *point) for k, *point in points]
-        for plot, points in curves.items()
-    }
-    return found | {"confusion": [(name, *cell) for cell in confusion(judged, classes)]}
+def curves_of_model(model: str, predictions: CalibratedPredictions) -> dict[str, pd.DataFrame]:
+    """Return one table for each key of `COLUMNS`, with one curve, or one for each of several evaluable classes."""
+    is_single = len(predictions.classes) == 2 and not predictions.multi_label
+    tables = {name: [] for name in ("roc", "precision_recall", "reliability")}
+    for k in predictions.evaluable_classes:
+        label = model if is_single else f"{model} {predictions.classes[k]}"
+        for name, curve in _curves_of_class(predictions, k).items():
+            tables[name] += [(label, *point) for point in curve]
+    tables["confusion"] = [(model, *cell) for cell in confusion_cells(predictions)]
+    return {name: pd.DataFrame(rows, columns=COLUMNS[name]) for name, rows in tables.items()}
 
 
-def roc_points(judged: Judged) -> list[tuple[int, float, float]]:
-    """(class, false-positive rate, true-positive rate) along each scored class's ROC curve."""
-    points = []
-    for k in judged.scored:
-        false_positives, true_positives, _ = roc_curve(judged.truth[:, k], judged.probabilities[:, k])
-        points += [(k, *point) for point in _thinned(false_positives, true_positives)]
-    return points
+def learning_curves(model: str, history: pd.DataFrame) -> pd.DataFrame:
+    """Return columns model, epoch, cross_entropy and loss: a training and a validation curve of a fit."""
+    curves = []
+    for split, prefix in (("training", ""), ("validation", "val_")):
+        columns = {name: history[f"{prefix}{name}"].round(6) for name in ("cross_entropy", "loss")}
+        curves.append(history[["epoch"]].assign(model=f"{model} {split}", **columns))
+    return pd.concat(curves)[["model", "epoch", "cross_entropy", "loss"]]
 
 
-def precision_recall_points(judged: Judged) -> list[tuple[int, float, float]]:
-    """(class, recall, precision) along each scored class's precision-recall curve."""
-    points = []
-    for k in judged.scored:
-        precision, recall, _ = precision_recall_curve(judged.truth[:, k], judged.probabilities[:, k])
-        points += [(k, *point) for point in _thinned(recall[::-1], precision[::-1])]
-    return points
+def confusion_cells(predictions: CalibratedPredictions) -> list[tuple[str, str, int, float]]:
+    """Return (actual, predicted, images, share of the actual class) for each cell of the confusion matrix.
 
-
-def reliability_points(judged: Judged) -> list[tuple[int, float, float, int]]:
-    """(class, mean probability, observed frequency, images) of ten bins of each scored class."""
-    found = [(k, reliability(judged.truth[:, k], judged.probabilities[:, k], bins=10)) for k in judged.scored]
-    return [(k, round(x, 6), round(y, 6), int(images)) for k, bins in found for x, y, images in bins.tolist()]
-
-
-def confusion(judged: Judged, classes: list[str]) -> list[tuple[str, str, int, float]]:
-    """(actual, predicted, images, their share of the actual ones) for each cell; for multi-label, of each finding
-    whether it was found.
+    For multi-label data the cells are, for each finding, whether it was found or missed where it is present.
     """
-    counts = judged.truth.T @ judged.called
-    if judged.multi_label:
-        of_each = judged.truth.sum(axis=0)
-        cells = [(name, "found", int(counts[k, k]), of_each[k]) for k, name in enumerate(classes)]
-        cells += [(name, "missed", int(of_each[k] - counts[k, k]), of_each[k]) for k, name in enumerate(classes)]
+    counts = predictions.labels.T @ predictions.predicted
+    classes, cells = predictions.classes, []
+    if predictions.multi_label:
+        present = predictions.labels.sum(axis=0)
+        found = np.diag(counts)
+        cells += [(name, "found", found[k], present[k]) for k, name in enumerate(classes)]
+        cells += [(name, "missed", present[k] - found[k], present[k]) for k, name in enumerate(classes)]
     else:
-        rows = counts.sum(axis=1)
-        cells = [(a, b, int(counts[i, j]), rows[i]) for i, a in enumerate(classes) for j, b in enumerate(classes)]
-    return [(actual, called, images, round(images / max(int(of), 1), 4)) for actual, called, images, of in cells]
+        totals = counts.sum(axis=1)
+        cells += [(a, b, counts[i, j], totals[i]) for i, a in enumerate(classes) for j, b in enumerate(classes)]
+    return [(actual, label, int(images), round(images / max(int(of), 1), 4)) for actual, label, images, of in cells]
 
 
-def losses(name: str, history: pd.DataFrame) -> pd.DataFrame:
-    """Columns model, epoch, loss: the training and the validation curve of one model."""
-    curves = [
-        history[["epoch"]].assign(model=f"{name} {part}", loss=history[column].round(6))
-        for part, column in (("training", "loss"), ("validation", "val_loss"))
-    ]
-    return pd.concat(curves)[["model", "epoch", "loss"]]
+def _curves_of_class(predictions: CalibratedPredictions, k: int) -> dict[str, list[tuple]]:
+    labels, scores = predictions.labels[:, k], predictions.log_odds[:, k]
+    false_positive_rates, true_positive_rates, _ = roc_curve(labels, scores)
+    precisions, recalls, _ = precision_recall_curve(labels, scores)
+    bins = reliability(labels, predictions.probabilities[:, k], RELIABILITY_BINS)
+    return {
+        "roc": _thin_out(false_positive_rates, true_positive_rates),
+        "precision_recall": _thin_out(recalls[::-1], precisions[::-1]),
+        "reliability": [(round(p, 6), round(frequency, 6), int(images)) for p, frequency, images in bins.tolist()],
+    }
 
 
-def _thinned(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
+def _thin_out(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
+    """Return at most `MOST_POINTS` points of a curve, its ends included."""
     kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), MOST_POINTS)).astype(int))
-    return [(round(float(x[at]), 6), round(float(y[at]), 6)) for at in kept]
+    return [(round(float(x[row]), 6), round(float(y[row]), 6)) for row in kept]

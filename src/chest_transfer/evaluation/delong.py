@@ -1,70 +1,87 @@
-"""Whether one model's area under the ROC curve differs from another's on the same test images: two tests."""
+"""Two tests of whether the areas under the ROC curve of two models on the same test images differ."""
 
 import numpy as np
 from scipy.stats import norm, rankdata
 
 
-def delong(truth: np.ndarray, probabilities: np.ndarray, patients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Areas of M models under the ROC curve, and their covariance, with patients as the unit.
+def delong(labels: np.ndarray, scores: np.ndarray, patients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the areas of M models under the ROC curve and their covariance, with patients as the unit.
 
-    Where each patient has one image this is DeLong et al. 1988; with several, Obuchowski 1997 (Nonparametric analysis
-    of clustered ROC curve data), which it is a case of. Ranks as Sun and Xu 2014, so the time is N log N.
+    With one image for each patient this is DeLong et al. 1988; with several it is Obuchowski 1997 (Nonparametric
+    analysis of clustered ROC curve data), which includes it. Ranks as in Sun and Xu 2014, so the time is N log N.
 
     Args:
-        truth: (N,) 0 or 1, some of both.
-        probabilities: (M, N).
-        patients: (N,) text.
+        labels: (N,) array of 0 and 1, with some of both.
+        scores: (M, N) array, higher for the class.
+        patients: (N,) str array.
 
     Returns:
-        (M,), and (M, M); NaN where fewer than two patients have one kind of image.
+        (M,) areas and (M, M) covariance; NaN where fewer than two patients have positive, or negative, images.
     """
-    positive = truth == 1
-    cases, controls = int(positive.sum()), int((~positive).sum())
-    # Of each case the share of controls that it beats, half for ties; of each control the share of cases it loses to.
-    among_all, among_cases, among_controls = (
-        rankdata(part, axis=1) for part in (probabilities, probabilities[:, positive], probabilities[:, ~positive])
+    is_positive = labels == 1
+    positives, negatives = int(is_positive.sum()), int((~is_positive).sum())
+    rank_among_all = rankdata(scores, axis=1)
+    rank_among_positives = rankdata(scores[:, is_positive], axis=1)
+    rank_among_negatives = rankdata(scores[:, ~is_positive], axis=1)
+    # The components of DeLong: for each positive the share of negatives that it is ranked above, ties counted half,
+    # and for each negative the share of positives that are ranked above it.
+    positive_components = (rank_among_all[:, is_positive] - rank_among_positives) / negatives
+    negative_components = 1 - (rank_among_all[:, ~is_positive] - rank_among_negatives) / positives
+    areas = positive_components.mean(axis=1)
+    _, patient_of = np.unique(patients, return_inverse=True)
+    count = int(patient_of.max()) + 1
+    positive_sums, with_positive = _sums_by_patient(
+        positive_components - areas[:, None], patient_of[is_positive], count
     )
-    beats = (among_all[:, positive] - among_cases) / controls
-    loses = 1 - (among_all[:, ~positive] - among_controls) / cases
-    areas = beats.mean(axis=1)
-    _, of = np.unique(patients, return_inverse=True)
-    people = int(of.max()) + 1
-    case_sums, people_with_case = _by_patient(beats - areas[:, None], of[positive], people)
-    control_sums, people_with_control = _by_patient(loses - areas[:, None], of[~positive], people)
+    negative_sums, with_negative = _sums_by_patient(
+        negative_components - areas[:, None], patient_of[~is_positive], count
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
-        spread = case_sums @ case_sums.T * _corrected(people_with_case) / cases**2
-        spread += control_sums @ control_sums.T * _corrected(people_with_control) / controls**2
-        # Images of one patient on both sides; nothing where each has one image.
-        both = case_sums @ control_sums.T
-        spread += (both + both.T) * _corrected(people) / (cases * controls)
-    return areas, spread
+        covariance = positive_sums @ positive_sums.T * _bessel(with_positive) / positives**2
+        covariance += negative_sums @ negative_sums.T * _bessel(with_negative) / negatives**2
+        # Patients with positive and negative images; zero where each patient has one image.
+        both_kinds = positive_sums @ negative_sums.T
+        covariance += (both_kinds + both_kinds.T) * _bessel(count) / (positives * negatives)
+    return areas, covariance
 
 
-def _by_patient(values: np.ndarray, of: np.ndarray, people: int) -> tuple[np.ndarray, int]:
-    """Sums (M, people) of values (M, n) over each patient's images, and how many patients have any."""
-    sums = np.array([np.bincount(of, weights=row, minlength=people) for row in values])
-    return sums, len(np.unique(of))
+def delong_p_value(areas: np.ndarray, covariance: np.ndarray, first: int, second: int) -> float:
+    """Return the two-sided p-value of the difference of two areas; 1 where they are equal, NaN where it is unknown.
 
-
-def _corrected(people: int) -> np.float64:
-    return np.float64(people) / (people - 1)
-
-
-def delong_p(areas: np.ndarray, spread: np.ndarray, one: int, other: int) -> float:
-    """Two-sided p of the difference between two models' areas; 1 where they are the same, NaN where it is unknown."""
-    difference = areas[one] - areas[other]
+    Args:
+        areas: (M,) array of `delong`.
+        covariance: (M, M) array of `delong`.
+        first: int, a row.
+        second: int, another row.
+    """
+    difference = areas[first] - areas[second]
     with np.errstate(invalid="ignore"):
-        variance = spread[one, one] + spread[other, other] - 2 * spread[one, other]
+        variance = covariance[first, first] + covariance[second, second] - 2 * covariance[first, second]
     if abs(difference) < 1e-12:
         return 1.0
-    return float("nan") if np.isnan(variance) else float(2 * norm.sf(abs(difference) / np.sqrt(max(variance, 1e-300))))
+    if np.isnan(variance):
+        return float("nan")
+    return float(2 * norm.sf(abs(difference) / np.sqrt(max(variance, 1e-300))))
 
 
-def bootstrap_p(differences: np.ndarray) -> float:
-    """Two-sided p of a difference, from its values in rounds of the bootstrap: how far 0 lies out in them.
+def bootstrap_p_value(differences: np.ndarray) -> float:
+    """Return the two-sided p-value of a difference from its values in R resamples; NaN if none is known.
 
-    It agrees with the percentile interval: below 0.05 where that leaves out 0. Never below 2 / (R + 1).
+    It agrees with the percentile interval: it is below 0.05 where that excludes 0. Never below 2 / (R + 1).
     """
     known = differences[~np.isnan(differences)]
-    tail = min((known <= 0).sum(), (known >= 0).sum())
-    return float(min(1.0, 2 * (tail + 1) / (len(known) + 1)))
+    if not len(known):
+        return float("nan")
+    smaller_tail = min((known <= 0).sum(), (known >= 0).sum())
+    return float(min(1.0, 2 * (smaller_tail + 1) / (len(known) + 1)))
+
+
+def _sums_by_patient(values: np.ndarray, patient_of: np.ndarray, patients: int) -> tuple[np.ndarray, int]:
+    """Return the sums (M, patients) of values (M, n) over each patient's images, and how many patients have any."""
+    sums = np.array([np.bincount(patient_of, weights=row, minlength=patients) for row in values])
+    return sums, len(np.unique(patient_of))
+
+
+def _bessel(count: int) -> np.float64:
+    """Return Bessel's correction of a variance."""
+    return np.float64(count) / (count - 1)

@@ -1,67 +1,76 @@
-"""Grad-CAM: which part of a radiograph raises a class's odds, as a model's last feature maps show it."""
+"""Grad-CAM: which parts of a radiograph raise the odds of a class, as the last feature maps of a network show it."""
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from chest_transfer.networks.classifier import of_head
+from chest_transfer.networks.classifier import head_layers
 
-METHODS = ("grad-cam", "grad-cam++")
+
+def _mean_gradient(features, gradients):
+    import tensorflow as tf
+
+    return tf.reduce_mean(gradients, axis=(1, 2), keepdims=True)
+
+
+def _weighted_positive_gradient(features, gradients):
+    import tensorflow as tf
+
+    cubes = tf.reduce_sum(features * gradients**3, axis=(1, 2), keepdims=True)
+    shares = tf.math.divide_no_nan(gradients**2, 2 * gradients**2 + cubes)
+    return tf.reduce_sum(shares * tf.nn.relu(gradients), axis=(1, 2), keepdims=True)
+
+
+# How feature maps are weighted: grad-cam by the mean gradient (Selvaraju et al. 2017); grad-cam++ by the positive
+# gradient, with more weight where few places raise the class (Chattopadhay et al. 2018).
+METHODS = {"grad-cam": _mean_gradient, "grad-cam++": _weighted_positive_gradient}
 
 
 class GradCam:
-    """Heat maps of a classifier, any backbone of the table.
+    """Heat maps of a classifier with any backbone.
 
-    What is followed back is the class's log odds, log p / (1 - p): before the sigmoid that is the output itself, before
-    a softmax its distance from the others, and it does not fade where the model is sure.
+    What is differentiated are the log odds of the class, log(p / (1 - p)): for a sigmoid the logit itself, for a
+    softmax its distance from the others. They do not saturate where the model is certain.
 
     Args:
-        classifier: from grey pixels (N, H, W, 1) 0-255 to probabilities (N, K).
-        method: `grad-cam` (Selvaraju et al. 2017: feature maps weighed by the mean gradient) or `grad-cam++`
-            (Chattopadhay et al. 2018: by the gradient where it is positive, more where few places raise the class).
+        classifier: Keras model from gray levels (N, H, W, 1) 0-255 to probabilities (N, K).
+        method: str, a key of `METHODS`.
     """
 
-    def __init__(self, classifier: keras.Model, method: str = "grad-cam"):
-        head = [layer for layer in classifier.layers if of_head(layer)]
-        self._backbone = keras.Model(classifier.input, head[0].input)
-        features = hidden = keras.Input(self._backbone.output_shape[1:], dtype=self._backbone.output.dtype)
-        for layer in head[:-1]:
-            hidden = layer(hidden)
-        output = head[-1]
-        logits = keras.layers.Dense(output.units, name="logits", dtype="float32")  # the output without its activation
-        self._head = keras.Model(features, logits(hidden))
-        logits.set_weights(output.get_weights())
-        self._exclusive = output.activation is keras.activations.softmax
-        self._method = method
+    def __init__(self, classifier, method: str = "grad-cam"):
+        import keras
+
+        layers = head_layers(classifier)
+        self._backbone = keras.Model(classifier.input, layers[0].input)
+        features = logits = keras.Input(self._backbone.output_shape[1:], dtype=self._backbone.output.dtype)
+        for layer in layers[:-1]:
+            logits = layer(logits)
+        self._head = keras.Model(features, logits)
+        self._is_exclusive = layers[-1].activation is keras.activations.softmax
+        self._method = METHODS[method]
 
     def maps(self, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """One heat map for each radiograph.
+        """Return a heat map for each radiograph.
 
         Args:
-            images: (n, H, W) uint8.
-            classes: (n,) int, whose class to explain.
+            images: (n, H, W) uint8 array.
+            classes: (n,) int array, the class that is explained of each.
 
         Returns:
-            (n, H, W) float32, 0-1: 1 at the brightest place, all 0 where nothing raises the class.
+            (n, H, W) float32 array, 0-1: 1 at the hottest place, 0 everywhere if nothing raises the class.
         """
+        import tensorflow as tf
+
         inputs = tf.constant(images[..., np.newaxis], tf.float32)
-        chosen = tf.one_hot(classes, self._head.output_shape[-1])
+        is_class = tf.one_hot(classes, self._head.output_shape[-1])
         features = self._backbone(inputs, training=False)
         with tf.GradientTape() as tape:
             tape.watch(features)
             logits = self._head(features, training=False)
-            odds = tf.reduce_sum(logits * chosen, axis=-1)
-            if self._exclusive:
-                odds -= tf.reduce_logsumexp(logits - 1e9 * chosen, axis=-1)
-        gradients = tf.cast(tape.gradient(odds, features), tf.float32)
+            log_odds = tf.reduce_sum(logits * is_class, axis=-1)
+            if self._is_exclusive:
+                log_odds -= tf.reduce_logsumexp(logits - 1e9 * is_class, axis=-1)
+        gradients = tf.cast(tape.gradient(log_odds, features), tf.float32)
         features = tf.cast(features, tf.float32)
-        if self._method == "grad-cam":
-            weights = tf.reduce_mean(gradients, axis=(1, 2), keepdims=True)
-        else:
-            shares = tf.math.divide_no_nan(
-                gradients**2, 2 * gradients**2 + tf.reduce_sum(features * gradients**3, axis=(1, 2), keepdims=True)
-            )
-            weights = tf.reduce_sum(shares * tf.nn.relu(gradients), axis=(1, 2), keepdims=True)
+        weights = self._method(features, gradients)
         heat = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1, keepdims=True))
         heat = tf.image.resize(heat, images.shape[1:], method="bilinear")[..., 0]
         return tf.math.divide_no_nan(heat, tf.reduce_max(heat, axis=(1, 2), keepdims=True)).numpy()

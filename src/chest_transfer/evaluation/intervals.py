@@ -1,99 +1,117 @@
-"""Intervals: scores of many resamples of patients at once, as weights on images.
+"""Confidence intervals: scores of many resamples of patients at once, as weights on images.
 
-A round of the bootstrap draws patients with replacement; an image weighs as often as its patient was drawn. All scores
-here take the weights (R, N) of R rounds; one row of ones gives the score itself. scikit-learn's take one row at a time,
-which for NIH's 25,596 images, 14 findings and 1,000 rounds is an hour; the tests hold each of these against them.
+A resample of the cluster bootstrap draws patients with replacement; an image has as much weight as its patient was
+drawn times. All scores here take weights (R, N) of R resamples; one row of ones gives the score itself. scikit-learn's
+metrics take one row at a time, which for NIH's 25,596 images, 14 findings and 1,000 resamples takes an hour; the tests
+compare each function with them.
 """
 
 import numpy as np
 
-LEVEL = 0.95
-CHUNK = 50  # rounds at a time: their weights stay in the processor's cache
+CONFIDENCE = 0.95
+RESAMPLES_AT_ONCE = 50  # their weights stay in the processor's cache
 
 
-def drawn(patients: np.ndarray, rounds: int, seed: int) -> np.ndarray:
-    """(rounds, N) uint8: how often each image's patient was drawn, of as many draws as there are patients.
+def cluster_bootstrap_weights(patients: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Return the weights of a bootstrap that resamples patients.
 
     Args:
-        patients: (N,) text.
-        rounds: of the bootstrap.
-        seed: another one, other draws.
+        patients: (N,) str array.
+        resamples: int.
+        seed: int.
+
+    Returns:
+        (resamples, N) uint8 array, how many times each image's patient was drawn.
     """
-    _, of = np.unique(patients, return_inverse=True)
-    chance, people = np.random.default_rng(seed), int(of.max()) + 1
-    counts = np.empty((rounds, people), np.uint8)
-    for row in counts:  # more than 255 draws of one patient do not happen
-        row[:] = np.bincount(chance.integers(people, size=people), minlength=people)
-    return counts[:, of]
+    _, patient_of = np.unique(patients, return_inverse=True)
+    rng, count = np.random.default_rng(seed), int(patient_of.max()) + 1
+    times_drawn = np.empty((resamples, count), np.uint8)
+    for row in times_drawn:  # nobody is drawn more than 255 times
+        row[:] = np.bincount(rng.integers(count, size=count), minlength=count)
+    return times_drawn[:, patient_of]
 
 
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """The percentile interval (Efron 1979) of R rounds' values; rounds that lack a class (NaN) are left out."""
+def confidence_interval(values: np.ndarray) -> tuple[float, float]:
+    """Return the percentile interval (Efron 1979) of the values (R,) of all resamples, those with NaN left out."""
     values = values[~np.isnan(values)]
     if not len(values):
         return float("nan"), float("nan")
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
 
-def ranking_scores(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One class's area under the ROC curve and average precision: (R,) and (R,); NaN where a round has one kind only.
+def ranking_scores(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the area under the ROC curve and the average precision of one class in each resample.
 
-    The area is the share of pairs in the right order, half for ties (Mann-Whitney); average precision is the sum of
-    precisions weighed by the gain in recall, as in scikit-learn.
+    The area is the share of pairs (positive, negative) in the right order, ties counted half (Mann-Whitney); average
+    precision is the sum of precisions weighted by the gain in recall, as in scikit-learn.
 
     Args:
-        truth: (N,) 0 or 1.
-        probabilities: (N,).
-        weights: (R, N), whole numbers.
+        labels: (N,) array of 0 and 1.
+        scores: (N,) array, higher for the class: probabilities or log odds.
+        weights: (R, N) array of integers.
+
+    Returns:
+        (R,) and (R,) arrays; NaN where a resample has positives or negatives only.
     """
-    order = np.argsort(-probabilities, kind="stable")
-    called, positive = probabilities[order], np.flatnonzero(truth[order])
-    # Images of one probability stand or fall together: a group's first place, and the place after its last.
-    first = np.searchsorted(-called, -called[positive], side="left")
-    after = np.searchsorted(-called, -called[positive], side="right")
-    of_first = np.searchsorted(positive, first, side="left")
-    of_after = np.searchsorted(positive, after, side="left")
-    # Sums are needed at these places only: adding up between them is faster than a sum at every image.
-    edges = np.unique(np.concatenate([[0], first, after[after < len(truth)]]))
-    at_first, at_after = np.searchsorted(edges, first), np.searchsorted(edges, after)
+    order = np.argsort(-scores, kind="stable")
+    sorted_scores, positives = scores[order], np.flatnonzero(labels[order])
+    # Images with the same score are tied: for each positive, where its ties start, and where they end.
+    tie_start = np.searchsorted(-sorted_scores, -sorted_scores[positives], side="left")
+    tie_end = np.searchsorted(-sorted_scores, -sorted_scores[positives], side="right")
+    positives_before_ties = np.searchsorted(positives, tie_start, side="left")
+    positives_through_ties = np.searchsorted(positives, tie_end, side="left")
+    # Cumulative weights are needed at these places only: adding up between them is faster than at every image.
+    places = np.unique(np.concatenate([[0], tie_start, tie_end[tie_end < len(labels)]]))
+    start_place, end_place = np.searchsorted(places, tie_start), np.searchsorted(places, tie_end)
     areas, precisions = np.empty(len(weights)), np.empty(len(weights))
-    for start in range(0, len(weights), CHUNK):
-        chunk = np.take(weights[start : start + CHUNK], order, axis=1)
-        seen = _before(np.add.reduceat(chunk, edges, axis=1, dtype=np.float32))
-        weight = np.take(chunk, positive, axis=1).astype(np.float32)
-        found = _before(weight)
-        positives, negatives = (ends.astype(np.float64) for ends in (found[:, -1], seen[:, -1] - found[:, -1]))
-        ahead = seen[:, at_first] - found[:, of_first] + seen[:, at_after] - found[:, of_after]
+    for start in range(0, len(weights), RESAMPLES_AT_ONCE):
+        rows = slice(start, start + RESAMPLES_AT_ONCE)
+        sorted_weights = np.take(weights[rows], order, axis=1)
+        cumulative = exclusive_cumulative_sum(np.add.reduceat(sorted_weights, places, axis=1, dtype=np.float32))
+        positive_weights = np.take(sorted_weights, positives, axis=1).astype(np.float32)
+        cumulative_positives = exclusive_cumulative_sum(positive_weights)
+        positive_total = cumulative_positives[:, -1].astype(np.float64)
+        negative_total = (cumulative[:, -1] - cumulative_positives[:, -1]).astype(np.float64)
+        negatives_above = cumulative[:, start_place] - cumulative_positives[:, positives_before_ties]
+        negatives_above_or_tied = cumulative[:, end_place] - cumulative_positives[:, positives_through_ties]
+        negatives_below = negative_total[:, None] - (negatives_above + negatives_above_or_tied) / 2
+        images_through_ties = cumulative[:, end_place].astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
-            beaten = (weight * (negatives[:, None] - ahead / 2)).sum(axis=1)
-            areas[start : start + CHUNK] = beaten / (positives * negatives)
-            precision = np.where(weight > 0, found[:, of_after] / seen[:, at_after].astype(np.float64), 0)
-            precisions[start : start + CHUNK] = (weight * precision).sum(axis=1) / positives
+            areas[rows] = (positive_weights * negatives_below).sum(axis=1) / (positive_total * negative_total)
+            precision = cumulative_positives[:, positives_through_ties] / images_through_ties
+            precision = np.where(positive_weights > 0, precision, 0)
+            precisions[rows] = (positive_weights * precision).sum(axis=1) / positive_total
     return areas, precisions
 
 
-def _before(values: np.ndarray) -> np.ndarray:
-    """(R, n + 1): sums of the first 0, 1, ... n values."""
-    sums = np.zeros((len(values), values.shape[1] + 1), np.float32)  # exact: below 2 ** 24
+def exclusive_cumulative_sum(values: np.ndarray) -> np.ndarray:
+    """Return (R, n + 1) float32: the sums of the first 0, 1, ... n of the values (R, n); exact below 2 ** 24."""
+    sums = np.zeros((len(values), values.shape[1] + 1), np.float32)
     np.cumsum(values, axis=1, out=sums[:, 1:])
     return sums
 
 
-def decision_counts(truth: np.ndarray, called: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """True and false positives and negatives of each class: `tp`, `fp`, `tn`, `fn`, each (R, K) float64.
+def confusion_counts(labels: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the true and false positives and negatives of each class in each resample.
 
     Args:
-        truth, called: (N, K) 0 or 1.
-        weights: (R, N).
+        labels: (N, K) array of 0 and 1.
+        predicted: (N, K) array of 0 and 1.
+        weights: (R, N) array.
+
+    Returns:
+        dict of (R, K) float64 arrays: `tp`, `fp`, `tn`, `fn`.
     """
-    kinds = [truth * called, (1 - truth) * called, (1 - truth) * (1 - called), truth * (1 - called)]
-    return dict(zip(("tp", "fp", "tn", "fn"), np.split(weighed(np.hstack(kinds), weights), 4, axis=1), strict=True))
+    kinds = [labels * predicted, (1 - labels) * predicted, (1 - labels) * (1 - predicted), labels * (1 - predicted)]
+    sums = np.split(weighted_sums(np.hstack(kinds), weights), 4, axis=1)
+    return dict(zip(("tp", "fp", "tn", "fn"), sums, strict=True))
 
 
-def weighed(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(R, K) float64: sums over images of values (N, K) times weights (R, N)."""
+def weighted_sums(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return (R, K) float64: the sums over images of values (N, K) times weights (R, N)."""
     sums = np.empty((len(weights), values.shape[1]))
-    for start in range(0, len(weights), CHUNK):
-        sums[start : start + CHUNK] = weights[start : start + CHUNK].astype(np.float64) @ values
+    for start in range(0, len(weights), RESAMPLES_AT_ONCE):
+        rows = slice(start, start + RESAMPLES_AT_ONCE)
+        sums[rows] = weights[rows].astype(np.float64) @ values
     return sums

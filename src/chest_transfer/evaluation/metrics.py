@@ -1,4 +1,4 @@
-"""What one model is worth on one split, from its predictions alone: scores, and their intervals over patients."""
+"""The scores of one model on one split: calibrated predictions in, values and their resamples out."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -7,210 +7,266 @@ import numpy as np
 from sklearn.metrics import f1_score, log_loss, precision_score, recall_score, roc_curve
 
 from chest_transfer.data.predictions import Predictions
-from chest_transfer.evaluation.intervals import decision_counts, interval, ranking_scores, weighed
-from chest_transfer.training.operating import calibrated, decisions
+from chest_transfer.evaluation.intervals import confidence_interval, confusion_counts, ranking_scores, weighted_sums
+from chest_transfer.evaluation.operating_points import (
+    Calibration,
+    calibrated_log_odds,
+    calibrated_probabilities,
+    predicted_labels,
+    to_probabilities,
+)
 
-BINS = 15  # of calibration error, as Guo et al. 2017
-SPECIFICITY = 0.9  # at which sensitivity is read off the ROC curve
+CALIBRATION_BINS = 15  # as Guo et al. 2017
+READ_OFF_SPECIFICITY = 0.9  # at which sensitivity is read off the ROC curve
+DECIMALS = 6  # of metrics in Git, so that a difference in the last bits is none
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A model's predictions for one split, with the calibration and thresholds that it got on validation.
+class CalibratedPredictions:
+    """A model's predictions for one split, with the calibration and the thresholds that were chosen on validation.
 
     Args:
-        truth: (N, K) 0 or 1.
-        raw: (N, K) probabilities as the model gives them.
-        multi_label: whether an image may have several labels.
-        temperature: of `operating.calibrated`.
-        cuts: (K,) thresholds of calibrated probabilities.
+        labels: (N, K) array of 0 and 1.
+        logits: (N, K) array, raw.
+        classes: list of K str.
+        multi_label: bool, whether an image may have several labels.
+        temperature: float.
+        thresholds: (K,) array of calibrated probabilities.
     """
 
-    truth: np.ndarray
-    raw: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    classes: list[str]
     multi_label: bool
     temperature: float
-    cuts: np.ndarray
+    thresholds: np.ndarray
+
+    @cached_property
+    def log_odds(self) -> np.ndarray:
+        """(N, K) calibrated log odds of each class; their order is that of the probabilities, without ties at 1."""
+        return calibrated_log_odds(self.logits, self.temperature, self.multi_label)
 
     @cached_property
     def probabilities(self) -> np.ndarray:
-        """(N, K) calibrated."""
-        return calibrated(self.raw, self.temperature, self.multi_label)
+        """(N, K) calibrated probabilities."""
+        return to_probabilities(self.log_odds)
 
     @cached_property
-    def called(self) -> np.ndarray:
-        """(N, K) 0 or 1: what the model says at its thresholds."""
-        return decisions(self.probabilities, self.cuts, self.multi_label)
+    def uncalibrated(self) -> np.ndarray:
+        """(N, K) probabilities as the network gives them."""
+        return calibrated_probabilities(self.logits, 1.0, self.multi_label)
 
     @cached_property
-    def scored(self) -> list[int]:
-        """The classes to average over: those with both kinds of images; of two exclusive ones, the disease."""
-        candidates = [1] if self.truth.shape[1] == 2 and not self.multi_label else range(self.truth.shape[1])
-        return [k for k in candidates if 0 < self.truth[:, k].sum() < len(self.truth)]
+    def predicted(self) -> np.ndarray:
+        """(N, K) array of 0 and 1, the predicted labels."""
+        return predicted_labels(self.probabilities, self.thresholds, self.multi_label)
+
+    @cached_property
+    def evaluable_classes(self) -> list[int]:
+        """The classes with positive and negative images; of two exclusive classes only the second, the disease."""
+        count = self.labels.shape[1]
+        candidates = [1] if count == 2 and not self.multi_label else range(count)
+        return [k for k in candidates if 0 < self.labels[:, k].sum() < len(self.labels)]
+
+    def of_images(self, rows: np.ndarray) -> "CalibratedPredictions":
+        """Return the predictions for some of the images, chosen by (N,) bool."""
+        return self if rows.all() else replace(self, labels=self.labels[rows], logits=self.logits[rows])
 
 
-def judged_by(chosen: dict, said: Predictions, multi_label: bool, point: str) -> Judged:
-    """Predictions with the calibration and the thresholds of `operating.operating_facts`."""
-    cuts = np.array(chosen["thresholds"][point])
-    return Judged(said.truth, said.probabilities, multi_label, chosen["temperature"], cuts)
-
-
-def restricted(judged: Judged, rows: np.ndarray) -> Judged:
-    """The same model on some of the images: (N,) bool."""
-    return judged if rows.all() else replace(judged, truth=judged.truth[rows], raw=judged.raw[rows])
-
-
-def sampled_scores(
-    judged: Judged, weights: np.ndarray, columns: list[int] | None = None
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The scores that get an interval, for each of R rounds.
-
-    With two exclusive classes all are the disease's own. Otherwise they are macro averages of each class against the
-    rest, over the classes of which the split has some images but not all; accuracy counts whole images, or with several
-    labels all decisions.
+@dataclass(frozen=True)
+class Scores:
+    """The scores of a model with their values in each resample.
 
     Args:
-        judged: the predictions.
-        weights: (R, N), of `intervals.drawn`; ones give the scores themselves.
-        columns: None, or the classes to average over, though some may not be there.
+        values: dict of float, by score.
+        resampled: dict of (R,) arrays, by score.
+        class_areas: dict of (float, (R,) array), the area under the ROC curve of each evaluable class.
+    """
+
+    values: dict[str, float]
+    resampled: dict[str, np.ndarray]
+    class_areas: dict[str, tuple[float, np.ndarray]]
+
+    @property
+    def area(self) -> tuple[float, np.ndarray]:
+        """The area under the ROC curve, and its value in each resample."""
+        return self.values["auc"], self.resampled["auc"]
+
+
+def calibrate(predictions: Predictions, calibration: Calibration, multi_label: bool, point: str):
+    """Return raw predictions with a calibration and the thresholds of an operating point as CalibratedPredictions."""
+    return CalibratedPredictions(
+        predictions.labels, predictions.logits, predictions.classes, multi_label, calibration.temperature,
+        np.asarray(calibration.thresholds[point]),
+    )  # fmt: skip
+
+
+def uncalibrated_predictions(
+    labels: np.ndarray, logits: np.ndarray, classes: list[str], multi_label: bool
+) -> CalibratedPredictions:
+    """Return predictions with temperature 1 and thresholds of 0.5, for scores that need neither."""
+    return CalibratedPredictions(labels, logits, classes, multi_label, 1.0, np.full(labels.shape[1], 0.5))
+
+
+def score(predictions: CalibratedPredictions, weights: np.ndarray, classes: list[int] | None = None) -> Scores:
+    """Return the scores that get a confidence interval.
+
+    With two exclusive classes all are those of the disease. Otherwise they are macro averages over the classes, each
+    against the rest; accuracy is that of whole images, or for multi-label data of all decisions.
+
+    Args:
+        predictions: CalibratedPredictions of N images.
+        weights: (R, N) array, of `cluster_bootstrap_weights`.
+        classes: list of int, the classes to average over; None for all that are evaluable.
+    """
+    classes = predictions.evaluable_classes if classes is None else classes
+    with_all_images = np.vstack([np.ones((1, len(predictions.labels)), weights.dtype), weights])
+    areas, precisions = _ranking_scores(predictions, with_all_images, classes)
+    resampled = {"auc": _mean(areas), "average_precision": _mean(precisions)}
+    resampled |= _decision_scores(predictions, with_all_images, classes)
+    return Scores(
+        values={name: float(row[0]) for name, row in resampled.items()},
+        resampled={name: row[1:] for name, row in resampled.items()},
+        class_areas={predictions.classes[k]: (float(row[0]), row[1:]) for k, row in zip(classes, areas.T, strict=True)},
+    )
+
+
+def score_area(predictions: CalibratedPredictions, weights: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return only the area under the ROC curve of `score`, and its value (R,) in each resample."""
+    with_all_images = np.vstack([np.ones((1, len(predictions.labels)), weights.dtype), weights])
+    areas = _mean(_ranking_scores(predictions, with_all_images, predictions.evaluable_classes)[0])
+    return float(areas[0]), areas[1:]
+
+
+def area_under_curve(predictions: CalibratedPredictions) -> float:
+    """Return only the value of the area under the ROC curve."""
+    return score_area(predictions, np.ones((0, len(predictions.labels)), np.uint8))[0]
+
+
+def other_scores(predictions: CalibratedPredictions) -> dict[str, float]:
+    """Return the scores without an interval: other averages, cross-entropy, Brier score and calibration error.
+
+    `sensitivity_at_90_specificity` is read off the ROC curve of the split itself, as papers do: no threshold is used.
+    `uncalibrated_` scores are those before the temperature.
+    """
+    if not predictions.evaluable_classes:
+        return {}
+    values = _label_averages(predictions) | {
+        "sensitivity_at_90_specificity": np.mean([
+            _sensitivity_at_specificity(predictions.labels[:, k], predictions.log_odds[:, k])
+            for k in predictions.evaluable_classes
+        ])
+    }  # fmt: skip
+    values |= _probability_scores(predictions, predictions.probabilities, prefix="")
+    values |= _probability_scores(predictions, predictions.uncalibrated, prefix="uncalibrated_")
+    return {name: float(value) for name, value in values.items()}
+
+
+def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = CALIBRATION_BINS) -> np.ndarray:
+    """Return the reliability diagram of one class, in bins of equal width.
+
+    Args:
+        labels: (N,) array of 0 and 1.
+        probabilities: (N,) array.
+        bins: int.
 
     Returns:
-        name -> (R,), and the area under the ROC curve of each scored class (K', R).
+        (B, 3) array of the B bins with images: mean probability, observed frequency, images.
     """
-    truth, called = judged.truth, judged.called
-    columns = judged.scored if columns is None else columns
-    areas, precisions = _ranked(judged, weights, columns)
-    counts = {name: found[:, columns] for name, found in decision_counts(truth, called, weights).items()}
-    right = (called == truth).mean(axis=1) if judged.multi_label else (called * truth).sum(axis=1)
+    bin_of = np.minimum((probabilities * bins).astype(int), bins - 1)
+    images = np.bincount(bin_of, minlength=bins)
+    probability_sums, positives = (np.bincount(bin_of, values, minlength=bins) for values in (probabilities, labels))
+    used = images > 0
+    return np.stack([probability_sums[used] / images[used], positives[used] / images[used], images[used]], axis=1)
+
+
+def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the expected calibration error of one class, 0-1 (Guo et al. 2017; class by class: Kull et al. 2019)."""
+    mean_probability, frequency, images = reliability(labels, probabilities).T
+    return float((np.abs(mean_probability - frequency) * images).sum() / images.sum())
+
+
+def with_interval(name: str, value: float, resampled: np.ndarray) -> dict[str, float | None]:
+    """Return a score as `name`, `<name>_low` and `<name>_high`, from its value and those of the resamples (R,)."""
+    low, high = confidence_interval(resampled)
+    return {name: rounded(value), f"{name}_low": rounded(low), f"{name}_high": rounded(high)}
+
+
+def rounded(value: float) -> float | None:
+    """Return a value rounded for Git, None for NaN."""
+    return None if np.isnan(value) else round(float(value), DECIMALS)
+
+
+def _ranking_scores(
+    predictions: CalibratedPredictions, weights: np.ndarray, classes: list[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return areas under the ROC curve and average precisions, (R, classes) each."""
+    pairs = [ranking_scores(predictions.labels[:, k], predictions.log_odds[:, k], weights) for k in classes]
+    areas, precisions = np.reshape(pairs, (len(classes), 2, len(weights))).transpose(1, 2, 0)
+    return areas, precisions
+
+
+def _decision_scores(
+    predictions: CalibratedPredictions, weights: np.ndarray, classes: list[int]
+) -> dict[str, np.ndarray]:
+    """Return the scores of predicted labels, (R,) each."""
+    labels, predicted = predictions.labels, predictions.predicted
+    counts = {kind: of_all[:, classes] for kind, of_all in confusion_counts(labels, predicted, weights).items()}
+    correct = (predicted == labels).mean(axis=1) if predictions.multi_label else (predicted * labels).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         sensitivity = counts["tp"] / (counts["tp"] + counts["fn"])
         specificity = counts["tn"] / (counts["tn"] + counts["fp"])
         precision = np.nan_to_num(counts["tp"] / (counts["tp"] + counts["fp"]))
         f1 = np.nan_to_num(2 * counts["tp"] / (2 * counts["tp"] + counts["fp"] + counts["fn"]))
-    several = not judged.multi_label and truth.shape[1] > 2
-    found = {
-        "auc": _mean(areas.T),
-        "average_precision": _mean(precisions.T),
-        "accuracy": weighed(right[:, None], weights)[:, 0] / weights.sum(axis=1),
-        "balanced_accuracy": _mean(sensitivity if several else (sensitivity + specificity) / 2),
+    several_exclusive = not predictions.multi_label and labels.shape[1] > 2
+    return {
+        "accuracy": weighted_sums(correct[:, None], weights)[:, 0] / weights.sum(axis=1),
+        "balanced_accuracy": _mean(sensitivity if several_exclusive else (sensitivity + specificity) / 2),
         "precision": _mean(precision),
         "sensitivity": _mean(sensitivity),
         "specificity": _mean(specificity),
         "f1": _mean(f1),
     }
-    return found, areas
-
-
-def sampled_areas(judged: Judged, weights: np.ndarray) -> np.ndarray:
-    """(R,): only the area under the ROC curve of `sampled_scores`."""
-    return _mean(_ranked(judged, weights, judged.scored)[0].T)
-
-
-def area(judged: Judged) -> float:
-    """The area under the ROC curve, once: of all images, each counted once."""
-    return float(sampled_areas(judged, np.ones((1, len(judged.truth)), np.uint8))[0])
-
-
-def _ranked(judged: Judged, weights: np.ndarray, columns: list[int]) -> np.ndarray:
-    """(2, K', R): the area under the ROC curve and the average precision of some classes."""
-    pairs = [ranking_scores(judged.truth[:, k], judged.probabilities[:, k], weights) for k in columns]
-    return np.reshape(pairs, (len(columns), 2, len(weights))).transpose(1, 0, 2)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    """Of each row, the values that there are; NaN where there is none."""
-    there = ~np.isnan(values)
+    """Return the mean of each row, NaN left out; NaN for a row without any value."""
+    is_known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
-        return np.where(there, values, 0).sum(axis=-1) / there.sum(axis=-1)
+        return np.where(is_known, values, 0).sum(axis=-1) / is_known.sum(axis=-1)
 
 
-def other_scores(judged: Judged) -> dict[str, float]:
-    """The scores without an interval: averages of other kinds, log loss, Brier score and calibration error.
-
-    `sensitivity_at_90_specificity` is read off the test split's own ROC curve, as papers do: no threshold is used.
-    Calibration error is the mean distance of probability and frequency over bins of equal width, of each scored class
-    (Guo et al. 2017; class by class: Kull et al. 2019). `uncalibrated_` is before the temperature.
-    """
-    truth, called, columns = judged.truth, judged.called, judged.scored
-    if not columns:
-        return {}
-    averages = {"zero_division": 0} | ({} if judged.multi_label else {"labels": np.arange(truth.shape[1])})
-    labels = (truth, called) if judged.multi_label else (truth.argmax(axis=1), called.argmax(axis=1))
-    found = {
-        "f1_macro": f1_score(*labels, average="macro", **averages),
-        "f1_weighted": f1_score(*labels, average="weighted", **averages),
-        "precision_weighted": precision_score(*labels, average="weighted", **averages),
-        "sensitivity_weighted": recall_score(*labels, average="weighted", **averages),
-        "sensitivity_at_90_specificity": np.mean([
-            _sensitivity_at(truth[:, k], judged.probabilities[:, k]) for k in columns
-        ]),
-    }  # fmt: skip
-    for prefix, values in (("", judged.probabilities), ("uncalibrated_", judged.raw)):
-        found[f"{prefix}loss"] = _loss(truth, values, judged.multi_label)
-        found[f"{prefix}brier"] = np.mean((values[:, columns] - truth[:, columns]) ** 2)
-        found[f"{prefix}ece"] = np.mean([calibration_error(truth[:, k], values[:, k]) for k in columns])
-    return {name: float(value) for name, value in found.items()}
+def _label_averages(predictions: CalibratedPredictions) -> dict[str, float]:
+    labels, predicted = predictions.labels, predictions.predicted
+    options: dict = {"zero_division": 0}
+    if not predictions.multi_label:
+        options["labels"] = np.arange(labels.shape[1])
+        labels, predicted = labels.argmax(axis=1), predicted.argmax(axis=1)
+    return {
+        "f1_macro": f1_score(labels, predicted, average="macro", **options),
+        "f1_weighted": f1_score(labels, predicted, average="weighted", **options),
+        "precision_weighted": precision_score(labels, predicted, average="weighted", **options),
+        "sensitivity_weighted": recall_score(labels, predicted, average="weighted", **options),
+    }
 
 
-def _sensitivity_at(truth: np.ndarray, probabilities: np.ndarray) -> float:
-    false_positives, true_positives, _ = roc_curve(truth, probabilities)
-    return float(true_positives[false_positives <= 1 - SPECIFICITY + 1e-12].max())
+def _probability_scores(predictions: CalibratedPredictions, probabilities: np.ndarray, prefix: str) -> dict[str, float]:
+    labels, classes = predictions.labels, predictions.evaluable_classes
+    errors = [calibration_error(labels[:, k], probabilities[:, k]) for k in classes]
+    return {
+        f"{prefix}loss": _cross_entropy(labels, probabilities, predictions.multi_label),
+        f"{prefix}brier": np.mean((probabilities[:, classes] - labels[:, classes]) ** 2),
+        f"{prefix}ece": np.mean(errors),
+    }
 
 
-def _loss(truth: np.ndarray, probabilities: np.ndarray, multi_label: bool) -> float:
+def _cross_entropy(labels: np.ndarray, probabilities: np.ndarray, multi_label: bool) -> float:
     if multi_label:
-        return np.mean([log_loss(truth[:, k], probabilities[:, k], labels=[0, 1]) for k in range(truth.shape[1])])
-    shares = probabilities / probabilities.sum(axis=1, keepdims=True)
-    return log_loss(truth.argmax(axis=1), shares, labels=range(truth.shape[1]))
+        return np.mean([log_loss(labels[:, k], probabilities[:, k], labels=[0, 1]) for k in range(labels.shape[1])])
+    normalized = probabilities / probabilities.sum(axis=1, keepdims=True)
+    return log_loss(labels.argmax(axis=1), normalized, labels=range(labels.shape[1]))
 
 
-def reliability(truth: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """One class in bins of equal width: (bins that hold images, 3), mean probability, observed frequency, images."""
-    bin_of = np.minimum((probabilities * bins).astype(int), bins - 1)
-    counts = np.bincount(bin_of, minlength=bins)
-    sums = [np.bincount(bin_of, weights=values, minlength=bins) for values in (probabilities, truth)]
-    used = counts > 0
-    return np.stack([sums[0][used] / counts[used], sums[1][used] / counts[used], counts[used]], axis=1)
-
-
-def calibration_error(truth: np.ndarray, probabilities: np.ndarray) -> float:
-    """Expected calibration error of one class, 0-1."""
-    confidence, frequency, images = reliability(truth, probabilities).T
-    return float((np.abs(confidence - frequency) * images).sum() / images.sum())
-
-
-def scores(judged: Judged, rounds: np.ndarray, classes: list[str]) -> tuple[dict, float, np.ndarray]:
-    """Everything a model is worth on a split.
-
-    Args:
-        judged: the predictions.
-        rounds: (R, N) weights of the bootstrap.
-        classes: their names.
-
-    Returns:
-        name -> value, with `<name>_low` and `<name>_high` where there is an interval, None where nothing can be scored;
-        `findings`: with more than one scored class, each one's area. Then the area under the ROC curve, and each
-        round's (R,).
-    """
-    ones = np.ones((1, len(judged.truth)), np.uint8)
-    (points, point_areas), (samples, areas) = (sampled_scores(judged, weights) for weights in (ones, rounds))
-    found: dict = {}
-    for name, value in points.items():
-        found |= with_interval(name, value[0], samples[name])
-    found |= {name: rounded(value) for name, value in other_scores(judged).items()}
-    if len(judged.scored) > 1:
-        found["findings"] = {
-            classes[k]: with_interval("auc", point_areas[row, 0], areas[row]) for row, k in enumerate(judged.scored)
-        }
-    return found, points["auc"][0], samples["auc"]
-
-
-def with_interval(name: str, value: float, samples: np.ndarray) -> dict[str, float | None]:
-    """A score as `name`, `<name>_low` and `<name>_high`, from its value and those of R rounds."""
-    low, high = interval(samples)
-    return {name: rounded(value), f"{name}_low": rounded(low), f"{name}_high": rounded(high)}
-
-
-def rounded(value: float) -> float | None:
-    """To six places, so that a difference in the last bits is none in Git; None for what is no number."""
-    return None if np.isnan(value) else round(float(value), 6)
+def _sensitivity_at_specificity(labels: np.ndarray, scores: np.ndarray) -> float:
+    false_positive_rates, true_positive_rates, _ = roc_curve(labels, scores)
+    return float(true_positive_rates[false_positive_rates <= 1 - READ_OFF_SPECIFICITY + 1e-12].max())

@@ -1,53 +1,59 @@
-"""Subgroups: a model's worth among the patients of one sex, age band, view, kind of disease, or source."""
+"""Subgroups: the scores of a model among patients of one sex, age band, view, kind of disease, or source."""
 
 import numpy as np
 import pandas as pd
 
 from chest_transfer.data.descriptions import ATTRIBUTES
-from chest_transfer.evaluation.metrics import Judged, restricted, sampled_scores, with_interval
+from chest_transfer.evaluation.metrics import CalibratedPredictions, score, with_interval
 
-FEWEST = 10  # images of a subgroup
-ROUNDS = 200  # of the bootstrap, at most: there are many subgroups
-SHOWN = ("auc", "sensitivity", "specificity")
+FEWEST_IMAGES = 10  # of a subgroup
+MOST_RESAMPLES = 200  # of the bootstrap, because there are many subgroups
+SCORES = ("auc", "sensitivity", "specificity")
 
 
-def subgroup_scores(judged: Judged, files: pd.DataFrame, rounds: np.ndarray) -> pd.DataFrame:
-    """Scores of each subgroup that has at least `FEWEST` images.
+def subgroup_scores(predictions: CalibratedPredictions, images: pd.DataFrame, weights: np.ndarray) -> pd.DataFrame:
+    """Return the scores of each subgroup that has at least `FEWEST_IMAGES` images.
 
-    A subgroup of the diseased alone, such as a kind of pneumonia, has no curve of its own: its area is against all of
-    the healthy. One of the healthy alone has a specificity only.
+    A subgroup of diseased patients only, such as a kind of pneumonia, is scored against all healthy ones, and has no
+    specificity of its own. A subgroup of healthy patients only has no sensitivity.
 
     Args:
-        judged: the predictions.
-        files: what `images.csv` tells of the same images, in the same order; its attributes are the groupings.
-        rounds: (R, N) weights of the bootstrap.
+        predictions: CalibratedPredictions of N images.
+        images: the rows of `images.csv` of the same images, in the same order; its attributes are the groupings.
+        weights: (R, N) array of the bootstrap.
 
     Returns:
-        Columns attribute, group, images, then auc, sensitivity and specificity, each with `_low` and `_high`.
+        Table with the columns attribute, group, images, then `SCORES`, each with `_low` and `_high`.
     """
-    rows, rounds = [], rounds[:ROUNDS]
-    diseased = judged.truth[:, judged.scored].any(axis=1) if judged.scored else np.zeros(len(files), bool)
-    if not judged.multi_label and judged.truth.shape[1] > 2:
-        diseased = judged.truth[:, 0] == 0
-    for attribute in [name for name in ATTRIBUTES if name in files]:
-        values = files[attribute].to_numpy(str)
+    weights = weights[:MOST_RESAMPLES]
+    is_diseased = _is_diseased(predictions)
+    rows = []
+    for attribute in [name for name in ATTRIBUTES if name in images]:
+        values = images[attribute].to_numpy(str)
         for group in sorted(set(values) - {""}):
             members = values == group
-            if members.sum() < FEWEST:
+            if members.sum() < FEWEST_IMAGES:
                 continue
-            with_healthy = members | ~diseased if diseased[members].all() else members
-            found = _scores(restricted(judged, with_healthy), rounds[:, with_healthy], judged.scored)
-            if with_healthy is not members:
-                found |= dict.fromkeys(("specificity", "specificity_low", "specificity_high"))
-            rows.append({"attribute": attribute, "group": group, "images": int(members.sum())} | found)
-    bounds = [f"{name}{end}" for name in SHOWN for end in ("", "_low", "_high")]
-    return pd.DataFrame(rows, columns=["attribute", "group", "images", *bounds])
+            only_diseased = is_diseased[members].all()
+            compared = members | ~is_diseased if only_diseased else members
+            scores = _scores(predictions.of_images(compared), weights[:, compared], predictions.evaluable_classes)
+            if only_diseased:
+                scores |= dict.fromkeys(("specificity", "specificity_low", "specificity_high"))
+            rows.append({"attribute": attribute, "group": group, "images": int(members.sum())} | scores)
+    columns = [f"{name}{end}" for name in SCORES for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=["attribute", "group", "images", *columns])
 
 
-def _scores(judged: Judged, rounds: np.ndarray, columns: list[int]) -> dict[str, float | None]:
-    points, _ = sampled_scores(judged, np.ones((1, rounds.shape[1]), np.uint8), columns)
-    samples, _ = sampled_scores(judged, rounds, columns)
-    found: dict[str, float | None] = {}
-    for name in SHOWN:
-        found |= with_interval(name, points[name][0], samples[name])
-    return found
+def _is_diseased(predictions: CalibratedPredictions) -> np.ndarray:
+    """Return (N,) bool: which images show any evaluable class, or another class than the first, healthy one."""
+    if not predictions.multi_label and predictions.labels.shape[1] > 2:
+        return predictions.labels[:, 0] == 0
+    return predictions.labels[:, predictions.evaluable_classes].any(axis=1)
+
+
+def _scores(predictions: CalibratedPredictions, weights: np.ndarray, classes: list[int]) -> dict[str, float | None]:
+    scores = score(predictions, weights, classes)
+    columns: dict[str, float | None] = {}
+    for name in SCORES:
+        columns |= with_interval(name, scores.values[name], scores.resampled[name])
+    return columns

@@ -1,123 +1,196 @@
-"""The metrics and plots of one dataset's models, from the tables that were written with them."""
+"""The metrics and curves of a dataset's models, from the raw predictions that each fit left."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.predictions import Predictions, read_predictions
-from chest_transfer.evaluation.comparisons import compared, gains
-from chest_transfer.evaluation.curves import COLUMNS, losses, points_of
-from chest_transfer.evaluation.intervals import drawn
-from chest_transfer.evaluation.meaning import HEALTH
-from chest_transfer.evaluation.metrics import Judged, area, judged_by, restricted, rounded, scores
+from chest_transfer.evaluation.comparisons import EvaluatedModel, compare_all, gains
+from chest_transfer.evaluation.curves import COLUMNS, curves_of_model, learning_curves
+from chest_transfer.evaluation.health import as_health, is_health
+from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
+from chest_transfer.evaluation.metrics import (
+    CalibratedPredictions,
+    Scores,
+    area_under_curve,
+    calibrate,
+    other_scores,
+    rounded,
+    score,
+    uncalibrated_predictions,
+    with_interval,
+)
+from chest_transfer.evaluation.operating_points import fit_calibration
 from chest_transfer.evaluation.subgroups import subgroup_scores
-from chest_transfer.training.operating import operating_facts
+from chest_transfer.files import write_json, write_text
+from chest_transfer.model_names import NOT_FITTED, TRANSFERRED, ModelName
+from chest_transfer.training.fit_check import check_fit
+
+if TYPE_CHECKING:
+    from chest_transfer.settings import Evaluate
 
 HEADLINE = (
     "auc", "auc_low", "auc_high", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1", "loss", "ece",
-    "overlap", "auc_with_overlap",
+    "fit", "overlap", "auc_with_overlap",
 )  # fmt: skip
 GAIN = ("auc", "auc_low", "auc_high")
-OF_ANOTHER = ("as_is-", "transfer-")  # models that learnt from another dataset
 
 
-def evaluate(
-    predictions: Path, models: list[str], multi_label: bool, files: pd.DataFrame, asked, dataset: str, folder: Path
+def evaluate_dataset(
+    models: list[ModelName], multi_label: bool, images: pd.DataFrame, settings: "Evaluate", folder: Path
 ) -> None:
-    """Score models' test predictions, each calibrated and cut as its own validation predictions say.
+    """Evaluate the test predictions of a dataset's models, each calibrated on its own validation predictions.
 
-    Writes under `folder`: `<dataset>.json`, regime -> weights -> the scores one looks at first (`train.none.auc`);
-    `detail/<dataset>.json`, all of them; `gain/<dataset>.json`, what each start is worth over the control;
-    `comparisons/<dataset>.csv`, every pair of models; `subgroups/<dataset>.csv`; and `plots/<dataset>/*.csv`.
+    Writes below `folder`, for dataset D: `D.json`, the headline scores by regime and start (`train.none.auc`);
+    `detail/D.json`, all scores; `gain/D.json`, what each start is worth over the control; `comparisons/D.csv`, every
+    pair of models; `subgroups/D.csv`; and `plots/D/*.csv`.
+
+    A model that comes from another dataset is scored without the images that it was trained on there; how many those
+    are is a score as well.
 
     Args:
-        predictions: the folder with one of `{val,test,history}.csv` for each model.
-        models: their names, `<regime>-<weights>`, or `as_is-<source>` and `transfer-<source>`: those of another dataset
-            are scored without the images that they learnt from there; how many those are is a score as well.
-        multi_label: whether an image may have several labels.
-        files: what `images.csv` tells of the dataset's radiographs, indexed by name.
-        asked: settings: operating_point, rounds, seed.
-        dataset: its name.
-        folder: to write to.
+        models: list of ModelName, all of one dataset.
+        multi_label: bool, whether the dataset's classes are independent.
+        images: table `images.csv` of the dataset, indexed by name.
+        settings: section `evaluate` of the settings.
+        folder: Path to write to.
 
     Raises:
         ChestTransferError: a model has no predictions.
     """
-    tests = _tests(predictions, models)
-    rounds = drawn(next(iter(tests.values())).patients, asked.rounds, asked.seed)
-    judgements, areas, detail = {}, {}, {}
-    groups, histories = [], []
-    plots: dict[str, list] = {plot: [] for plot in COLUMNS}
+    tests = {name: _test_predictions(name, multi_label) for name in models}
+    patients = next(iter(tests.values())).patients
+    weights = cluster_bootstrap_weights(patients, settings.rounds, settings.seed)
+    evaluated, detail, subgroups = [], {}, []
+    curves: dict[str, list[pd.DataFrame]] = {name: [] for name in (*COLUMNS, "history")}
     for name, test in tests.items():
-        several = multi_label and test.classes != HEALTH
-        val = read_predictions(predictions / name / "val.csv")
-        judged = judged_by(operating_facts(val.truth, val.probabilities, several), test, several, asked.operating_point)
-        judgements[name], fresh = judged, ~test.seen
-        kept = restricted(judged, fresh)
-        found, *areas[name] = scores(kept, rounds[:, fresh], test.classes)
-        found |= _facts(judged, test, asked.operating_point) | {"validation_auc": _area(val, several)}
-        if name.startswith(OF_ANOTHER):
-            found["overlap"] = int(test.seen.sum())
-            found["auc_with_overlap"] = rounded(area(judged))
-        regime, weights = name.split("-", 1)
-        detail.setdefault(regime, {})[weights] = found
-        groups.append(subgroup_scores(kept, files.loc[test.names[fresh]], rounds[:, fresh]).assign(model=name))
-        for plot, rows in points_of(name, kept, test.classes).items():
-            plots[plot] += rows
-        if not name.startswith("as_is-"):
-            histories.append(losses(name, pd.read_csv(predictions / name / "history.csv")))
-    pairs = compared(tests, judgements, areas, rounds)
-    headline = {
-        regime: {start: {key: found[key] for key in HEADLINE if key in found} for start, found in starts.items()}
+        model_multi_label = multi_label and not is_health(test)
+        val = _validation_predictions(name, multi_label)
+        calibration = fit_calibration(val.labels, val.logits, model_multi_label)
+        calibrated = calibrate(test, calibration, model_multi_label, settings.operating_point)
+        unseen = ~test.seen
+        on_unseen = calibrated.of_images(unseen)
+        scores = score(on_unseen, weights[:, unseen])
+        evaluated.append(EvaluatedModel(name, test, calibrated, scores))
+        record = _score_record(on_unseen, scores)
+        record |= _facts(on_unseen, test, settings.operating_point) | _validation_facts(name, val, model_multi_label)
+        if name.regime in TRANSFERRED:
+            record["overlap"] = int(test.seen.sum())
+            record["auc_with_overlap"] = rounded(area_under_curve(calibrated))
+        detail.setdefault(name.regime, {})[name.start] = record
+        of_images = images.loc[test.names[unseen]]
+        subgroups.append(subgroup_scores(on_unseen, of_images, weights[:, unseen]).assign(model=name.key))
+        for curve, table in curves_of_model(name.key, on_unseen).items():
+            curves[curve].append(table)
+        if name.regime not in NOT_FITTED:
+            curves["history"].append(learning_curves(name.key, _history(name)))
+    pairs = compare_all(evaluated, weights, multi_label)
+    gain = gains(pairs, models)
+    dataset = models[0].dataset
+    write_json(folder / f"{dataset}.json", _headline(detail))
+    write_json(folder / "detail" / f"{dataset}.json", detail)
+    write_json(folder / "gain" / f"{dataset}.json", gain)
+    _write_csv(folder / "subgroups" / f"{dataset}.csv", pd.concat(subgroups))
+    _write_csv(folder / "comparisons" / f"{dataset}.csv", pairs)
+    _write_csv(folder / "plots" / dataset / "gain.csv", _gain_table(gain))
+    for curve, tables in curves.items():
+        _write_csv(folder / "plots" / dataset / f"{curve}.csv", pd.concat(tables))
+
+
+def calibrated_test_predictions(name: ModelName, multi_label: bool, operating_point: str) -> CalibratedPredictions:
+    """Return the test predictions of a model that was fitted to its dataset, calibrated on its validation predictions.
+
+    Args:
+        name: ModelName.
+        multi_label: bool, whether the dataset's classes are independent.
+        operating_point: str, a key of `operating_points.OPERATING_POINTS`.
+    """
+    val, test = (read_predictions(name.predictions_of(split)) for split in ("val", "test"))
+    return calibrate(test, fit_calibration(val.labels, val.logits, multi_label), multi_label, operating_point)
+
+
+def _test_predictions(name: ModelName, multi_label: bool) -> Predictions:
+    """Return a model's test predictions; a transferred model has seen what the model that it comes from was fitted to.
+
+    Those of a model that was trained on the classes of another dataset are turned into healthy and diseased.
+    """
+    test = read_predictions(name.predictions_of("test"))
+    if name.regime == "transfer":
+        applied_as_is = replace(name, regime="as_is")
+        test = replace(test, seen=read_predictions(applied_as_is.predictions_of("test")).seen)
+    if name.regime in NOT_FITTED:
+        test = as_health(test, multi_label, _is_multi_label(name))
+    return test
+
+
+def _validation_predictions(name: ModelName, multi_label: bool) -> Predictions:
+    """Return a model's validation predictions; those of another dataset's model are of that dataset's validation."""
+    val = read_predictions(name.predictions_of("val"))
+    if name.regime in NOT_FITTED:
+        return as_health(val, _is_multi_label(name), _is_multi_label(name))
+    return val
+
+
+def _is_multi_label(name: ModelName) -> bool:
+    """Return whether a model of another dataset has independent classes."""
+    return dataset_named(name.start).multi_label
+
+
+def _history(name: ModelName) -> pd.DataFrame:
+    return pd.read_csv(name.predictions / "history.csv")
+
+
+def _score_record(predictions: CalibratedPredictions, scores: Scores) -> dict:
+    """Return all scores, those with an interval as three numbers; None for what cannot be scored."""
+    record: dict = {}
+    for name, value in scores.values.items():
+        record |= with_interval(name, value, scores.resampled[name])
+    record |= {name: rounded(value) for name, value in other_scores(predictions).items()}
+    if len(scores.class_areas) > 1:
+        record["findings"] = {name: with_interval("auc", *area) for name, area in scores.class_areas.items()}
+    return record
+
+
+def _facts(predictions: CalibratedPredictions, test: Predictions, operating_point: str) -> dict:
+    thresholds = predictions.thresholds.tolist()
+    facts = {"operating_point": f"{operating_point}, chosen on validation"}
+    if predictions.multi_label:
+        facts["threshold"] = dict(zip(predictions.classes, thresholds, strict=True))
+    elif len(thresholds) == 2:
+        facts["threshold"] = thresholds[1]
+    else:
+        facts = {"operating_point": "most probable class", "threshold": None}
+    patients = len(np.unique(test.patients[~test.seen]))
+    return facts | {"temperature": predictions.temperature, "images": len(predictions.labels), "patients": patients}
+
+
+def _validation_facts(name: ModelName, val: Predictions, multi_label: bool) -> dict:
+    """Return the area on validation, by which one model of several may be chosen, and whether the fit failed."""
+    predictions = uncalibrated_predictions(val.labels, val.logits, val.classes, multi_label)
+    facts: dict = {"validation_auc": rounded(area_under_curve(predictions))}
+    if name.regime not in NOT_FITTED:
+        facts["fit"] = check_fit(val.labels, val.logits, _history(name), multi_label)
+    return facts
+
+
+def _headline(detail: dict[str, dict[str, dict]]) -> dict:
+    return {
+        regime: {start: {key: record[key] for key in HEADLINE if key in record} for start, record in starts.items()}
         for regime, starts in detail.items()
     }
-    gain = gains(pairs)
-    bought = [
-        (f"{regime}-{start}", *map(found.get, GAIN)) for regime, of in gain.items() for start, found in of.items()
-    ]
-    _write(folder / "plots" / dataset / "gain.csv", pd.DataFrame(bought, columns=["model", *GAIN]).to_csv(index=False))
-    for part, content in (("", headline), ("detail", detail), ("gain", gain)):
-        _write(folder / part / f"{dataset}.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
-    _write(folder / "subgroups" / f"{dataset}.csv", pd.concat(groups).to_csv(index=False))
-    _write(folder / "comparisons" / f"{dataset}.csv", pairs.to_csv(index=False))
-    for plot, rows in plots.items():
-        table = pd.DataFrame(rows, columns=COLUMNS[plot])
-        _write(folder / "plots" / dataset / f"{plot}.csv", table.to_csv(index=False))
-    _write(folder / "plots" / dataset / "history.csv", pd.concat(histories).to_csv(index=False))
 
 
-def _tests(predictions: Path, models: list[str]) -> dict[str, Predictions]:
-    """Each model's test predictions; a transferred one has seen what the model that it comes from had."""
-    tests = {name: read_predictions(predictions / name / "test.csv") for name in models}
-    for name in models:
-        if name.startswith("transfer-"):
-            seen = read_predictions(predictions / name.replace("transfer", "as_is", 1) / "test.csv").seen
-            tests[name] = replace(tests[name], seen=seen)
-    return tests
+def _gain_table(gain: dict[str, dict]) -> pd.DataFrame:
+    rows = [
+        (f"{regime}-{start}", *map(of_start.get, GAIN)) for regime, starts in gain.items()
+        for start, of_start in starts.items()
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["model", *GAIN])
 
 
-def _area(val: Predictions, multi_label: bool) -> float | None:
-    """The area under the ROC curve on validation, by which one model of several may be chosen."""
-    return rounded(area(Judged(val.truth, val.probabilities, multi_label, 1.0, np.full(len(val.classes), 0.5))))
-
-
-def _facts(judged: Judged, test: Predictions, point: str) -> dict:
-    cuts = judged.cuts.tolist()
-    several = len(cuts) > 2 or judged.multi_label
-    threshold = dict(zip(test.classes, cuts, strict=True)) if several else cuts[1]
-    exclusive = len(cuts) > 2 and not judged.multi_label
-    return {
-        "operating_point": "likeliest class" if exclusive else f"{point}, chosen on validation",
-        "threshold": None if exclusive else threshold,
-        "temperature": judged.temperature,
-        "images": int((~test.seen).sum()),
-        "patients": len(np.unique(test.patients[~test.seen])),
-    }
-
-
-def _write(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
+def _write_csv(path: Path, table: pd.DataFrame) -> None:
+    write_text(path, table.to_csv(index=False))

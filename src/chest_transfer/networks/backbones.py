@@ -1,4 +1,4 @@
-"""The backbones: one row each, with its builder, the pixel values it was designed for, and its ImageNet weights.
+"""The backbones: a row for each, with its builder, the inputs that it was designed for, and its ImageNet weights.
 
 A new backbone is one row here, and its settings under `architectures` in params.yaml.
 Hashes and file names: keras/src/applications of Keras 3.15. Papers: VGG 1409.1556, ResNet 1512.03385, ResNetV2
@@ -8,13 +8,14 @@ Hashes and file names: keras/src/applications of Keras 3.15. Papers: VGG 1409.15
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chest_transfer.errors import ChestTransferError, unknown_name
+from chest_transfer.errors import ChestTransferError, unknown_name_error
 
-# Each mode: grey pixels 0-255 become scale * pixel + offset, alike in all channels or a value for each of three.
-# Grey has no colour order, so `caffe` (BGR) is the same image with its means in BGR order.
+PRECISIONS = ("float32", "mixed_bfloat16")  # of a backbone's layers; weights are float32 in both
+# Each mode turns gray levels 0-255 into scale * level + offset, the same in all channels or a value for each of three.
+# Gray has no color order, so `caffe` (BGR) is the same image with its means in BGR order.
 PREPROCESSING = {
     "unit": (1 / 255, 0.0),
-    "standard": (1 / 64, -2.0),  # about mean 0 and deviation 1 for radiographs
+    "standard": (1 / 64, -2.0),  # about mean 0 and standard deviation 1 for radiographs
     "tf": (1 / 127.5, -1.0),
     "torch": (
         (1 / 255 / 0.229, 1 / 255 / 0.224, 1 / 255 / 0.225),
@@ -29,9 +30,9 @@ class ImageNetFile:
     """Keras' own file of ImageNet weights without the classifier.
 
     Args:
-        folder: below Keras' download address.
-        file: its name, where `{alpha}` and `{side}` stand for MobileNetV2's width and image size.
-        md5: None where Keras publishes none.
+        folder: str, below Keras' download address.
+        file: str, its name, in which `{alpha}` and `{side}` stand for MobileNetV2's width and image size.
+        md5: str, or None where Keras publishes none.
     """
 
     folder: str
@@ -44,12 +45,13 @@ class Backbone:
     """A convolutional network up to its last feature maps.
 
     Args:
-        build: from (input tensor, options) to a Keras model with those inputs and feature maps (h, w, c) as output.
-        preprocessing: a key of `PREPROCESSING`.
-        smallest: pixels a side that it needs at least.
-        channels: that it expects; the grey one is repeated.
-        imagenet: None where no such weights exist.
-        options: the settings that it takes besides the head and the learning rate.
+        name: str, the key of `BACKBONES`.
+        build: function from (input tensor, options) to a Keras model from that input to feature maps (h, w, C).
+        preprocessing: str, a key of `PREPROCESSING`.
+        smallest: int, pixels a side that it needs at least.
+        channels: int, that it expects; the gray channel is repeated.
+        imagenet: ImageNetFile, or None where no such weights exist.
+        options: tuple of str, settings that it takes besides the head and the learning rate.
     """
 
     name: str
@@ -103,7 +105,7 @@ def _source(tensor):
 _NO_TOP = "_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _MOBILENET = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_{side}_no_top.h5"
 _ROWS = (
-    # With pixels of 0-1, which no layer centres, these two were stuck at chance for one seed in two.
+    # With inputs of 0-1, which no layer centers, these two did not start to learn for one seed in two.
     Backbone("cnn", _cnn, "standard", channels=1),
     Backbone("cnn_strided", _cnn_strided, "standard", channels=1),
     Backbone("vgg16", _keras_application("VGG16"), "caffe",
@@ -129,20 +131,20 @@ BACKBONES = {row.name: row for row in _ROWS}
 
 
 def build_backbone(name: str, image_size: int, preprocessing: str | None = None, precision: str = "float32", **options):
-    """A backbone with random weights, as one flat graph from raw grey pixels to feature maps.
+    """Build a backbone with random weights, as one flat graph from raw gray levels to feature maps.
 
     Args:
-        name: a key of `BACKBONES`.
-        image_size: pixels a side.
-        preprocessing: in place of the backbone's own, for weights that were trained on other values.
-        precision: of its layers, float32 or mixed_bfloat16 (weights stay float32).
+        name: str, a key of `BACKBONES`.
+        image_size: int, pixels a side.
+        preprocessing: str, in place of the backbone's own, for weights that were trained on other inputs.
+        precision: str, one of `PRECISIONS`.
         options: its settings, e.g. `alpha`; None counts as not given.
 
     Returns:
         A Keras model from (N, image_size, image_size, 1) with values 0-255 to (N, h, w, c), of that precision.
 
     Raises:
-        ChestTransferError: unknown name, an image too small, or an option that it does not take.
+        ChestTransferError: the name is unknown, the image too small, or the backbone does not take an option.
     """
     import keras
 
@@ -155,31 +157,31 @@ def build_backbone(name: str, image_size: int, preprocessing: str | None = None,
     options = {key: value for key, value in options.items() if value is not None}
     if unknown := set(options) - set(row.options):
         allowed = ", ".join(row.options) or "none"
-        raise ChestTransferError(f"{name} takes no '{min(unknown)}' (allowed: {allowed}); mend architectures.{name}")
+        raise ChestTransferError(f"{name} takes no '{min(unknown)}' (allowed: {allowed}); correct architectures.{name}")
     scale, offset = PREPROCESSING[preprocessing or row.preprocessing]
     if row.channels == 1 and not isinstance(scale, float):
         raise ChestTransferError(
             f"{name} has one channel, preprocessing '{preprocessing}' three (allowed: unit, standard, tf)"
         )
     radiograph = pixels = keras.Input((image_size, image_size, 1), name="radiograph")
-    usual = keras.config.dtype_policy()
+    previous_policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
         if row.channels > 1:
-            pixels = keras.layers.Concatenate(name="grey_in_each_channel")([pixels] * row.channels)
+            pixels = keras.layers.Concatenate(name="gray_in_each_channel")([pixels] * row.channels)
         pixels = keras.layers.Rescaling(scale, offset, name="preprocessing")(pixels)
         features = row.build(pixels, **options).output
     finally:
-        keras.config.set_dtype_policy(usual)
+        keras.config.set_dtype_policy(previous_policy)
     return keras.Model(radiograph, features, name=name)
 
 
 def backbone_named(name: str) -> Backbone:
-    """The table's row of that name.
+    """Return the row of `BACKBONES` with that name.
 
     Raises:
-        ChestTransferError: there is none; the nearest name is given.
+        ChestTransferError: there is none; the message proposes the nearest name.
     """
     if name not in BACKBONES:
-        raise unknown_name("model", name, BACKBONES)
+        raise unknown_name_error("model", name, BACKBONES)
     return BACKBONES[name]

@@ -1,9 +1,9 @@
-"""The heads: how feature maps become a vector, and the hidden layers between it and the output; one row each."""
+"""The heads: a row for each, how feature maps become a vector, and the hidden layers between it and the output."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chest_transfer.errors import unknown_name
+from chest_transfer.errors import unknown_name_error
 
 
 @dataclass(frozen=True)
@@ -11,9 +11,9 @@ class Head:
     """A head without its output.
 
     Args:
-        hidden: makes its layers, in order.
-        pooled: whether it averages each feature map (global average pooling); else it keeps every value. A pooled head
-            can be trained on stored features.
+        hidden: function that creates its layers, in order.
+        pooled: bool, whether it averages each feature map (global average pooling); else it keeps every value. Only a
+            pooled head can be trained on stored features.
     """
 
     hidden: Callable[[], list]
@@ -21,31 +21,31 @@ class Head:
 
 
 def _dense(*units: int, dropout: tuple[float, ...] = (), l2: float = 0.0) -> Callable[[], list]:
-    """Dense layers with ReLU, each followed by its share of dropout."""
+    """Return a function that creates dense layers with ReLU, each followed by its dropout."""
 
     def layers() -> list:
         import keras
 
-        made = []
+        created = []
         for number, width in enumerate(units):
             penalty = keras.regularizers.L2(l2) if l2 else None
-            made.append(
+            created.append(
                 keras.layers.Dense(width, activation="relu", kernel_regularizer=penalty, name=f"head_dense{width}")
             )
             if dropout:
-                made.append(keras.layers.Dropout(dropout[number], name=f"head_dropout{width}"))
-        return made
+                created.append(keras.layers.Dropout(dropout[number], name=f"head_dropout{width}"))
+        return created
 
     return layers
 
 
-def _dropped_first(share: float, then: Callable[[], list]) -> Callable[[], list]:
-    """Dropout of whole feature maps: of their averages, which is the same."""
+def _dropout_first(rate: float, then: Callable[[], list]) -> Callable[[], list]:
+    """Return a function that creates dropout of whole feature maps (of their averages, which is the same) first."""
 
     def layers() -> list:
         import keras
 
-        return [keras.layers.Dropout(share, name="head_dropout"), *then()]
+        return [keras.layers.Dropout(rate, name="head_dropout"), *then()]
 
     return layers
 
@@ -54,9 +54,9 @@ HEADS = {
     "linear": Head(_dense()),
     "dense256": Head(_dense(256)),
     "dense1024": Head(_dense(1024)),
-    "dropout128": Head(_dropped_first(0.25, _dense(128, dropout=(0.25,)))),
+    "dropout128": Head(_dropout_first(0.25, _dense(128, dropout=(0.25,)))),
     "complex": Head(
-        _dropped_first(0.25, _dense(512, 256, 128, 64, 32, dropout=(0.5, 0.3, 0.5, 0.5, 0.5), l2=0.01))
+        _dropout_first(0.25, _dense(512, 256, 128, 64, 32, dropout=(0.5, 0.3, 0.5, 0.5, 0.5), l2=0.01))
     ),
     "dense64": Head(_dense(64), pooled=False),
     "dense256_128_64": Head(_dense(256, 128, 64, dropout=(0.5, 0.5, 0.5)), pooled=False),
@@ -64,11 +64,11 @@ HEADS = {
 
 
 def head_named(name: str) -> Head:
-    """The table's head of that name.
+    """Return the head of that name.
 
     Raises:
-        ChestTransferError: there is none; the nearest name is given.
+        ChestTransferError: there is none; the message proposes the nearest name.
     """
     if name not in HEADS:
-        raise unknown_name("head", name, HEADS, "mend architectures.<model>.head or probe.head in params.yaml")
+        raise unknown_name_error("head", name, HEADS, "correct architectures.<model>.head or probe.head in params.yaml")
     return HEADS[name]

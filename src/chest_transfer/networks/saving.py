@@ -1,64 +1,78 @@
-"""Saving models so that equal models give equal bytes, and a model's facts travel in its own file."""
+"""Saving models: equal models give equal bytes, and a model's facts travel in its own file."""
 
 import io
 import json
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import ValidationError
 
-from chest_transfer.data.archives import ArchiveWriter
 from chest_transfer.errors import DISK_FULL, ChestTransferError
-from chest_transfer.files import whole
+from chest_transfer.files import ArchiveWriter, atomic_write
+from chest_transfer.networks.facts import StartingFacts
 
 FACTS = "facts.json"
+Facts = TypeVar("Facts", bound=StartingFacts)
 
 
-def save_model(model, path: Path, facts: dict[str, Any]) -> None:
-    """Save a model as a `.keras` file, without its optimizer; all of it or nothing.
+def save_model(model, path: Path, facts: StartingFacts) -> None:
+    """Save a Keras model as a `.keras` file without its optimizer, complete or not at all.
 
-    Keras writes the time of day and memory addresses (`shared_object_id`) into the file: both are normalised, as are
-    the archive's own times, so the bytes depend on the model alone.
+    Keras writes the time of day and memory addresses (`shared_object_id`) into the file: both are normalized, like the
+    archive's own times, so the bytes depend on the model alone.
 
     Args:
-        model: a Keras model.
-        path: the file, ending in `.keras`.
-        facts: what must travel with the weights (classes, image size, dataset, ...); any JSON.
+        model: Keras model.
+        path: Path of the file, ending in `.keras`.
+        facts: StartingFacts, or a subclass, that travel with the weights.
     """
     import keras
 
-    with tempfile.TemporaryDirectory() as folder, whole(path) as aside:
+    with tempfile.TemporaryDirectory() as folder, atomic_write(path) as aside:
         raw = Path(folder) / "raw.keras"
-        # A model of the same layers that was never compiled: no optimizer state, a third of the size.
+        # A model of the same layers that was never compiled has no optimizer state: a third of the size.
         keras.Model(model.input, model.output, name=model.name).save(raw)
         with zipfile.ZipFile(raw) as source, ArchiveWriter(aside) as target:
             for member in sorted(source.namelist()):
                 content = source.read(member)
                 if member.endswith(".json"):
-                    content = json.dumps(_normalised(json.loads(content), {}), sort_keys=True).encode()
+                    content = json.dumps(_normalize(json.loads(content), {}), sort_keys=True).encode()
                 target.write(member, content)
-            target.write(FACTS, _encoded(facts))
+            target.write(FACTS, _encode(facts))
 
 
-def add_facts(path: Path, more: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """Add facts, and arrays as `<name>.npy`, to a saved model's file; the network stays as it is, byte for byte."""
-    facts = read_facts(path) | more
-    with whole(path) as aside, zipfile.ZipFile(path) as source, ArchiveWriter(aside) as target:
-        for member in source.namelist():
-            target.write(member, _encoded(facts) if member == FACTS else source.read(member))
-        for name, array in arrays.items():
-            content = io.BytesIO()
-            np.lib.format.write_array(content, array, allow_pickle=False)
-            target.write(f"{name}.npy", content.getvalue())
+def repack_model(source: Path, target: Path, facts: StartingFacts, arrays: dict[str, np.ndarray]) -> None:
+    """Write a copy of a model's file with other facts, and arrays as `<name>.npy`; the network stays byte for byte.
+
+    Args:
+        source: Path of the model's file.
+        target: Path of the file to write.
+        facts: StartingFacts, or a subclass, in place of those of the source.
+        arrays: dict of arrays by name.
+
+    Raises:
+        ChestTransferError: there is no such model.
+    """
+    try:
+        with atomic_write(target) as aside, zipfile.ZipFile(source) as archive, ArchiveWriter(aside) as writer:
+            for member in archive.namelist():
+                writer.write(member, _encode(facts) if member == FACTS else archive.read(member))
+            for name, array in arrays.items():
+                content = io.BytesIO()
+                np.lib.format.write_array(content, array, allow_pickle=False)
+                writer.write(f"{name}.npy", content.getvalue())
+    except (FileNotFoundError, zipfile.BadZipFile) as error:
+        raise ChestTransferError(f"no model at '{source}' ({error}); run: dvc repro, or: dvc pull") from None
 
 
 def read_array(path: Path, name: str) -> np.ndarray:
-    """An array in a saved model's file.
+    """Read an array of a model's file.
 
     Raises:
-        ChestTransferError: no such file, or no such array in it.
+        ChestTransferError: there is no such file, or no such array in it.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -67,22 +81,22 @@ def read_array(path: Path, name: str) -> np.ndarray:
         raise ChestTransferError(f"'{path}' holds no array '{name}': {error}; run: dvc repro") from None
 
 
-def _encoded(facts: dict[str, Any]) -> bytes:
-    return json.dumps(facts, indent=2, sort_keys=True).encode()
+def load_model(path: Path, schema: type[Facts]) -> tuple[Any, Facts]:
+    """Load a model and its facts from its file alone.
 
-
-def load_model(path: Path):
-    """A saved model and its facts, from its file alone.
+    Args:
+        path: Path of the `.keras` file.
+        schema: class of the facts.
 
     Returns:
-        (Keras model, dict).
+        (Keras model, facts).
 
     Raises:
-        ChestTransferError: no such file, damaged, or not one of this project's models.
+        ChestTransferError: there is no such file, it is damaged, or not one of this project's models of that kind.
     """
     import keras
 
-    facts = read_facts(path)
+    facts = read_facts(path, schema)
     try:
         return keras.saving.load_model(path, compile=False), facts
     except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
@@ -90,37 +104,47 @@ def load_model(path: Path):
             raise
         first_line = str(error).strip().splitlines()[0]
         raise ChestTransferError(
-            f"'{path}' is damaged, or no saved model of this project: {first_line}; run: dvc repro, or: dvc pull"
+            f"'{path}' is damaged, or not a model of this project: {first_line}; run: dvc repro, or: dvc pull"
         ) from None
 
 
-def read_facts(path: Path) -> dict[str, Any]:
-    """The facts in a saved model's file; no TensorFlow is loaded.
+def read_facts(path: Path, schema: type[Facts]) -> Facts:
+    """Read the facts of a model's file; TensorFlow is not loaded.
 
     Raises:
-        ChestTransferError: no such file, or not one of this project's models.
+        ChestTransferError: there is no such file, or it is not one of this project's models of that kind.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read(FACTS))
+            return schema.model_validate_json(archive.read(FACTS))
     except FileNotFoundError:
         raise ChestTransferError(f"no model at '{path}'; run: dvc repro, or: dvc pull") from None
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
-        raise ChestTransferError(f"'{path}' is no saved model of this project: {error}") from None
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise ChestTransferError(f"'{path}' is not a model of this project: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or FACTS
+        raise ChestTransferError(
+            f"'{path}' is not such a model, or of another version: {key}: {first['msg']}; run: dvc repro"
+        ) from None
 
 
-def _normalised(content: Any, numbers: dict[int, int]) -> Any:
-    """The JSON without dates, and with shared objects numbered in order of appearance."""
+def _encode(facts: StartingFacts) -> bytes:
+    return json.dumps(facts.model_dump(), indent=2, sort_keys=True).encode()
+
+
+def _normalize(content: Any, numbers: dict[int, int]) -> Any:
+    """Return the JSON without dates, and with shared objects numbered in the order in which they appear."""
     if isinstance(content, list):
-        return [_normalised(item, numbers) for item in content]
+        return [_normalize(item, numbers) for item in content]
     if not isinstance(content, dict):
         return content
-    fixed = {}
+    normalized = {}
     for key, value in content.items():
         if key == "date_saved":
-            fixed[key] = "1980-01-01@00:00:00"
+            normalized[key] = "1980-01-01@00:00:00"
         elif key == "shared_object_id":
-            fixed[key] = numbers.setdefault(value, len(numbers) + 1)
+            normalized[key] = numbers.setdefault(value, len(numbers) + 1)
         else:
-            fixed[key] = _normalised(value, numbers)
-    return fixed
+            normalized[key] = _normalize(value, numbers)
+    return normalized

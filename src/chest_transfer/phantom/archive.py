@@ -14,16 +14,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from chest_transfer.data.archives import ArchiveWriter
 from chest_transfer.data.catalog import Dataset
-from chest_transfer.data.descriptions import BOXES
+from chest_transfer.data.descriptions import BOX_LIST
 from chest_transfer.data.layouts import ClassFolders
-from chest_transfer.files import whole
+from chest_transfer.files import ArchiveWriter, atomic_write
 from chest_transfer.phantom.cohorts import COHORTS, Cohort, class_and_finding
 from chest_transfer.phantom.metadata_tables import FolderRow, NihRow, box_list, metadata_sheet, nih_tables
 from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import SimulatedRadiograph, radiograph
-from chest_transfer.workers import in_order
+from chest_transfer.workers import parallel_map
 
 JPEG_QUALITY = 90
 IMAGE_FORMATS = {".png": "PNG", ".jpeg": "JPEG"}  # by file suffix
@@ -90,9 +89,9 @@ def write_archive(dataset: Dataset, settings, target: Path, processes: int = 1) 
         simulate, tables = _folder_files, partial(_folder_tables, dataset)
     else:
         cases, simulate, tables = range(1, settings.patients + 1), _nih_files, nih_tables
-    with whole(target) as partial_file, ArchiveWriter(partial_file) as writer:
+    with atomic_write(target) as partial_file, ArchiveWriter(partial_file) as writer:
         rows = []
-        for files in in_order(partial(simulate, dataset, settings), cases, processes):
+        for files in parallel_map(partial(simulate, dataset, settings), cases, processes):
             for member, content in files.members:
                 writer.write(member, content)
             rows += files.rows
@@ -118,7 +117,7 @@ def _folder_files(dataset: Dataset, settings, case: _FolderCase) -> PatientFiles
     """
     cohort, layout = _cohort(dataset), dataset.layout
     rng = _patient_rng(dataset, settings.seed, case.number)
-    patient = Patient.random(rng, cohort.ages_of(rng))
+    patient = Patient.random(rng, cohort.sample_age_range(rng))
     split = _split(dataset, case, rng)
     exposures = 1
     if layout.splits:
@@ -131,7 +130,7 @@ def _folder_files(dataset: Dataset, settings, case: _FolderCase) -> PatientFiles
         # The children's radiographs are not cropped to squares; they have about as many pixels as a square would have.
         shape = (round(side * pose.aspect**0.5), round(side / pose.aspect**0.5)) if layout.splits else (side, side)
         findings = (case.finding,) if case.finding else ()
-        simulated = radiograph(patient, findings, rng, shape, cohort.scanner_of(rng), pose)
+        simulated = radiograph(patient, findings, rng, shape, cohort.sample_scanner(rng), pose)
         stem = _file_stem(layout, case, exposure)
         # As in the public archives, the color mode leaks the class: a few images of one class are RGB.
         may_be_rgb = case.finding and (split == "train" if layout.splits else case.label == "Viral_Pneumonia")
@@ -172,7 +171,7 @@ def _folder_tables(dataset: Dataset, rows: list[FolderRow]) -> Members:
     layout = dataset.layout
     # The public archives have no boxes; here they say where each simulated disease is, to score heat maps by.
     boxes = ((row.stem + layout.suffix, row.label, row.box) for row in rows)
-    tables = [(f"{layout.root}/{BOXES}", box_list(boxes))]
+    tables = [(f"{layout.root}/{BOX_LIST}", box_list(boxes))]
     if layout.splits:
         folders = layout.folders.values()
         return tables + [(f"{layout.root}/train/{folder}/.DS_Store", MAC_FOLDER_SETTINGS) for folder in folders]
@@ -192,7 +191,7 @@ def _nih_files(dataset: Dataset, settings, number: int) -> PatientFiles:
     """
     cohort, size = _cohort(dataset), settings.image_size
     rng = _patient_rng(dataset, settings.seed, number)
-    patient = Patient.random(rng, cohort.ages_of(rng))
+    patient = Patient.random(rng, cohort.sample_age_range(rng))
     test = rng.random() < NIH_TEST_FRACTION
     images = int(rng.geometric(NIH_FOLLOW_UP_PROBABILITY) * rng.choice(NIH_FOLLOW_UP_FACTORS))
     files, findings = PatientFiles(), ()
@@ -200,7 +199,7 @@ def _nih_files(dataset: Dataset, settings, number: int) -> PatientFiles:
         if follow_up == 0 or rng.random() < NIH_CHANGE_PROBABILITY:
             findings = cohort.findings(rng)
         pose = Pose.random(rng, patient)
-        simulated = radiograph(patient, findings, rng, (size, size), cohort.scanner_of(rng), pose)
+        simulated = radiograph(patient, findings, rng, (size, size), cohort.sample_scanner(rng), pose)
         image = Image.fromarray(simulated.pixels).convert("RGBA" if rng.random() < NIH_RGBA_PROBABILITY else "L")
         name = f"{number:08d}_{follow_up:03d}.png"
         folder = f"images_{1 + number % NIH_FOLDERS:03d}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from chest_transfer.data.layouts import FINDINGS
+from chest_transfer.data.findings import NIH_FINDINGS
 from chest_transfer.phantom.detector import SCANNERS
 
 # NIH ChestX-ray14 (Wang et al., CVPR 2017), counted in its table Data_Entry_2017.csv.
@@ -22,7 +22,7 @@ NIH_COMBINATIONS = {
     "Emphysema|Pneumothorax": 337, "Pneumonia": 322,
 }  # fmt: skip
 # ... and all images that show a finding, alone or with others.
-NIH_FINDINGS = {
+NIH_FINDING_COUNTS = {
     "Infiltration": 19894, "Effusion": 13317, "Atelectasis": 11559, "Nodule": 6331, "Mass": 5782, "Pneumothorax": 5302,
     "Consolidation": 4667, "Pleural_Thickening": 3385, "Cardiomegaly": 2776, "Emphysema": 2516, "Edema": 2303,
     "Fibrosis": 1686, "Pneumonia": 1431, "Hernia": 227,
@@ -30,7 +30,7 @@ NIH_FINDINGS = {
 # Images that show a finding in a combination that is not among the most frequent ones.
 _RARER_COMBINATIONS = {
     name: count - sum(images for combination, images in NIH_COMBINATIONS.items() if name in combination.split("|"))
-    for name, count in NIH_FINDINGS.items()
+    for name, count in NIH_FINDING_COUNTS.items()
 }
 # Number of findings in one of the rarer combinations, and its probabilities; chosen, not counted.
 RARER_COUNTS, RARER_COUNT_PROBABILITIES = (1, 2, 3, 4), (0.1, 0.4, 0.35, 0.15)
@@ -58,11 +58,11 @@ class Cohort:
     classes: dict[str, tuple[int, dict[str, float]]] = field(default_factory=dict)
     findings: Callable[[np.random.Generator], tuple[str, ...]] | None = None
 
-    def ages_of(self, rng: np.random.Generator) -> tuple[int, int]:
+    def sample_age_range(self, rng: np.random.Generator) -> tuple[int, int]:
         """Sample an age group, (lowest, highest) in years."""
         return self.ages[rng.integers(len(self.ages))]
 
-    def scanner_of(self, rng: np.random.Generator) -> str:
+    def sample_scanner(self, rng: np.random.Generator) -> str:
         """Sample a scanner, a key of `detector.SCANNERS`."""
         return self.scanners[rng.integers(len(self.scanners))]
 
@@ -84,7 +84,7 @@ def nih_findings(rng: np.random.Generator) -> tuple[str, ...]:
 def equally_frequent_findings(rng: np.random.Generator) -> tuple[str, ...]:
     """Sample none to three of NIH's findings, sorted, each as likely as another, so that rare ones are learned too."""
     count = int(rng.choice(FRESH_COUNTS, p=FRESH_COUNT_PROBABILITIES))
-    return tuple(sorted(rng.choice(FINDINGS, count, replace=False).tolist()))
+    return tuple(sorted(rng.choice(NIH_FINDINGS, count, replace=False).tolist()))
 
 
 # Class sizes are those of the public archives; age ranges are approximate. Findings are keys of `findings.FINDINGS`.

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from chest_transfer.data.archives import ArchiveWriter
-from chest_transfer.data.descriptions import BOXES
-from chest_transfer.data.layouts import FINDING_ALIASES
+from chest_transfer.data.descriptions import BOX_LIST
+from chest_transfer.data.findings import ALIASES
+from chest_transfer.files import ArchiveWriter
 
 NIH_HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
@@ -77,7 +77,7 @@ def nih_tables(rows: list[NihRow]) -> list[tuple[str, bytes]]:
 
     As in the public archive, only test images have boxes.
     """
-    spelling = {finding: alias for alias, finding in FINDING_ALIASES.items()}
+    spelling = {finding: alias for alias, finding in ALIASES.items()}
     entries = [
         f"{row.name},{'|'.join(row.findings) or 'No Finding'},{row.follow_up},{row.patient},{row.age},{row.sex},"
         f"{row.view},{row.size},{row.size},{NIH_PIXEL_SPACING},{NIH_PIXEL_SPACING},"
@@ -91,7 +91,7 @@ def nih_tables(rows: list[NihRow]) -> list[tuple[str, bytes]]:
     )
     return [
         ("Data_Entry_2017.csv", _text([NIH_HEADER, *entries])),
-        (BOXES, box_list(boxes)),
+        (BOX_LIST, box_list(boxes)),
         ("train_val_list.txt", _text([row.name for row in rows if not row.test])),
         ("test_list.txt", _text([row.name for row in rows if row.test])),
     ]

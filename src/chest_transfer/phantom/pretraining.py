@@ -6,11 +6,11 @@ import numpy as np
 from PIL import Image
 
 from chest_transfer.data.arrays import Arrays
-from chest_transfer.data.layouts import FINDINGS
+from chest_transfer.data.findings import NIH_FINDINGS
 from chest_transfer.phantom.cohorts import FRESH
 from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import radiograph
-from chest_transfer.workers import in_order
+from chest_transfer.workers import parallel_map
 
 SEED_STREAM = 0x50726574  # keeps these patients apart from those of every simulated dataset
 VALIDATION_EVERY = 10  # every tenth patient is for validation
@@ -31,13 +31,13 @@ def fresh_patients(patients: int, seed: int, image_size: int, processes: int) ->
 
     Returns:
         (train, validation) `Arrays`; images (N, image_size, image_size) uint8, labels (N, 14) uint8 in the order of
-        `data.layouts.FINDINGS`.
+        `data.findings.NIH_FINDINGS`.
     """
-    pairs = list(in_order(partial(_image_and_labels, seed, image_size), range(patients), processes))
+    pairs = list(parallel_map(partial(_image_and_labels, seed, image_size), range(patients), processes))
     images, labels = (np.stack(column) for column in zip(*pairs, strict=True))
     names = np.array([f"phantom-{number}" for number in range(patients)])
     validation = np.arange(patients) % VALIDATION_EVERY == VALIDATION_EVERY - 1
-    classes = np.array(FINDINGS)
+    classes = np.array(NIH_FINDINGS)
     return tuple(
         Arrays(images[rows], labels[rows], names[rows], names[rows], classes) for rows in (~validation, validation)
     )
@@ -50,12 +50,12 @@ def _image_and_labels(seed: int, image_size: int, number: int) -> tuple[np.ndarr
         The image, (image_size, image_size) uint8, and its labels, (14,) uint8.
     """
     rng = np.random.default_rng([seed, SEED_STREAM, number])
-    patient = Patient.random(rng, FRESH.ages_of(rng))
+    patient = Patient.random(rng, FRESH.sample_age_range(rng))
     findings = FRESH.findings(rng)
     pose = Pose.random(rng, patient)
     side, root_aspect = SUPERSAMPLING * image_size, pose.aspect**0.5
     shape = round(side * root_aspect), round(side / root_aspect)
     severity = rng.beta(*SEVERITY_BETA)
-    pixels = radiograph(patient, findings, rng, shape, FRESH.scanner_of(rng), pose, severity).pixels
+    pixels = radiograph(patient, findings, rng, shape, FRESH.sample_scanner(rng), pose, severity).pixels
     image = Image.fromarray(pixels).resize((image_size, image_size), Image.Resampling.BOX)
-    return np.asarray(image), np.array([name in findings for name in FINDINGS], dtype=np.uint8)
+    return np.asarray(image), np.array([name in findings for name in NIH_FINDINGS], dtype=np.uint8)

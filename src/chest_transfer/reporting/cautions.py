@@ -1,112 +1,144 @@
-"""What a reader must know before believing a number: from the tracked metrics alone."""
+"""What a reader must know before trusting a number, from the tracked metrics alone."""
 
 from dataclasses import dataclass
 
-WITHOUT_DISEASE = ("border", "file", "colour_mode")  # shortcut probes that see none
-CLOSE = 0.5  # of the best model's lead over chance: a probe without disease that has as much
-LEVEL = 0.02  # of the best model's area: a probe within it does as well
-FEW = 50  # test radiographs of a class
-SAID = {
-    "border": "from the border of the picture alone, where no lung is",
-    "outside_centre": "with the middle of the picture cut out",
-    "thumbnail": "from a thumbnail of 16 x 16 pixels, by a linear model",
-    "file": "from the file's size and shape alone",
-    "colour_mode": "from the file's colour mode alone",
+import pandas as pd
+
+from chest_transfer.training.fit_check import OK
+
+WITHOUT_DISEASE = ("border", "file", "color_mode")  # shortcut models that see no disease
+SERIOUS_SHARE = 0.5  # of the best model's lead over 0.5 that a shortcut model without disease must have
+AS_GOOD = 0.02  # of AUC: a shortcut model within it of the best model does as well
+FEW_IMAGES = 50  # test radiographs of a class
+SHORTCUTS = {
+    "border": "the border of the image alone, where no lung is,",
+    "outside_center": "the image without its middle",
+    "thumbnail": "a thumbnail of 16 x 16 pixels, by a linear model",
+    "file": "the size and shape of the file alone",
+    "color_mode": "the color mode of the file alone",
 }
 
 
 @dataclass(frozen=True)
 class Caution:
-    """One thing to know: `serious` ones come first; of these `datasets` alone, or of all where there are none."""
+    """One thing to know.
+
+    Args:
+        serious: bool; serious cautions are listed first.
+        text: str, whole sentences.
+        datasets: tuple of str, the datasets that it is about; none if it is about all.
+    """
 
     serious: bool
     text: str
     datasets: tuple[str, ...] = ()
 
 
-def of_dataset(name: str, data: dict, scores: dict[str, dict], explained: dict[str, dict]) -> list[Caution]:
-    """Leaks, shortcuts, small numbers, and heat maps that point nowhere.
+def dataset_cautions(name: str, data: dict, scores: dict[str, dict], explained: dict[str, dict]) -> list[Caution]:
+    """Return the cautions about a dataset: failed fits, leaks, shortcuts, small numbers, heat maps that point nowhere.
 
     Args:
-        name: the dataset.
-        data: its tracked summary, of `exploration.explored`.
-        scores: model -> its scores.
-        explained: model -> how its heat maps point.
+        name: str, the dataset.
+        data: dict, its tracked summary, of `exploration.explore`.
+        scores: dict, the scores of each model.
+        explained: dict, the localization scores of each model.
     """
-    found = []
-    for what, pairs in data["leaks"].items():
+    return [
+        *_failed_fits(name, scores),
+        *_leaks(name, data),
+        *_shortcuts(name, data, scores),
+        *_limits(name, data),
+        *_localization(name, explained),
+    ]
+
+
+def overlap_cautions(overlap: pd.DataFrame) -> list[Caution]:
+    """Return the cautions about pairs of datasets that show the same radiographs, from the table `overlap.csv`."""
+    rows = {(row.dataset, row.other): row for row in overlap.itertuples()}
+    cautions = []
+    for (first, second), row in rows.items():
+        if first > second or not row.also_in_other:
+            continue
+        reverse = rows[second, first]
+        text = (
+            f"{row.also_in_other} of {row.images} radiographs of {first} are in {second} too: "
+            f"{row.test_learnt_by_other} of its {row.test_images} test radiographs are in {second}'s training data, "
+            f"{reverse.test_learnt_by_other} of {reverse.test_images} the other way round. A model that comes from the "
+            "other dataset is scored without them."
+        )
+        is_serious = bool(row.test_learnt_by_other or reverse.test_learnt_by_other)
+        cautions.append(Caution(is_serious, text, (first, second)))
+    return cautions
+
+
+def _failed_fits(name: str, scores: dict[str, dict]) -> list[Caution]:
+    return [
+        Caution(True, f"{name}: the fit of {model} failed: {record['fit']}.")
+        for model, record in scores.items()
+        if record.get("fit", OK) != OK
+    ]
+
+
+def _leaks(name: str, data: dict) -> list[Caution]:
+    cautions = []
+    for kind, pairs in data["leaks"].items():
+        shared = "patients" if kind == "patients" else "images"
         for pair, count in pairs.items():
+            first, second = pair.split("_")
             if count:
-                one, other = pair.split("_")
-                same = "the same patients" if what == "patients" else "the same pictures"
-                found.append(Caution(True, f"{name}: {count} of {same} are in {one} and {other}."))
+                cautions.append(Caution(True, f"{name}: {count} {shared} are in {first} and in {second}."))
     if leaked := data["leaked_into_official_test"]:
-        found.append(Caution(True, f"{name}: {leaked} official test radiographs are of patients, or copies, in train."))
-    return found + _shortcuts(name, data, scores) + _limits(name, data) + _pointing(name, explained)
+        text = f"{name}: {leaked} training radiographs were left out: their patients are in the official test split."
+        cautions.append(Caution(True, text))
+    return cautions
 
 
 def _shortcuts(name: str, data: dict, scores: dict[str, dict]) -> list[Caution]:
-    best = max((found["auc"] for found in scores.values() if found["auc"] is not None), default=None)
-    if best is None:
+    areas = [record["auc"] for record in scores.values() if record["auc"] is not None]
+    if not areas:
         return []
-    found = []
-    for probe, told in data["shortcuts"].items():
-        if told["auc"] is None or told["auc_low"] is None or told["auc_low"] <= 0.5:
+    best, cautions = max(areas), []
+    for shortcut, score in data["shortcuts"].items():
+        if score["auc"] is None or score["auc_low"] is None or score["auc_low"] <= 0.5:
             continue
-        figures = (
-            f"AUC {told['auc']:.2f} ({told['auc_low']:.2f} to {told['auc_high']:.2f}); the best model has {best:.2f}"
-        )
-        if probe in WITHOUT_DISEASE and told["auc"] - 0.5 >= CLOSE * (best - 0.5):
-            text = f"{name}: classes are told {SAID[probe]}: {figures}. It may be read as well as disease."
-            found.append(Caution(True, text))
-        elif probe not in WITHOUT_DISEASE and told["auc"] >= best - LEVEL:
-            found.append(Caution(False, f"{name}: no model is better than what is told {SAID[probe]}: {figures}."))
-    return found
+        interval = f"{score['auc_low']:.2f} to {score['auc_high']:.2f}"
+        numbers = f"AUC {score['auc']:.2f} ({interval}); the best model has {best:.2f}"
+        if shortcut in WITHOUT_DISEASE and score["auc"] - 0.5 >= SERIOUS_SHARE * (best - 0.5):
+            verdict = f"{SHORTCUTS[shortcut]} tells the classes apart"
+            text = f"{name}: {verdict}: {numbers}. Models may use it instead of disease."
+            cautions.append(Caution(True, text))
+        elif shortcut not in WITHOUT_DISEASE and score["auc"] >= best - AS_GOOD:
+            text = f"{name}: no model is better than one that sees {SHORTCUTS[shortcut]}: {numbers}."
+            cautions.append(Caution(False, text))
+    return cautions
 
 
 def _limits(name: str, data: dict) -> list[Caution]:
-    found = []
-    rarest = min(data["classes"]["test"].items(), key=lambda item: item[1])
-    if not rarest[1]:
-        found.append(Caution(False, f"{name}: no test radiograph shows {rarest[0]}: nothing is known of it."))
-    elif rarest[1] < FEW:
-        found.append(Caution(False, f"{name}: {rarest[1]} test radiographs of {rarest[0]}: intervals are wide."))
+    cautions = []
+    rarest, images = min(data["classes"]["test"].items(), key=lambda item: item[1])
+    if not images:
+        cautions.append(Caution(False, f"{name}: no test radiograph shows {rarest}: nothing is known about it."))
+    elif images < FEW_IMAGES:
+        text = f"{name}: only {images} test radiographs show {rarest}: intervals are wide."
+        cautions.append(Caution(False, text))
     if data["without_patient_id"]:
-        text = f"{name}: the archive names no patients; two radiographs of one may lie in two splits."
-        found.append(Caution(False, text))
-    if skipped := data["skipped"]["total"]:
-        found.append(Caution(False, f"{name}: {skipped} unreadable files were left out."))
-    return found
+        text = f"{name}: the archive does not tell patients apart; two radiographs of one may be in two splits."
+        cautions.append(Caution(False, text))
+    if unreadable := data["skipped"]["total"]:
+        cautions.append(Caution(False, f"{name}: {unreadable} unreadable files were left out."))
+    return cautions
 
 
-def _pointing(name: str, explained: dict[str, dict]) -> list[Caution]:
-    found = []
+def _localization(name: str, explained: dict[str, dict]) -> list[Caution]:
+    cautions = []
     for model, scores in explained.items():
-        for finding, told in scores["boxes"].items():
-            if told["pointing_low"] <= told["pointing_chance"]:
-                figures = f"{told['pointing']:.0%} of {told['images']}, {told['pointing_chance']:.0%} by chance"
-                text = f"{name}: the heat maps of {model} point to {finding} no more than chance does ({figures})."
-                found.append(Caution(False, text))
+        for finding, score in scores["boxes"].items():
+            if score["pointing_low"] <= score["pointing_chance"]:
+                numbers = f"{score['pointing']:.0%} of {score['images']}, {score['pointing_chance']:.0%} by chance"
+                text = f"{name}: the heat maps of {model} point to {finding} no more often than chance ({numbers})."
+                cautions.append(Caution(False, text))
         lungs = scores["lungs"]
         if lungs and lungs["pointing_high"] < lungs["area"]:
-            figures = f"{lungs['pointing']:.0%} of {lungs['images']} point into lungs that cover {lungs['area']:.0%}"
-            found.append(Caution(False, f"{name}: the heat maps of {model} point outside the lungs ({figures})."))
-    return found
-
-
-def of_overlap(rows) -> list[Caution]:
-    """Pairs of datasets that show the same radiographs; rows of `exploration.shared_pictures`."""
-    told = {(row.dataset, row.other): row for row in rows.itertuples()}
-    found = []
-    for (one, other), row in told.items():
-        if one > other or not row.also_in_other:
-            continue
-        back = told[other, one]
-        learnt = f"{row.test_learnt_by_other} of its {row.test_images} test radiographs are in {other}'s training"
-        text = (
-            f"{row.also_in_other} of {row.images} radiographs of {one} are in {other} too: {learnt}, "
-            f"{back.test_learnt_by_other} of {back.test_images} the other way. A model that comes from the other "
-            "dataset is scored without them."
-        )
-        found.append(Caution(bool(row.test_learnt_by_other or back.test_learnt_by_other), text, (one, other)))
-    return found
+            numbers = f"{lungs['pointing']:.0%} of {lungs['images']} point into lungs that cover {lungs['area']:.0%}"
+            cautions.append(Caution(False, f"{name}: the heat maps of {model} point outside the lungs ({numbers})."))
+    return cautions

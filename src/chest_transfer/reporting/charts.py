@@ -1,4 +1,4 @@
-"""Charts of the report: SVG text that takes the page's colours, light or dark; its bytes depend on the data alone."""
+"""Charts of the report: SVG text in the colors of the page, light or dark; its bytes depend on the data alone."""
 
 import io
 import re
@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-# Stand-ins that `_svg` turns into the page's own colours: ink, grid, and one for each series.
+# Placeholders that `_svg` replaces by colors of the page: text, grid, and one for each series.
 INK, GRID, SERIES = "#010101", "#020202", [f"#0{number}0a0b" for number in range(1, 9)]
 STYLES = ("-", "--", "-.", ":")
 _SETTINGS = {
@@ -19,15 +19,15 @@ _SETTINGS = {
 }  # fmt: skip
 
 
-def curves(
-    table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], diagonal: bool = False, unit: bool = True
-) -> str:
-    """One line for each `model` of a table of points.
+def curves(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], diagonal: bool = False) -> str:
+    """Draw one line for each `model` of a table of points.
 
     Args:
         table: columns model, and those named by x and y.
-        labels: of the axes.
-        diagonal: whether the line of chance (or of perfect calibration) is drawn.
+        x: str, a column.
+        y: str, a column.
+        labels: (str, str), of the axes.
+        diagonal: bool, whether the line of chance (or of perfect calibration) is drawn.
     """
     with mpl.rc_context(_SETTINGS):
         figure = Figure((4.6, 3.9), layout="constrained")
@@ -35,19 +35,20 @@ def curves(
         if diagonal:
             axes.plot([0, 1], [0, 1], color=GRID, linewidth=1.2)
         for number, (model, points) in enumerate(table.groupby("model", sort=False)):
-            style, colour = STYLES[number % len(STYLES)], SERIES[number % len(SERIES)]
+            style, color = STYLES[number % len(STYLES)], SERIES[number % len(SERIES)]
             marker = {"marker": "o", "markersize": 3} if len(points) <= 12 else {}
-            axes.plot(points[x], points[y], color=colour, linestyle=style, linewidth=1.6, label=model, **marker)
+            axes.plot(points[x], points[y], color=color, linestyle=style, linewidth=1.6, label=model, **marker)
         axes.set(xlabel=labels[0], ylabel=labels[1], xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         figure.legend(loc="outside lower center", ncols=2, fontsize=8)
         return _svg(figure)
 
 
-def losses(table: pd.DataFrame) -> str:
-    """Log loss by epoch of a table with columns model, epoch, loss: training solid, validation dashed.
+def learning_curves(table: pd.DataFrame) -> str:
+    """Draw the cross-entropy of each epoch: training solid, validation dashed.
 
     Args:
-        table: of `curves.losses`; a model's name ends in ` training` or ` validation`.
+        table: columns model, epoch, cross_entropy, of `curves.learning_curves`; the name of a model ends in
+            ` training` or ` validation`.
     """
     with mpl.rc_context(_SETTINGS):
         figure = Figure((4.6, 3.9), layout="constrained")
@@ -55,22 +56,24 @@ def losses(table: pd.DataFrame) -> str:
         models = list(dict.fromkeys(table["model"].str.rsplit(" ", n=1).str[0]))
         for name, points in table.groupby("model", sort=False):
             model, part = name.rsplit(" ", 1)
-            colour, style = SERIES[models.index(model) % len(SERIES)], "-" if part == "training" else "--"
+            color, style = SERIES[models.index(model) % len(SERIES)], "-" if part == "training" else "--"
             label = model if part == "training" else "_"
-            axes.plot(points["epoch"], points["loss"], color=colour, linestyle=style, linewidth=1.6, label=label)
-        axes.set(xlabel="epoch", ylabel="log loss")
+            axes.plot(
+                points["epoch"], points["cross_entropy"], color=color, linestyle=style, linewidth=1.6, label=label
+            )
+        axes.set(xlabel="epoch", ylabel="cross-entropy")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(loc="outside lower center", ncols=2, fontsize=8)
         return _svg(figure)
 
 
 def intervals(rows: list[tuple[str, float, float, float]], label: str, zero: float | None = None) -> str:
-    """A dot with its interval for each row (name, value, low, high), the first on top.
+    """Draw a dot with its interval for each row, the first on top.
 
     Args:
-        rows: what to draw.
-        label: of the values.
-        zero: where nothing would be, e.g. 0 for a gain, 0.5 for an area under the ROC curve.
+        rows: list of (name, value, low, high).
+        label: str, of the values.
+        zero: float, the value without any effect: 0 for a gain, 0.5 for an area under the ROC curve.
     """
     with mpl.rc_context(_SETTINGS):
         figure = Figure((6.4, 0.55 + 0.27 * len(rows)), layout="constrained")
@@ -88,15 +91,20 @@ def intervals(rows: list[tuple[str, float, float, float]], label: str, zero: flo
 
 
 def histogram(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str]) -> str:
-    """One stepped line for each `class` of a table of bars."""
+    """Draw a stepped line for each `class` of a table of bars.
+
+    Args:
+        table: columns class, and those named by x and y.
+        x: str, a column.
+        y: str, a column.
+        labels: (str, str), of the axes.
+    """
     with mpl.rc_context(_SETTINGS):
         figure = Figure((4.6, 3.2), layout="constrained")
         axes = figure.subplots()
         for number, (name, bars) in enumerate(table.groupby("class")):
-            style, colour = STYLES[number % len(STYLES)], SERIES[number % len(SERIES)]
-            axes.plot(
-                bars[x], bars[y], color=colour, linestyle=style, linewidth=1.5, label=name, drawstyle="steps-post"
-            )
+            style, color = STYLES[number % len(STYLES)], SERIES[number % len(SERIES)]
+            axes.plot(bars[x], bars[y], color=color, linestyle=style, linewidth=1.5, label=name, drawstyle="steps-post")
         axes.set(xlabel=labels[0], ylabel=labels[1])
         figure.legend(loc="outside lower center", ncols=2, fontsize=8)
         return _svg(figure)
@@ -107,14 +115,14 @@ def _svg(figure: Figure) -> str:
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    colours = {INK: "var(--ink)", GRID: "var(--grid)"} | {c: f"var(--series-{n})" for n, c in enumerate(SERIES, 1)}
-    for placeholder, colour in colours.items():
-        text = text.replace(placeholder, colour)
-    # A size of its own, in points, would not shrink on a phone; its text is in the caption for those who cannot see it.
-    text = re.sub(r'<svg (.*?)width="[\d.]+pt" height="[\d.]+pt"|<svg ', _opened, text, count=1)
+    colors = {INK: "var(--ink)", GRID: "var(--grid)"} | {c: f"var(--series-{n})" for n, c in enumerate(SERIES, 1)}
+    for placeholder, color in colors.items():
+        text = text.replace(placeholder, color)
+    # A size in points would not shrink on a phone. Screen readers skip the chart and read its caption.
+    text = re.sub(r'<svg (.*?)width="[\d.]+pt" height="[\d.]+pt"|<svg ', _opening_tag, text, count=1)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     return re.sub(r"font: [^;\"]*?([\d.]+px)[^;\"]*", r"font: \1 system-ui, sans-serif", text)
 
 
-def _opened(match: re.Match) -> str:
+def _opening_tag(match: re.Match) -> str:
     return f'<svg aria-hidden="true" {match[1] or ""}'

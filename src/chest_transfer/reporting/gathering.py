@@ -1,4 +1,4 @@
-"""Everything that a report tells, read from the tracked metrics of one experiment; no model is loaded."""
+"""Everything that a report shows, read from the tracked metrics of one experiment; no network is loaded."""
 
 import json
 from dataclasses import dataclass, field
@@ -7,25 +7,43 @@ from pathlib import Path
 import pandas as pd
 
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.reporting.cautions import Caution, of_dataset, of_overlap
+from chest_transfer.model_names import ModelName, models_of_experiment
+from chest_transfer.reporting.cautions import Caution, dataset_cautions, overlap_cautions
 from chest_transfer.settings import Settings
 
 PLOTS = ("roc", "precision_recall", "reliability", "confusion", "history", "counts", "brightness", "sizes", "patients")
-WAYS = {
+REGIMES = {
     "probe": "a head on the frozen network",
     "finetune": "fine-tuned",
     "train": "the whole network trained",
     "transfer": "trained on from another dataset",
 }
 STARTS = {"none": "random weights", "phantom": "simulated patients", "imagenet": "ImageNet"}
+MOST_INTERESTING_FIRST = ("train", "finetune", "transfer", "probe")
 
 
 @dataclass
 class Dataset:
-    """One dataset of the experiment: tracked metrics as DVC keeps them, tables to draw, pictures to show."""
+    """One dataset of an experiment.
+
+    Args:
+        name: str.
+        data: dict, of `metrics/data/`.
+        models: dict, the name of each model by key.
+        scores: dict, the scores of each model.
+        gains: dict, of `metrics/gain/`.
+        explained: dict, the localization scores of each explained model.
+        comparisons: table of every pair of models.
+        subgroups: table of subgroup scores.
+        plots: dict of the tables to draw.
+        sheets: dict, the heat-map figure of each explained model.
+        pictures: dict, the figures of radiographs.
+        cautions: list of Caution.
+    """
 
     name: str
     data: dict
+    models: dict[str, ModelName]
     scores: dict[str, dict]
     gains: dict[str, dict]
     explained: dict[str, dict]
@@ -38,68 +56,38 @@ class Dataset:
 
     @property
     def answers(self) -> list[str]:
-        """What each pretrained start bought, a sentence each, the whole network's first."""
-        order = [regime for regime in ("train", "finetune", "transfer", "probe") if regime in self.gains]
+        """A sentence on the gain of each pretrained start, those of the whole network first."""
         return [
-            gain_sentence(self.name, regime, start, gain, self.scores)
-            for regime in order
-            for start, gain in self.gains[regime].items()
+            gain_sentence(self, regime, start, gain)
+            for regime in MOST_INTERESTING_FIRST
+            for start, gain in self.gains.get(regime, {}).items()
             if gain["auc"] is not None
         ]
 
 
-def gathered(settings: Settings, folder: Path = Path()) -> tuple[list[Dataset], list[Caution]]:
-    """The datasets of an experiment, and what must be known of it, the serious first.
+def gather(settings: Settings, folder: Path = Path()) -> tuple[list[Dataset], list[Caution]]:
+    """Return the datasets of an experiment, and what must be known about it, serious cautions first.
 
     Raises:
         ChestTransferError: an evaluation is missing.
     """
-    datasets = [_dataset(folder, name, settings.model) for name in settings.datasets]
-    found = []
+    datasets = [_dataset(folder, name, settings) for name in settings.datasets]
+    cautions = []
     if settings.source == "phantom" and not settings.sources:
-        found.append(Caution(True, "The radiographs are simulated: these figures say nothing about patients."))
+        cautions.append(Caution(True, "The radiographs are simulated: these numbers say nothing about patients."))
     for dataset in datasets:
-        dataset.cautions = of_dataset(dataset.name, dataset.data, dataset.scores, dataset.explained)
-        found += dataset.cautions
-    overlap, ours = pd.read_csv(folder / "metrics/overlap.csv"), settings.datasets
-    found += of_overlap(overlap[overlap["dataset"].isin(ours) & overlap["other"].isin(ours)])
+        dataset.cautions = dataset_cautions(dataset.name, dataset.data, dataset.scores, dataset.explained)
+        cautions += dataset.cautions
+    overlap, names = pd.read_csv(folder / "metrics/overlap.csv"), settings.datasets
+    cautions += overlap_cautions(overlap[overlap["dataset"].isin(names) & overlap["other"].isin(names)])
     text = f"One training seed ({settings.seed}): intervals are over test patients, not over other seeds."
-    found.append(Caution(False, text))
-    return datasets, sorted(found, key=lambda caution: not caution.serious)
+    cautions.append(Caution(False, text))
+    return datasets, sorted(cautions, key=lambda caution: not caution.serious)
 
 
-def _dataset(folder: Path, name: str, model: str) -> Dataset:
-    metrics = folder / "metrics"
-    detail = _json(metrics / f"detail/{name}.json")
-    scores = {f"{regime}-{start}": found for regime, starts in detail.items() for start, found in starts.items()}
-    plots = metrics / "plots" / name
-    sheets, explained = folder / "data/pictures" / name / model, metrics / "explained" / name
-    made = [key for key in scores if (explained / f"{key}.json").exists()]
-    pictures = folder / "data/pictures" / name
-    return Dataset(
-        name=name,
-        data=_json(metrics / f"data/{name}.json"),
-        scores=scores,
-        gains=_json(metrics / f"gain/{name}.json"),
-        explained={key: _json(explained / f"{key}.json") for key in made},
-        comparisons=pd.read_csv(metrics / f"comparisons/{name}.csv"),
-        subgroups=pd.read_csv(metrics / f"subgroups/{name}.csv"),
-        plots={plot: pd.read_csv(plots / f"{plot}.csv") for plot in PLOTS},
-        sheets={key: sheets / f"{key}.png" for key in made if (sheets / f"{key}.png").exists()},
-        pictures={path.stem: path for path in sorted(pictures.glob("*.png"))},
-    )
-
-
-def _json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ChestTransferError(f"no metrics at '{path}'; run: dvc repro") from None
-
-
-def gain_sentence(dataset: str, regime: str, start: str, gain: dict, scores: dict[str, dict]) -> str:
-    """What one start bought, and whether that can be claimed."""
-    ours, base = scores[f"{regime}-{start}"]["auc"], scores[gain["against"]]["auc"]
+def gain_sentence(dataset: Dataset, regime: str, start: str, gain: dict) -> str:
+    """Return what one start gained, and whether that can be claimed."""
+    area, control = dataset.scores[f"{regime}-{start}"]["auc"], dataset.scores[gain["against"]]["auc"]
     source = f"a model of {start}" if regime == "transfer" else STARTS.get(start, start)
     if gain["auc_low"] > 0:
         verdict = f"{source} helped"
@@ -107,12 +95,48 @@ def gain_sentence(dataset: str, regime: str, start: str, gain: dict, scores: dic
         verdict = f"{source} did harm"
     else:
         verdict = f"no gain from {source} can be claimed"
-    bounds = f"{signed(gain['auc'])}, 95 % interval {signed(gain['auc_low'])} to {signed(gain['auc_high'])}"
+    interval = f"{signed(gain['auc'])}, 95 % interval {signed(gain['auc_low'])} to {signed(gain['auc_high'])}"
     return (
-        f"{dataset}, {WAYS[regime]}: {verdict}. Test AUC {ours:.3f} against {base:.3f} from random weights ({bounds})."
+        f"{dataset.name}, {REGIMES[regime]}: {verdict}. Test AUC {area:.3f} against {control:.3f} from random weights "
+        f"({interval})."
     )
 
 
 def signed(value: float) -> str:
-    """`+0.036`, with a true minus sign."""
+    """Return a number as `+0.036`, with a true minus sign."""
     return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
+    metrics, pictures = folder / "metrics", folder / "data/pictures" / name
+    heat_maps = folder / "data/heat_maps" / name / settings.model
+    models = {model.key: model for model in models_of_experiment(settings, name)}
+    scores = _by_model(_read_json(metrics / f"detail/{name}.json"), models)
+    explained_file = metrics / f"explained/{name}.json"
+    explained = _by_model(_read_json(explained_file), models) if explained_file.exists() else {}
+    return Dataset(
+        name=name,
+        data=_read_json(metrics / f"data/{name}.json"),
+        models=models,
+        scores=scores,
+        gains=_read_json(metrics / f"gain/{name}.json"),
+        explained=explained,
+        comparisons=pd.read_csv(metrics / f"comparisons/{name}.csv"),
+        subgroups=pd.read_csv(metrics / f"subgroups/{name}.csv"),
+        plots={plot: pd.read_csv(metrics / f"plots/{name}/{plot}.csv") for plot in PLOTS},
+        sheets={key: file for key in explained if (file := heat_maps / f"{key}.png").exists()},
+        pictures={path.stem: path for path in sorted(pictures.glob("*.png"))},
+    )
+
+
+def _by_model(content: dict[str, dict], models: dict[str, ModelName]) -> dict[str, dict]:
+    """Return what metrics hold by regime and start, by the model's key."""
+    return {key: content[model.regime][model.start] for key, model in models.items()
+            if model.start in content.get(model.regime, {})}  # fmt: skip
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ChestTransferError(f"no metrics at '{path}'; run: dvc repro") from None

@@ -1,4 +1,4 @@
-"""The leaderboard: every DVC experiment's models in one table, seeds put together, published figures beside ours."""
+"""The leaderboard: the models of every DVC experiment in one table, seeds combined, beside published results."""
 
 import json
 import subprocess
@@ -9,12 +9,12 @@ import pandas as pd
 
 from chest_transfer.errors import ChestTransferError
 
-SHOWN = ("auc", "accuracy", "sensitivity", "specificity", "f1")
+SCORES = ("auc", "accuracy", "sensitivity", "specificity", "f1")
 PUBLISHED = Path("presets/published.csv")
 
 
-def experiments(all_commits: bool = False) -> list[dict]:
-    """`dvc exp show`'s data: the workspace, and the last commit or all of them, each with its experiments.
+def list_experiments(all_commits: bool = False) -> list[dict]:
+    """Return the data of `dvc exp show`: the workspace, and the last commit or all commits, with their experiments.
 
     Raises:
         ChestTransferError: not a DVC repository.
@@ -27,18 +27,19 @@ def experiments(all_commits: bool = False) -> list[dict]:
     return json.loads(done.stdout)
 
 
-def scores_of(shown: list[dict]) -> pd.DataFrame:
-    """One row for each model of each experiment.
+def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
+    """Return one row for each model of each experiment.
 
     Args:
-        shown: of `experiments`.
+        experiments: list of dict, of `list_experiments`.
 
     Returns:
-        Columns experiment, model (the backbone), image_size, source, seed, settings (all others), dataset, regime,
-        weights, then `SHOWN` with `auc_low` and `auc_high`. What a commit and the workspace share comes once.
+        Table with the columns experiment, model (the backbone), image_size, source, seed, settings (all others),
+        dataset, regime, weights, then `SCORES` with `auc_low` and `auc_high`. Rows that a commit and the workspace
+        share are listed once.
     """
     rows = []
-    for entry in _revisions(shown):
+    for entry in _revisions(experiments):
         data = entry.get("data") or {}
         params = ((data.get("params") or {}).get("params.yaml") or {}).get("data") or {}
         facts = {key: params.get(key) for key in ("model", "image_size", "source", "seed")}
@@ -47,12 +48,12 @@ def scores_of(shown: list[dict]) -> pd.DataFrame:
             if Path(file).parent != Path("metrics") or Path(file).stem not in params.get("datasets", []):
                 continue
             for regime, starts in (content.get("data") or {}).items():
-                for weights, found in starts.items():
-                    told = {key: found.get(key) for key in ("auc", "auc_low", "auc_high", *SHOWN[1:])}
+                for weights, record in starts.items():
+                    scores = {key: record.get(key) for key in ("auc", "auc_low", "auc_high", *SCORES[1:])}
                     where = {"dataset": Path(file).stem, "regime": regime, "weights": weights}
-                    rows.append({"experiment": _name(entry)} | facts | where | told)
+                    rows.append({"experiment": _name(entry)} | facts | where | scores)
     columns = ["experiment", "model", "image_size", "source", "seed", "settings", "dataset", "regime", "weights"]
-    columns += ["auc", "auc_low", "auc_high", *SHOWN[1:]]
+    columns += ["auc", "auc_low", "auc_high", *SCORES[1:]]
     table = pd.DataFrame(rows, columns=columns)
     return table.drop_duplicates(subset=[column for column in columns if column != "experiment"], ignore_index=True)
 
@@ -61,30 +62,30 @@ def _name(entry: dict) -> str:
     return entry["name"] or (entry["rev"] if entry["rev"] == "workspace" else entry["rev"][:7])
 
 
-def _revisions(shown: list[dict]):
-    for entry in shown:
+def _revisions(experiments: list[dict]):
+    for entry in experiments:
         yield entry
         for experiment in entry.get("experiments") or []:
             yield from experiment["revs"]
 
 
 def leaderboard(scores: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """The best area of each dataset first; experiments that differ in their seed alone are one row.
+    """Return the largest area of each dataset first; experiments that differ only in their seed share a row.
 
     Args:
-        scores: of `scores_of`.
-        published: of presets/published.csv.
+        scores: table of `experiment_scores`.
+        published: table of `read_published`.
 
     Returns:
-        Columns dataset, model, regime, weights, image_size, AUC (with its interval for one seed; mean and range for
-        more), accuracy, sensitivity, specificity, f1, seeds, experiment, published.
+        Table with the columns dataset, model, regime, weights, image_size, AUC (with its interval for one seed; mean
+        and range for several), accuracy, sensitivity, specificity, f1, seeds, experiment, published.
     """
-    same = ["dataset", "model", "regime", "weights", "image_size", "source", "settings"]
+    keys = ["dataset", "model", "regime", "weights", "image_size", "source", "settings"]
     rows = []
-    for key, runs in scores.groupby(same, sort=False, dropna=False):
+    for values, runs in scores.groupby(keys, sort=False, dropna=False):
         runs = runs.drop_duplicates("seed", keep="first")
-        row = dict(zip(same, key, strict=True)) | {"mean": runs["auc"].mean(), "AUC": _area(runs)}
-        row |= {name: f"{runs[name].mean():.3f}" for name in SHOWN[1:]}
+        row = dict(zip(keys, values, strict=True)) | {"mean": runs["auc"].mean(), "AUC": _area(runs)}
+        row |= {name: f"{runs[name].mean():.3f}" for name in SCORES[1:]}
         row |= {"seeds": len(runs), "experiment": runs["experiment"].iloc[0], "published": _published(row, published)}
         rows.append(row)
     if not rows:
@@ -102,15 +103,15 @@ def _area(runs: pd.DataFrame) -> str:
 
 
 def _published(row: dict, published: pd.DataFrame) -> str:
-    """`accuracy 0.931 (three-backbones)`, of the same dataset, backbone, way and start; only for real radiographs."""
+    """Return results such as `accuracy 0.931 (three-backbones)` of the same model; none for simulated radiographs."""
     if row["source"] == "phantom":
         return ""
-    same = published
+    matching = published
     for key in ("dataset", "model", "regime", "weights"):
-        same = same[same[key] == row[key]]
-    return "; ".join(f"{found.metric} {found.value:.3f} ({found.preset})" for found in same.itertuples())
+        matching = matching[matching[key] == row[key]]
+    return "; ".join(f"{result.metric} {result.value:.3f} ({result.preset})" for result in matching.itertuples())
 
 
 def read_published(path: Path = PUBLISHED) -> pd.DataFrame:
-    """Figures of published studies: preset, dataset, model, regime, weights, metric, value, source."""
+    """Read the results of published studies: preset, dataset, model, regime, weights, metric, value, source."""
     return pd.read_csv(path, keep_default_na=False, dtype={"value": float})

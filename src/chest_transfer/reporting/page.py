@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: charts and pictures inside, no script, no font, no network."""
+"""The report as one HTML page that needs no other file: charts and pictures inside, no script, font or network."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ from PIL import Image
 from chest_transfer.reporting import charts
 from chest_transfer.reporting.cautions import Caution
 from chest_transfer.reporting.gathering import Dataset, signed
-from chest_transfer.reporting.tables import confusion, number, ranged, table
+from chest_transfer.reporting.html_tables import confusion_table, decimal, html_table, with_interval
 from chest_transfer.settings import Settings
 
 TEMPLATES = Environment(
@@ -22,27 +22,34 @@ TEMPLATES = Environment(
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "pandas", "pillow", "dvc")
 MINUS = "\N{MINUS SIGN}"
 SHORTCUTS = {
-    "border": "border only", "outside_centre": "without the middle", "thumbnail": "16 x 16 thumbnail",
-    "file": "file size and shape", "colour_mode": "colour mode",
+    "border": "border only", "outside_center": "without the middle", "thumbnail": "16 x 16 thumbnail",
+    "file": "file size and shape", "color_mode": "color mode",
 }  # fmt: skip
 PICTURES = {
     "samples": "Radiographs of each class as they are in the archive, chosen by the hash of their names",
-    "augmented": "One radiograph as training sees it: first as it is, then turned, moved and zoomed at random",
+    "augmented": "One training radiograph: unchanged, then with random rotation, shift, zoom and contrast",
 }
 
 
 CURVES = (
     ("roc", "ROC", ("false_positive_rate", "true_positive_rate"), (f"1 {MINUS} specificity", "sensitivity"), True,
-     "Ill against healthy at every threshold. The grey line is chance."),
+     "Diseased against healthy at every threshold. The gray line is chance."),
     ("precision_recall", "Precision and recall", ("recall", "precision"), ("recall (sensitivity)", "precision"), False,
-     "Of those called ill, the share who are."),
+     "Of those who are predicted to be diseased, the share who are."),
     ("reliability", "Calibration", ("probability", "frequency"), ("calibrated probability", "observed frequency"), True,
-     "A model that keeps its word lies on the grey line: of patients given 70 %, 70 % are ill."),
+     "A calibrated model lies on the gray line: of patients with a probability of 70 %, 70 % are diseased."),
 )  # fmt: skip
 
 
-def page(settings: Settings, datasets: list[Dataset], cautions: list[Caution], commit: str) -> str:
-    """The whole HTML text."""
+def render_page(settings: Settings, datasets: list[Dataset], cautions: list[Caution], provenance: str) -> str:
+    """Return the report as HTML.
+
+    Args:
+        settings: Settings of the experiment.
+        datasets: list of Dataset, with its metrics.
+        cautions: list of Caution, serious ones first.
+        provenance: str, a sentence that names the commit.
+    """
     gains = [
         (f"{dataset.name}, {regime} from {start}", gain["auc"], gain["auc_low"], gain["auc_high"])
         for dataset in datasets
@@ -51,10 +58,10 @@ def page(settings: Settings, datasets: list[Dataset], cautions: list[Caution], c
         if gain["auc"] is not None
     ]
     areas = [
-        (f"{dataset.name}, {name}", found["auc"], found["auc_low"], found["auc_high"])
+        (f"{dataset.name}, {name}", record["auc"], record["auc_low"], record["auc_high"])
         for dataset in datasets
-        for name, found in dataset.scores.items()
-        if found["auc"] is not None
+        for name, record in dataset.scores.items()
+        if record["auc"] is not None
     ]
     return TEMPLATES.get_template("page.html").render(
         model=settings.model,
@@ -66,7 +73,7 @@ def page(settings: Settings, datasets: list[Dataset], cautions: list[Caution], c
         leaderboard=leaderboard(datasets),
         auc_chart=Markup(charts.intervals(areas, "test AUC", zero=0.5)),
         parts={dataset.name: _part(dataset) for dataset in datasets},
-        made=commit,
+        provenance=provenance,
         settings=Path("params.yaml").read_text(),
         versions="\n".join(f"{package} {version(package)}" for package in PACKAGES),
     )
@@ -87,67 +94,68 @@ def _operating_point(settings: Settings) -> str:
 
 
 def leaderboard(datasets: list[Dataset]) -> Markup:
-    """Every model, the best area of each dataset first."""
+    """Return a table of every model, the largest area of each dataset first."""
     rows, best = [], []
     for dataset in datasets:
         ordered = sorted(dataset.scores.items(), key=lambda item: -(item[1]["auc"] or 0))
         best.append(len(rows))
-        for name, found in ordered:
-            shown = [ranged(found, key) for key in ("auc", "sensitivity", "specificity")]
-            plain = [number(found.get(key)) for key in ("f1", "loss", "ece")]
-            rows.append([dataset.name, name, *shown, *plain])
-    heads = ["dataset", "model", "AUC", "sensitivity", "specificity", "F1", "log loss", "ECE"]
-    return table("Test scores; ECE is the expected calibration error", heads, rows, texts=2, best=best)
+        for name, record in ordered:
+            intervals = [with_interval(record, key) for key in ("auc", "sensitivity", "specificity")]
+            numbers = [decimal(record.get(key)) for key in ("f1", "loss", "ece")]
+            rows.append([dataset.name, name, *intervals, *numbers])
+    heads = ["dataset", "model", "AUC", "sensitivity", "specificity", "F1", "cross-entropy", "ECE"]
+    return html_table("Test scores; ECE is the expected calibration error", heads, rows, text_columns=2, best=best)
 
 
 def _part(dataset: Dataset) -> dict:
     plots = dataset.plots
-    found = [
+    chart_list = [
         {"title": title, "svg": Markup(charts.curves(plots[plot], *columns, labels, diagonal)), "caption": caption}
         for plot, title, columns, labels, diagonal, caption in CURVES
     ]
-    found.append({
-        "title": "Training", "svg": Markup(charts.losses(plots["history"])),
-        "caption": "Log loss after each epoch: training solid, validation dashed.",
+    chart_list.append({
+        "title": "Training", "svg": Markup(charts.learning_curves(plots["history"])),
+        "caption": "Cross-entropy after each epoch, without class weights: training solid, validation dashed.",
     })  # fmt: skip
     shortcuts = dataset.data["shortcuts"]
-    rows = [(SHORTCUTS[name], told["auc"], told["auc_low"], told["auc_high"]) for name, told in shortcuts.items()]
+    rows = [(SHORTCUTS[name], score["auc"], score["auc_low"], score["auc_high"]) for name, score in shortcuts.items()]
     best = max(dataset.scores.items(), key=lambda item: item[1]["auc"] or 0)
     rows.insert(0, (f"best model ({best[0]})", best[1]["auc"], best[1]["auc_low"], best[1]["auc_high"]))
     rows = [row for row in rows if None not in row]
     return {
-        "charts": found,
+        "charts": chart_list,
         "confusions": [
-            {"model": model, "html": confusion(model, cells)}
+            {"model": model, "html": confusion_table(model, cells)}
             for model, cells in plots["confusion"].groupby("model", sort=False)
         ],
         "pairs": _pairs(dataset.comparisons),
         "subgroups": _subgroups(dataset.subgroups),
         "shortcut_chart": Markup(charts.intervals(rows, "test AUC", zero=0.5)),
-        "sheets": [{"model": model, "content": _content(path)} for model, path in dataset.sheets.items()],
+        "sheets": [{"model": model, "content": _inline(path)} for model, path in dataset.sheets.items()],
         "pointing": _pointing(dataset.explained),
         "counts": _counts(dataset.data),
         "facts": _facts(dataset),
-        "pictures": [{"alt": PICTURES[name], "content": _content(path)} for name, path in dataset.pictures.items()],
+        "pictures": [{"alt": PICTURES[name], "content": _inline(path)} for name, path in dataset.pictures.items()],
         "data_charts": [{
             "title": "Brightness by class",
-            "svg": Markup(charts.histogram(plots["brightness"], "brightness", "share", ("mean grey level", "share"))),
-            "caption": "Mean grey level by class. Where classes differ much, a scanner may be what is told apart.",
+            "svg": Markup(charts.histogram(plots["brightness"], "brightness", "share", ("mean gray level", "share"))),
+            "caption": "Mean gray level by class. Where classes differ much, models may tell scanners apart.",
         }],
     }  # fmt: skip
 
 
 def _pairs(pairs: pd.DataFrame) -> Markup:
     rows = [
-        [row.model, row.other, f"{signed(row.auc)} ({signed(row.auc_low)} to {signed(row.auc_high)})", _p(row.p),
-         _p(row.p_delong)]
+        [row.model, row.other, f"{signed(row.auc)} ({signed(row.auc_low)} to {signed(row.auc_high)})", _p_value(row.p),
+         _p_value(row.p_delong)]
         for row in pairs.itertuples()
     ]  # fmt: skip
-    return table("", ["first", "second", "difference (95 % interval)", "p, bootstrap", "p, DeLong"], rows, texts=2)
+    heads = ["first", "second", "difference (95 % interval)", "p, bootstrap", "p, DeLong"]
+    return html_table("", heads, rows, text_columns=2)
 
 
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else number(value)
+def _p_value(value: float) -> str:
+    return "< 0.001" if value < 0.001 else decimal(value)
 
 
 def _subgroups(groups: pd.DataFrame) -> Markup | str:
@@ -156,23 +164,24 @@ def _subgroups(groups: pd.DataFrame) -> Markup | str:
     records = groups.astype(object).where(groups.notna(), None).to_dict("records")
     rows = [
         [row["model"], f"{row['attribute']}: {row['group']}", str(row["images"]),
-         *(ranged(row, key) for key in ("auc", "sensitivity", "specificity"))]
+         *(with_interval(row, key) for key in ("auc", "sensitivity", "specificity"))]
         for row in records
     ]  # fmt: skip
     caption = "A kind of disease is scored against all healthy patients"
-    return table(caption, ["model", "subgroup", "images", "AUC", "sensitivity", "specificity"], rows, texts=2)
+    heads = ["model", "subgroup", "images", "AUC", "sensitivity", "specificity"]
+    return html_table(caption, heads, rows, text_columns=2)
 
 
 def _pointing(explained: dict[str, dict]) -> Markup | str:
     rows = [
-        [model, what, str(told["images"]), ranged(told, "pointing"), number(told["pointing_chance"]),
-         ranged(told, "energy"), number(told["energy_chance"])]
+        [model, where, str(score["images"]), with_interval(score, "pointing"), decimal(score["pointing_chance"]),
+         with_interval(score, "energy"), decimal(score["energy_chance"])]
         for model, scores in explained.items()
-        for what, told in {**scores["boxes"], "lungs": scores["lungs"]}.items()
-        if told
+        for where, score in {**scores["boxes"], "lungs": scores["lungs"]}.items()
+        if score
     ]  # fmt: skip
     heads = ["model", "where", "images", "pointing", "by chance", "heat inside", "by chance"]
-    return table("How well heat maps point", heads, rows, texts=2) if rows else ""
+    return html_table("How well heat maps point", heads, rows, text_columns=2) if rows else ""
 
 
 def _counts(data: dict) -> Markup:
@@ -181,7 +190,7 @@ def _counts(data: dict) -> Markup:
         [split, str(data["images"][split]), str(data["patients"][split]), *(str(of[name]) for name in classes)]
         for split, of in data["classes"].items()
     ]
-    return table("Radiographs and patients", ["split", "radiographs", "patients", *classes], rows)
+    return html_table("Radiographs and patients", ["split", "radiographs", "patients", *classes], rows)
 
 
 def _facts(dataset: Dataset) -> str:
@@ -192,15 +201,20 @@ def _facts(dataset: Dataset) -> str:
         + ", ".join(f"{count} {mode}" for mode, count in facts["modes"].items())
         for name, facts in data["files"].items()
     )
-    split = "an official test split" if data["official_test"] else "a test split cut here"
-    return (
-        f"It has {split}; {several} patients have several radiographs; {data['duplicates']} copies were left out. "
-        f"Median file by class: {files}."
-    )
+    split = "The test split is the official one" if data["official_test"] else "The archive has no official test split"
+    return f"{split}; {several} patients have several radiographs. {_duplicates(data)} Median file by class: {files}."
 
 
-def _content(path: Path) -> str:
-    """A picture as WebP, a tenth of the PNG's size, in base64."""
+def _duplicates(data: dict) -> str:
+    if not data["duplicates"]:
+        return "No file is an exact copy of another."
+    if data["duplicates_left_out"]:
+        return f"{data['duplicates_left_out']} exact copies of other files were left out."
+    return f"{data['duplicates']} files are exact copies of others: they are in the same split, and are scored."
+
+
+def _inline(path: Path) -> str:
+    """Return a picture as WebP, a tenth of the size of the PNG, in base64."""
     buffer = io.BytesIO()
     with Image.open(path) as image:
         image.convert("RGB").save(buffer, "WEBP", quality=80)

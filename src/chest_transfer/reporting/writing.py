@@ -3,63 +3,62 @@
 import subprocess
 from pathlib import Path
 
-from chest_transfer.files import whole
+from chest_transfer.files import atomic_write
+from chest_transfer.model_names import ModelName
+from chest_transfer.networks.facts import ClassifierFacts
 from chest_transfer.networks.saving import read_facts
-from chest_transfer.reporting.gathering import Dataset, gathered
-from chest_transfer.reporting.page import TEMPLATES, page
-from chest_transfer.reporting.tables import number, ranged
+from chest_transfer.reporting.gathering import Dataset, gather
+from chest_transfer.reporting.html_tables import decimal, with_interval
+from chest_transfer.reporting.page import TEMPLATES, render_page
 from chest_transfer.settings import Settings
 
 FOLDER = Path("report")
-MADE_BY = ("src", "stages", "params.yaml", "dvc.yaml")
+SOURCES = ("src", "stages", "params.yaml", "dvc.yaml")
 
 
 def write_report(settings: Settings) -> list[Path]:
-    """Write `report/index.html`, `report/report.md` and `report/cards/<dataset>-<model>-<name>.md`, all or nothing.
+    """Write `report/index.html`, `report/report.md` and `report/cards/<dataset>-<backbone>-<model>.md`, all or none.
 
     Raises:
         ChestTransferError: an evaluation is missing.
     """
-    datasets, cautions = gathered(settings)
-    commit = made_from()
-    with whole(FOLDER) as aside:
+    datasets, cautions = gather(settings)
+    commit = provenance()
+    with atomic_write(FOLDER) as aside:
         (aside / "cards").mkdir(parents=True)
-        (aside / "index.html").write_text(page(settings, datasets, cautions, commit))
-        told = {"settings": settings, "datasets": datasets, "cautions": cautions, "commit": commit}
-        markdown = TEMPLATES.get_template("report.md").render(**told, ranged=ranged, number=number)
+        (aside / "index.html").write_text(render_page(settings, datasets, cautions, commit))
+        content = {"settings": settings, "datasets": datasets, "cautions": cautions, "provenance": commit}
+        markdown = TEMPLATES.get_template("report.md").render(**content, with_interval=with_interval, decimal=decimal)
         (aside / "report.md").write_text(markdown)
         for dataset in datasets:
-            for name in dataset.scores:
-                path = Path(f"models/{dataset.name}/{settings.model}/{name}.keras")
-                if path.exists():
-                    card = aside / "cards" / f"{dataset.name}-{settings.model}-{name}.md"
-                    card.write_text(_card(settings, dataset, name, path, commit))
+            for model in dataset.models.values():
+                if model.network.exists():
+                    card = aside / "cards" / f"{str(model).replace('/', '-')}.md"
+                    card.write_text(_card(settings, dataset, model, commit))
     return sorted(path for path in FOLDER.rglob("*") if path.is_file())
 
 
-def _card(settings: Settings, dataset: Dataset, name: str, path: Path, commit: str) -> str:
+def _card(settings: Settings, dataset: Dataset, model: ModelName, commit: str) -> str:
     return TEMPLATES.get_template("card.md").render(
-        name=f"{dataset.name}/{settings.model}/{name}",
-        path=path,
-        facts=read_facts(path),
-        found=dataset.scores[name],
+        name=str(model),
+        path=model.network,
+        facts=read_facts(model.network, ClassifierFacts),
+        scores=dataset.scores[model.key],
         dataset=dataset,
-        commit=commit,
+        provenance=commit,
         size=settings.image_size,
-        ranged=ranged,
-        number=number,
+        with_interval=with_interval,
+        decimal=decimal,
     )
 
 
-def made_from() -> str:
-    """The commit, and whether files were changed since; of a folder that is no Git repository, that."""
+def provenance() -> str:
+    """Return a sentence with the commit, and with the files that were changed since."""
     try:
         commit = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git(
-            "status", "--porcelain", "--untracked-files=no", "--", "src", "stages", "params.yaml", "dvc.yaml"
-        )
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", *SOURCES)
     except (OSError, subprocess.CalledProcessError):
-        return "Made outside of a Git repository: the commit is not known."
+        return "Made outside of a Git repository: the commit is unknown."
     files = ", ".join(line[3:] for line in changed.splitlines())
     return f"Made from commit {commit}" + (f", with changes to {files}." if files else ".")
 

@@ -5,7 +5,6 @@ Run it with `chest-transfer app`. Uploads are held in memory only and are not lo
 
 import asyncio
 import base64
-import os
 import socket
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,13 +22,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from chest_transfer.data.radiographs import read_grey
-from chest_transfer.errors import ChestTransferError, unknown_name
-from chest_transfer.serving.collection import known
+from chest_transfer.data.radiographs import decode_image
+from chest_transfer.errors import ChestTransferError, unknown_name_error
+from chest_transfer.serving.collection import describe_models
 from chest_transfer.serving.examples import EXAMPLES, example
-from chest_transfer.serving.overlays import LONGEST, laid_out, png
-from chest_transfer.serving.pictures import Picture
-from chest_transfer.serving.predicting import Predictor
+from chest_transfer.serving.image_files import ImageFile
+from chest_transfer.serving.overlays import MAX_DISPLAY_SIDE, encode_png, heat_map_overlay
+from chest_transfer.serving.predictor import Predictor
 from chest_transfer.serving.uploads import MAX_UPLOAD_BYTES, RequestError, TimedProtocol, Uploads
 
 MAX_CONNECTIONS = 128  # more than `MAX_UPLOADS`, so that uploads alone cannot use them all
@@ -84,24 +83,24 @@ class PredictionQueue:
     ) -> dict:
         predictor = self._predictor(name, operating_point)
         if explained_class and explained_class not in predictor.classes:
-            raise RequestError(404, str(unknown_name("class", explained_class, predictor.classes)))
-        prediction = next(predictor.predict([Picture("", content)]))
+            raise RequestError(404, str(unknown_name_error("class", explained_class, predictor.classes)))
+        prediction = next(predictor.predict([ImageFile("", content)]))
         if prediction.error:
             raise RequestError(422, prediction.error)
-        response = {"model": name, "operating_point": predictor.point, "threshold": predictor.threshold}
+        response = {"model": name, "operating_point": predictor.operating_point, "threshold": predictor.threshold}
         response |= {key: value for key, value in prediction.record().items() if key not in ("name", "error")}
         if with_images:
-            explained_class = explained_class or predictor.explained(prediction)
-            radiograph = read_grey(content, LONGEST).at_most(LONGEST)
+            explained_class = explained_class or predictor.explained_class(prediction)
+            radiograph = decode_image(content, MAX_DISPLAY_SIDE).thumbnail(MAX_DISPLAY_SIDE)
             height, width = radiograph.shape
             heat_map = predictor.heat_maps([prediction], [explained_class])[0]
-            overlay = laid_out(heat_map, width, height, predictor.facts["fit"])
+            overlay = heat_map_overlay(heat_map, width, height, predictor.facts.fit)
             response |= {"explained": explained_class, "picture": _data_url(radiograph), "heat_map": _data_url(overlay)}
         return response
 
     def _predictor(self, name: str, operating_point: str) -> Predictor:
         if name not in self.predictors:
-            raise RequestError(404, str(unknown_name("model", name, list(self.predictors))))
+            raise RequestError(404, str(unknown_name_error("model", name, list(self.predictors))))
         self._mark_used(name)
         try:
             return self.predictors[name].at(operating_point)
@@ -117,13 +116,13 @@ class PredictionQueue:
 
 
 def _configure_tensorflow() -> None:
-    from chest_transfer.training.determinism import pin
+    from chest_transfer.training.determinism import use_all_threads
 
-    pin(seed=0, threads=os.cpu_count() or 1)
+    use_all_threads()
 
 
 def _data_url(pixels: np.ndarray) -> str:
-    return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
+    return "data:image/png;base64," + base64.b64encode(encode_png(pixels)).decode()
 
 
 def create_app(predictors: dict[str, Predictor], allowed_hosts: list[str]) -> Starlette:
@@ -135,7 +134,7 @@ def create_app(predictors: dict[str, Predictor], allowed_hosts: list[str]) -> St
             a name of its own (DNS rebinding). `*` accepts any.
     """
     queue = PredictionQueue(predictors)
-    models = known(predictors)
+    models = describe_models(predictors)
     uploads = Uploads()
     page = {name: files("chest_transfer.serving").joinpath(name).read_text() for name in PAGE_FILES}
 
@@ -152,7 +151,7 @@ def create_app(predictors: dict[str, Predictor], allowed_hosts: list[str]) -> St
     async def serve_example(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in EXAMPLES:
-            raise RequestError(404, str(unknown_name("example", name, list(EXAMPLES))))
+            raise RequestError(404, str(unknown_name_error("example", name, list(EXAMPLES))))
         content = await asyncio.to_thread(example, name)
         return Response(content, media_type="image/png", headers=HEADERS)
 

@@ -7,7 +7,7 @@ import numpy as np
 from chest_transfer.phantom.cohorts import COHORTS
 from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import radiograph
-from chest_transfer.serving.overlays import png
+from chest_transfer.serving.overlays import encode_png
 
 SIDE = 512  # pixels, the side of a square with as many pixels as an example
 SEED = 0x6170706C
@@ -27,8 +27,8 @@ def example(name: str) -> bytes:
     cohort_name, findings = EXAMPLES[name]
     cohort = COHORTS[cohort_name]
     rng = np.random.default_rng([SEED, list(EXAMPLES).index(name)])
-    patient = Patient.random(rng, cohort.ages_of(rng))
+    patient = Patient.random(rng, cohort.sample_age_range(rng))
     pose = Pose.random(rng, patient)
     shape = round(SIDE * pose.aspect**0.5), round(SIDE / pose.aspect**0.5)
-    scanner = cohort.scanner_of(rng)
-    return png(radiograph(patient, findings, rng, shape, scanner, pose, 0.8).pixels)
+    scanner = cohort.sample_scanner(rng)
+    return encode_png(radiograph(patient, findings, rng, shape, scanner, pose, 0.8).pixels)

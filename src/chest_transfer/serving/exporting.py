@@ -1,4 +1,4 @@
-"""Exporting: a saved model as h5, SavedModel, TFLite or ONNX, opened again and held against the original."""
+"""Exporting: a model as h5, SavedModel, TFLite or ONNX, opened again and compared with the original."""
 
 import json
 import shutil
@@ -10,70 +10,78 @@ from pathlib import Path
 import numpy as np
 
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.files import whole
+from chest_transfer.files import atomic_write, write_text
+from chest_transfer.networks.facts import PackedFacts
 from chest_transfer.networks.saving import FACTS
 from chest_transfer.serving.parity import Sample, area_change
 
-FARTHEST = {"h5": 1e-6, "savedmodel": 1e-6, "tflite": 1e-4, "tflite-float16": 0.02, "onnx": 1e-4}
+# The largest difference of probabilities that is accepted; none for int8, whose difference is reported.
+TOLERANCE = {"h5": 1e-6, "savedmodel": 1e-6, "tflite": 1e-4, "tflite-float16": 0.02, "onnx": 1e-4}
 
 
 @dataclass(frozen=True)
 class Exported:
-    """An export: its file or folder, how far its probabilities are from the original's, at most, and what its area
-    under the ROC curve is more than the original's, with an interval; None where nothing is known to be ill.
+    """An export, compared with its model.
+
+    Args:
+        path: Path of its file or folder.
+        largest_difference: float, between its probabilities and the model's.
+        area_change: its area under the ROC curve minus the model's, with the bounds of the interval; None where no
+            labels are known.
     """
 
     path: Path
-    farthest: float
-    area: tuple[float, float, float] | None
+    largest_difference: float
+    area_change: tuple[float, float, float] | None
 
 
-def export(network, facts: dict, form: str, path: Path, sample: Sample) -> Exported:
-    """Write a model in another form, with its facts beside it, and check what it answers.
+def export(network, facts: PackedFacts, form: str, path: Path, sample: Sample) -> Exported:
+    """Write a model in another form, with its facts beside it, and compare its probabilities with the model's.
 
-    It takes raw grey pixels (N, size, size, 1) float32, 0-255, as the original does, and gives probabilities before
-    calibration; the facts hold classes, temperature and thresholds. TFLite takes one radiograph at a time.
+    It takes raw gray levels (N, size, size, 1) float32, 0-255, as the model does, and gives probabilities before
+    calibration; the facts contain classes, temperature and thresholds. TFLite takes one radiograph at a time.
 
     Args:
-        network: the Keras model.
-        facts: of its file.
-        form: a key of `FORMS`.
-        path: the file (a folder for `savedmodel`) to write; `<path>.facts.json` is written too, and into the folder.
-        sample: what to compare on, and what `tflite-int8` takes its ranges from.
+        network: Keras model.
+        facts: PackedFacts of its file.
+        form: str, a key of `FORMS`.
+        path: Path of the file (a folder for `savedmodel`) to write; `<path>.facts.json` is written too, and into the
+            folder.
+        sample: Sample to compare on, and from which `tflite-int8` takes its ranges.
 
     Raises:
-        ChestTransferError: an unknown form, a missing package, or probabilities too far from the original's.
+        ChestTransferError: the form is unknown, a package is missing, or the probabilities differ too much.
     """
     if form not in FORMS:
         raise ChestTransferError(f"unknown form '{form}' (allowed: {', '.join(FORMS)})")
     inputs, examples = (images[..., np.newaxis].astype(np.float32) for images in (sample.images, sample.examples))
     expected = network.predict(inputs, verbose=0)
     write, read = FORMS[form]
-    with whole(path) as aside:
+    with atomic_write(path) as aside:
         write(network, aside, examples)
         if aside.is_dir():
-            (aside / FACTS).write_text(_told(facts))
-        answers = read(aside)(inputs)
-        farthest = float(np.abs(answers - expected).max())
-        allowed = FARTHEST.get(form, 1.0)
-        if farthest > allowed:
+            (aside / FACTS).write_text(_json(facts))
+        exported = read(aside)(inputs)
+        difference = float(np.abs(exported - expected).max())
+        allowed = TOLERANCE.get(form, 1.0)
+        if difference > allowed:
             raise ChestTransferError(
-                f"the {form} export is up to {farthest:.2g} away from the model (allowed: {allowed:g}); "
+                f"the {form} export differs from the model by up to {difference:.2g} (allowed: {allowed:g}); "
                 "nothing was written"
             )
-    path.with_name(path.name + f".{FACTS}").write_text(_told(facts))
-    return Exported(path, farthest, area_change(sample, facts, expected, answers))
+    write_text(path.with_name(path.name + f".{FACTS}"), _json(facts))
+    return Exported(path, difference, area_change(sample, facts, expected, exported))
 
 
-def _told(facts: dict) -> str:
-    return json.dumps(facts, indent=2, sort_keys=True) + "\n"
+def _json(facts: PackedFacts) -> str:
+    return json.dumps(facts.model_dump(), indent=2, sort_keys=True) + "\n"
 
 
 def _write_h5(network, path: Path, examples: np.ndarray) -> None:
     import h5py
     from keras.src.legacy.saving import legacy_h5_format
 
-    # By Keras' own writer of the old format: `model.save` chooses it by the file's ending alone.
+    # By Keras' own writer of the old format: `model.save` would choose it by the ending of the file's name alone.
     with h5py.File(path, "w") as file:
         legacy_h5_format.save_model_to_hdf5(network, file, include_optimizer=False)
 
@@ -104,7 +112,7 @@ def _write_tflite(precision: str) -> Callable:
         import tensorflow as tf
 
         with tempfile.TemporaryDirectory() as folder:
-            # By way of SavedModel: the converter cannot read a Keras 3 model object.
+            # Through a SavedModel, because the converter cannot read a Keras 3 model object.
             network.export(folder, format="tf_saved_model", verbose=False)
             converter = tf.lite.TFLiteConverter.from_saved_model(folder)
             if precision != "float32":
@@ -125,15 +133,16 @@ def _read_tflite(path: Path) -> Callable:
         raise _missing("ai-edge-litert") from None
     interpreter = Interpreter(model_content=path.read_bytes())
     interpreter.allocate_tensors()
-    given, told = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    input_index = interpreter.get_input_details()[0]["index"]
+    output_index = interpreter.get_output_details()[0]["index"]
 
     def predict(inputs: np.ndarray) -> np.ndarray:
-        answers = []
-        for one in inputs:
-            interpreter.set_tensor(given, one[np.newaxis])
+        probabilities = []
+        for image in inputs:
+            interpreter.set_tensor(input_index, image[np.newaxis])
             interpreter.invoke()
-            answers.append(interpreter.get_tensor(told)[0].copy())
-        return np.array(answers)
+            probabilities.append(interpreter.get_tensor(output_index)[0].copy())
+        return np.array(probabilities)
 
     return predict
 

@@ -1,70 +1,103 @@
-"""Models by name: a file, or what DVC keeps of this or another revision, pulled if it is not here."""
+"""Models by name: packed files, made of what DVC has of this or another revision, pulled if it is not here."""
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
-from chest_transfer.errors import ChestTransferError, unknown_name
-from chest_transfer.files import whole
-from chest_transfer.lockfile import made, parsed
+from chest_transfer.errors import ChestTransferError, unknown_name_error
+from chest_transfer.files import atomic_write
+from chest_transfer.lockfile import locked_outputs, parse_lock
+from chest_transfer.model_names import ModelName, packed_model
+from chest_transfer.serving.packing import pack
+from chest_transfer.yaml_files import parse_yaml
 
 
 def model_file(name: str, revision: str | None = None) -> Path:
-    """The file of a model.
+    """Return the packed file of a model.
 
     Args:
-        name: a path; or `dataset/backbone/way-start` (`pneumonia/xception/finetune-imagenet`); or `dataset/way-start`,
-            of the experiment's backbone; or `dataset` alone: its model with the best area on validation (`best@D`).
-        revision: of Git, None for the workspace. Without the file here, it is fetched from DVC's cache or remote.
+        name: str, a path of a packed file; or `dataset/backbone/regime-start` (`pneumonia/xception/finetune-imagenet`);
+            or `dataset/regime-start`, of the experiment's backbone; or `dataset` alone: its model with the largest area
+            on validation (`best@D`).
+        revision: str, of Git; None for the workspace. Files that are not here come from DVC's cache or remote.
 
     Raises:
-        ChestTransferError: no such model, revision or remote.
+        ChestTransferError: there is no such model, revision or remote.
     """
-    if revision is None and Path(name).is_file():
+    if revision is None and Path(name).is_file() and not _is_network_of_experiment(Path(name)):
         return Path(name)
+    if revision is None and all(path.is_file() for path in _parts_here(name)):
+        return _packed(*_parts_here(name))
     outputs = _outputs(revision)
-    path = _path(name, outputs, revision)
-    if revision is None and Path(path).is_file():
-        return Path(path)
-    kept = _cache() / f"{outputs[path]}.keras"
-    if not kept.exists():
-        _fetch(path, revision, kept)
-    return kept
+    dataset, model = _resolve(name, outputs, revision)
+    if model is None:
+        return _file(packed_model(dataset), outputs, revision)
+    return _packed(*(_file(path, outputs, revision) for path in _parts(model)))
 
 
-def _path(name: str, outputs: dict[str, str], revision: str | None) -> str:
-    parts, known = name.removesuffix(".keras").removeprefix("models/").split("/"), _names(outputs)
+def _parts(model: ModelName) -> tuple[Path, Path, Path]:
+    """Return the network, the validation predictions and the out-of-distribution score that a model is packed from."""
+    return model.network, model.predictions_of("val"), Path("data/out_of_distribution", f"{model.dataset}.npz")
+
+
+def _parts_here(name: str) -> tuple[Path, ...]:
+    """Return the parts of a model that is named in full; a path without a file for any other name."""
+    try:
+        return _parts(ModelName.parse(_without_folder(name)))
+    except ChestTransferError:
+        return (Path("no such model"),)
+
+
+def _packed(network: Path, validation_predictions: Path, out_of_distribution: Path) -> Path:
+    """Return the packed file of a model, put together once for each content of its parts."""
+    key = hashlib.sha256()
+    for part in (network, validation_predictions, out_of_distribution):
+        key.update(hashlib.sha256(part.read_bytes()).digest())
+    packed = _cache_folder() / f"{key.hexdigest()[:32]}.keras"
+    if not packed.exists():
+        pack(network, validation_predictions, out_of_distribution, packed)
+    return packed
+
+
+def _without_folder(name: str) -> str:
+    return name.removesuffix(".keras").removeprefix("models/")
+
+
+def _is_network_of_experiment(path: Path) -> bool:
+    """Return whether a path is `models/<dataset>/<backbone>/<regime>-<start>.keras`: a network that is not packed."""
+    return len(path.parts) == 4 and path.parts[0] == "models"
+
+
+def _resolve(name: str, outputs: dict[str, str], revision: str | None) -> tuple[str, ModelName | None]:
+    """Return the dataset, and the model; None for the dataset's best."""
+    known = _names(outputs)
+    parts = _without_folder(name).split("/")
     dataset = parts[0]
     if dataset not in {one.split("/")[0] for one in known}:
-        raise unknown_name("model", name, known or ["none yet"], "run: dvc repro")
+        raise unknown_name_error("model", name, known or ["none yet"], "run: dvc repro")
     if len(parts) == 1:
-        parts = ["best", dataset]
-    elif len(parts) == 2:
+        return dataset, None
+    if len(parts) == 2:
         parts = [dataset, _backbone(revision), parts[1]]
-    path = f"models/{'/'.join(parts)}.keras"
-    if path not in outputs:
-        raise unknown_name("model", "/".join(parts), known, "run: dvc repro")
-    return path
+    if "/".join(parts) not in known:
+        raise unknown_name_error("model", "/".join(parts), known, "run: dvc repro")
+    return dataset, ModelName.parse("/".join(parts))
 
 
 def _names(outputs: dict[str, str]) -> list[str]:
-    names = [path.removeprefix("models/").removesuffix(".keras") for path in outputs]
-    return sorted(name for name in names if not name.startswith("best/"))
+    """Return the names of all classifiers that dvc.lock lists."""
+    names = [path.removeprefix("models/").removesuffix(".keras") for path in outputs if path.startswith("models/")]
+    return sorted(name for name in names if not name.startswith(("best/", "pretrained/")))
 
 
 def _outputs(revision: str | None) -> dict[str, str]:
-    """Model file -> MD5, of every classifier that dvc.lock knows."""
-    return {
-        out["path"]: out["md5"]
-        for out in made(parsed(_text("dvc.lock", revision)))
-        if out["path"].startswith("models/") and not out["path"].startswith("models/pretrained/")
-    }
+    """Return the MD5 of every output in dvc.lock, by path."""
+    return {out["path"]: out["md5"] for out in locked_outputs(parse_lock(_text("dvc.lock", revision)))}
 
 
 def _backbone(revision: str | None) -> str:
-    return str(YAML(typ="safe", pure=True).load(_text("params.yaml", revision))["model"])
+    return str(parse_yaml(_text("params.yaml", revision))["model"])
 
 
 def _text(path: str, revision: str | None) -> str:
@@ -75,11 +108,25 @@ def _text(path: str, revision: str | None) -> str:
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout
     except FileNotFoundError:
         raise ChestTransferError(
-            f"no '{path}' here, where models are looked up by name; run from the project's folder, or name a file"
+            f"no '{path}' here, where models are looked up by name; run from the project's folder, or give a file"
         ) from None
     except subprocess.CalledProcessError as error:
         reason = error.stderr.strip().splitlines()[-1]
         raise ChestTransferError(f"revision '{revision}' has no '{path}' ({reason}); see: git log --all") from None
+
+
+def _file(path: Path, outputs: dict[str, str], revision: str | None) -> Path:
+    """Return a file of an experiment, copied out of DVC's cache or remote if it is not here in that revision."""
+    if revision is None and path.is_file():
+        return path
+    output = next((out for out in outputs if path.is_relative_to(out)), None)
+    if output is None:
+        raise ChestTransferError(f"dvc.lock does not list '{path}'; run: dvc repro")
+    inside = path.relative_to(output).as_posix().replace("/", "-")
+    copy = _cache_folder() / f"{outputs[output]}-{path.name if inside == '.' else inside}"
+    if not copy.exists():
+        _fetch(path.as_posix(), revision, copy)
+    return copy
 
 
 def _fetch(path: str, revision: str | None, target: Path) -> None:
@@ -87,7 +134,7 @@ def _fetch(path: str, revision: str | None, target: Path) -> None:
     from dvc.exceptions import DvcException
 
     try:
-        with whole(target) as aside:
+        with atomic_write(target) as aside:
             DVCFileSystem(os.curdir, rev=revision).get_file(path, str(aside))
     except (DvcException, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -96,7 +143,7 @@ def _fetch(path: str, revision: str | None, target: Path) -> None:
         ) from None
 
 
-def _cache() -> Path:
+def _cache_folder() -> Path:
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chest-transfer/models"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -7,10 +7,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 COLORMAP = mpl.colormaps["inferno"]
-LONGEST = 768  # pixels, the longest side of a radiograph on the page
+MAX_DISPLAY_SIDE = 768  # pixels, the longest side of a radiograph on the page
 
 
-def png(pixels: np.ndarray) -> bytes:
+def encode_png(pixels: np.ndarray) -> bytes:
     """Encode (H, W) grayscale or (H, W, 4) RGBA uint8 pixels as PNG."""
     content = io.BytesIO()
     # Level 1 takes a fifth of the default level's time, for a sixth more bytes.
@@ -18,7 +18,7 @@ def png(pixels: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-def laid_out(heat_map: np.ndarray, width: int, height: int, fit: str) -> np.ndarray:
+def heat_map_overlay(heat_map: np.ndarray, width: int, height: int, fit: str) -> np.ndarray:
     """Map a heat map of the model's square input back to the shape of the radiograph.
 
     Args:

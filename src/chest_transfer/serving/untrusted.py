@@ -21,7 +21,7 @@ ALLOWED_MODULES = (
 FORBIDDEN_LAYERS = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 
 
-def refuse_code(path: Path) -> None:
+def check_untrusted_model(path: Path) -> None:
     """Raise an error if a model file could run code, before anything in it is built.
 
     Keras' safe mode rejects `Lambda` layers only; a file may also name any importable class, or bring a TensorFlow

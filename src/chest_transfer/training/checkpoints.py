@@ -1,4 +1,4 @@
-"""A training's state after each epoch, so that a killed training goes on from the last one with the same result."""
+"""Checkpoints after each epoch, from which a training that was killed goes on to the same result."""
 
 import hashlib
 import json
@@ -8,51 +8,58 @@ from pathlib import Path
 import keras
 import pandas as pd
 
+from chest_transfer.source_code import stage_fingerprint
+
+PROJECT = Path(__file__).parents[3]
+
 
 class Checkpoints:
-    """Epochs of one training in one folder: `epoch-0007/{state,best}.weights.h5` and `history.csv`.
+    """Checkpoints of one training in one folder: `epoch-00007/{state,best}.weights.h5` and `history.csv`.
 
-    An epoch's folder is written aside and renamed, so a kill at any moment leaves a whole one.
+    The folder of an epoch is written aside and renamed, so a kill at any moment leaves a complete one.
     """
 
     def __init__(self, training: Path, settings: dict, inputs: list[Path]):
         """Open the checkpoints of one training.
 
-        Any change of settings, inputs or the package's code makes another training: its folder is a new one, and those
-        of earlier variants are removed, since they can never be resumed.
+        A change of settings, inputs or of the code that trains makes another training with a folder of its own. The
+        folders of earlier ones are removed, because they can never be resumed.
 
         Args:
-            training: the folder of this training's variants.
-            settings: all that it depends on, as JSON.
-            inputs: the files that it depends on.
+            training: Path of the folder of this training and of its earlier variants.
+            settings: dict of all settings that the training depends on, JSON.
+            inputs: list of Path, the files that it depends on.
         """
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-        for path in [*inputs, *sorted(Path(__file__).parents[1].rglob("*.py"))]:
+        key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        key.update(
+            stage_fingerprint(Path(__file__).relative_to(PROJECT).with_name("train_and_save.py"), PROJECT).encode()
+        )
+        for path in inputs:
             with path.open("rb") as content:
-                digest.update(hashlib.file_digest(content, "sha256").digest())
-        self._folder = training / digest.hexdigest()[:16]
+                key.update(hashlib.file_digest(content, "sha256").digest())
+        self._folder = training / key.hexdigest()[:16]
         for other in training.glob("*"):
             if other != self._folder:
                 shutil.rmtree(other)
 
-    def save(self, trainer: keras.Model, classifier: keras.Model, history: pd.DataFrame) -> None:
-        """Keep the state after the history's last epoch; the best weights are those of the lowest `val_loss`."""
+    def save(self, trainer: keras.Model, network: keras.Model, history: pd.DataFrame) -> None:
+        """Keep the state after the last epoch of the history, and the weights of the epoch of lowest `val_loss`."""
         aside = self._folder / "writing.partial"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         trainer.save_weights(aside / "state.weights.h5")  # with the optimizer's
-        earlier = self._last()
+        previous = self._last()
         if history["val_loss"].idxmin() == history.index[-1]:
-            classifier.save_weights(aside / "best.weights.h5")
+            network.save_weights(aside / "best.weights.h5")
         else:
-            shutil.copyfile(earlier / "best.weights.h5", aside / "best.weights.h5")
+            shutil.copyfile(previous / "best.weights.h5", aside / "best.weights.h5")
         history.to_csv(aside / "history.csv", index=False)
         aside.rename(self._folder / f"epoch-{len(history):05d}")
-        if earlier:
-            shutil.rmtree(earlier)
+        if previous:
+            shutil.rmtree(previous)
 
     def restore(self, trainer: keras.Model) -> pd.DataFrame:
-        """Bring the trainer to the last epoch kept; the history so far, empty where there is none."""
+        """Set the trainer to the last checkpoint and return the history so far, empty if there is no checkpoint."""
         last = self._last()
         if last is None:
             return pd.DataFrame()
@@ -60,10 +67,12 @@ class Checkpoints:
         trainer.load_weights(last / "state.weights.h5")
         return pd.read_csv(last / "history.csv")
 
-    def load_best(self, classifier: keras.Model) -> None:
-        classifier.load_weights(self._last() / "best.weights.h5")
+    def load_best(self, network: keras.Model) -> None:
+        """Set the network to the weights of its best epoch."""
+        network.load_weights(self._last() / "best.weights.h5")
 
     def remove(self) -> None:
+        """Remove the checkpoints, once the model is saved."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _last(self) -> Path | None:

@@ -1,50 +1,56 @@
-"""Features: what a frozen backbone makes of each radiograph, worked out once, so that heads train in seconds."""
+"""Features of a frozen backbone, computed once for each radiograph, so that heads train in seconds."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from chest_transfer.data.arrays import Arrays, write_arrays
+from chest_transfer.files import atomic_write
 from chest_transfer.networks.classifier import pooled_backbone
 from chest_transfer.training.augmentation import augmentation_layers
 from chest_transfer.training.batches import Batches
 from chest_transfer.training.determinism import reseed
-from chest_transfer.training.fused_norm import folded
+from chest_transfer.training.fused_norm import fold_batch_norms
+
+if TYPE_CHECKING:
+    from chest_transfer.settings import Embed
 
 
-def embedder(backbone):
-    """A frozen backbone made quick: from grey pixels (N, H, W, 1) 0-255 to features (N, c) float32."""
-    return folded(pooled_backbone(backbone))
+def feature_extractor(backbone, fused_batch_norm: bool):
+    """Return a fast copy of a frozen backbone: from gray levels (N, H, W, 1) 0-255 to features (N, C) float32."""
+    return fold_batch_norms(pooled_backbone(backbone), fused_batch_norm)
 
 
-def embed(network, arrays: Arrays, path: Path, batch_size: int, views: int, augmentation, seed: int) -> None:
-    """Run a frozen backbone once over a split, and once more for each augmented view; memory stays flat.
+def embed(network, arrays: Arrays, path: Path, settings: "Embed", views: int, seed: int) -> None:
+    """Write the features of a split, and those of augmented views of it; memory does not grow with its size.
 
     Args:
-        network: an `embedder`.
-        arrays: the split.
-        path: the npz file of `Features` to write.
-        batch_size: radiographs.
-        views: augmented ones beside each radiograph as it is.
-        augmentation: how they differ; as in `augmentation_layers`.
-        seed: another one, other views.
+        network: a `feature_extractor`.
+        arrays: Arrays of the split.
+        path: Path of the npz file of `Features` to write.
+        settings: section `embed` of the settings: batch_size and augmentation.
+        views: int, augmented views of each radiograph beside itself.
+        seed: int, of the augmentation.
     """
     columns = {name: getattr(arrays, name) for name in ("labels", "patients", "names", "classes")}
     shape = (1 + views, len(arrays.labels), network.output_shape[-1])
-    batches = _batches(network, arrays, batch_size, views, augmentation, seed)
-    write_arrays(path, "features", "float32", shape, batches, **columns)
+    batches = _feature_batches(network, arrays, settings, views, seed)
+    with atomic_write(path) as aside:
+        write_arrays(aside, "features", "float32", shape, batches, **columns)
 
 
-def _batches(network, arrays: Arrays, batch_size: int, views: int, augmentation, seed: int) -> Iterator[np.ndarray]:
-    plain = Batches(arrays, batch_size)
-    layers = augmentation_layers(augmentation, seed) if views else []
-    with tqdm(total=(1 + views) * len(arrays.labels), unit=" radiographs", desc="embed", leave=False) as progress:
+def _feature_batches(network, arrays: Arrays, settings: "Embed", views: int, seed: int) -> Iterator[np.ndarray]:
+    batches = Batches(arrays, settings.batch_size)
+    layers = augmentation_layers(settings.augmentation, seed) if views else []
+    total = (1 + views) * len(arrays.labels)
+    with tqdm(total=total, unit=" radiographs", desc="embed", leave=False, disable=None) as progress:
         for view in range(1 + views):
             reseed((variable for layer in layers for variable in layer.variables), seed, view)
-            for index in range(len(plain)):
-                images = plain[index][0].astype(np.float32)
+            for index in range(len(batches)):
+                images = batches[index][0].astype(np.float32)
                 for layer in layers if view else ():
                     images = layer(images, training=True)
                 yield network.predict_on_batch(images)

@@ -1,7 +1,8 @@
-"""The fitting loop: a classifier trained on one split, stopped by another, resumable after a kill."""
+"""The training loop: a network trained on one split, stopped early on another, resumable after a kill."""
 
 import math
 import sys
+from typing import TYPE_CHECKING
 
 import keras
 import pandas as pd
@@ -14,131 +15,177 @@ from chest_transfer.training.batches import Batches
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import reseed
 from chest_transfer.training.fused_norm import fuse_batch_norms
-from chest_transfer.training.losses import crossentropy
-from chest_transfer.training.schedules import rate_of
+from chest_transfer.training.losses import cross_entropy, plain_cross_entropy
+from chest_transfer.training.schedules import epoch_learning_rate, warmup_factor
+from chest_transfer.training.unfreezing import GradualUnfreezing
+
+if TYPE_CHECKING:
+    from chest_transfer.settings import Fit
+
+# `loss` is what is minimized: weighted for rare classes, with the penalty of regularized layers. `cross_entropy` is
+# neither, and comparable between runs.
+HISTORY = ("epoch", "loss", "cross_entropy", "accuracy", "val_loss", "val_cross_entropy", "val_accuracy",
+           "learning_rate")  # fmt: skip
 
 
 def fit(
-    classifier: keras.Model,
+    network: keras.Model,
     train: Arrays | Features,
     val: Arrays | Features,
-    settings,
+    settings: "Fit",
+    checkpoints: Checkpoints,
+    *,
+    section: str,
     learning_rate: float,
     multi_label: bool,
     seed: int,
-    checkpoints: Checkpoints,
-    unfreezing=None,
+    fused_batch_norm: bool = False,
+    unfreezing: GradualUnfreezing | None = None,
 ) -> pd.DataFrame:
-    """Train a classifier in place; it ends with the weights of its best epoch, batch-norm statistics included.
+    """Train a network in place; it ends with the weights of its best epoch, batch-norm statistics included.
 
     Args:
-        classifier: from grey pixels (N, H, W, 1) 0-255, or from features (N, c), to probabilities (N, K).
-        train, val: the splits to learn from, and to stop by.
-        settings: epochs, patience, batch_size, schedule, imbalance and, for radiographs, augmentation.
-        learning_rate: Adam's first.
-        multi_label: whether the K probabilities are independent.
-        seed: of batch order and augmentation.
-        checkpoints: where the state is kept after each epoch; a training found there goes on.
-        unfreezing: None trains all layers alike. Else the `Unfreezing` of a classifier that knows something already: it
-            counts as epoch 0, and is what comes back if no epoch is better.
+        network: Keras model from gray levels (N, H, W, 1) 0-255, or from features (N, C), to logits (N, K).
+        train: Arrays or Features to train on.
+        val: Arrays or Features to stop early on.
+        settings: Fit section of the settings, with `augmentation` where `train` are radiographs.
+        checkpoints: Checkpoints, written after each epoch; a training found there is resumed.
+        section: str, the name of the section of the settings, for error messages.
+        learning_rate: float, Adam's, after warm-up.
+        multi_label: bool, whether the K classes are independent.
+        seed: int, of the order of batches, dropout and augmentation.
+        fused_batch_norm: bool, whether batch norm uses TensorFlow's fused kernel.
+        unfreezing: None to train all layers. With `GradualUnfreezing` the network is trained already: it counts as
+            epoch 0, and its weights are restored if no epoch improves on them.
 
     Returns:
-        One row an epoch: epoch, loss, accuracy, val_loss, val_accuracy, learning_rate.
+        Table with the columns `HISTORY`, a row for each epoch.
 
     Raises:
-        ChestTransferError: the loss is no longer a number.
+        ChestTransferError: the loss is not a number any more.
     """
-    fuse_batch_norms(classifier)
-    # Augmentation wraps the classifier only while it trains: the saved model has no trace of it.
-    received = augmented = keras.Input(classifier.input_shape[1:])
-    if isinstance(train, Arrays):
-        for layer in augmentation_layers(settings.augmentation, seed):
-            augmented = layer(augmented)
-    trainer = keras.Model(received, classifier(augmented))
-    accuracy = keras.metrics.BinaryAccuracy if multi_label else keras.metrics.CategoricalAccuracy
+    if fused_batch_norm:
+        fuse_batch_norms(network)
+    trainer = _trainer(network, train, settings, seed)
     trainer.compile(
         optimizer=unfreezing.optimizer(learning_rate) if unfreezing else keras.optimizers.Adam(learning_rate),
-        loss=crossentropy(train.targets, multi_label, settings.imbalance),
-        metrics=[accuracy("accuracy")],
+        loss=cross_entropy(train.targets, multi_label, settings.imbalance),
+        metrics=[plain_cross_entropy(multi_label), _accuracy(multi_label)],
     )
     history = checkpoints.restore(trainer)
-    if epochs_of(history):
-        print(f"resuming after epoch {epochs_of(history)}", flush=True)
-    statistics = BatchNormStatistics(classifier, Batches(train, settings.batch_size, seed))
-    keeper = _Keeper(classifier, statistics, history, checkpoints, settings, learning_rate, seed, unfreezing)
+    if last_epoch(history):
+        print(f"resuming after epoch {last_epoch(history)}", flush=True)
+    statistics = BatchNormStatistics(network, Batches(train, settings.batch_size, seed), len(train.labels))
+    callback = TrainingCallback(
+        network, statistics, history, checkpoints, settings, section=section, learning_rate=learning_rate, seed=seed,
+        unfreezing=unfreezing,
+    )  # fmt: skip
     validation = Batches(val, settings.batch_size)
     if unfreezing and not len(history):
         trainer.optimizer.build(trainer.trainable_variables)
-        keeper.keep_start(trainer, Batches(train, settings.batch_size), validation)
-    if not keeper.finished():
+        callback.record_initial_weights(trainer, Batches(train, settings.batch_size), validation)
+    if not callback.is_finished():
+        first_epoch = last_epoch(callback.history)
+        is_balanced = settings.imbalance == "balanced_sampling"
         trainer.fit(
-            Batches(
-                train, settings.batch_size, seed, epochs_of(keeper.history), settings.imbalance == "balanced_sampling"
-            ),
+            Batches(train, settings.batch_size, seed, first_epoch, is_balanced),
             validation_data=validation,
             epochs=settings.epochs,
-            initial_epoch=epochs_of(keeper.history),
-            callbacks=[keeper],
+            initial_epoch=first_epoch,
+            callbacks=[callback],
             shuffle=False,
             verbose=1 if sys.stdout.isatty() else 2,
         )
-    checkpoints.load_best(classifier)
-    return keeper.history
+    checkpoints.load_best(network)
+    return callback.history
 
 
-def epochs_of(history: pd.DataFrame) -> int:
-    """How many epochs a history tells of, the start not counted."""
+def last_epoch(history: pd.DataFrame) -> int:
+    """Return the number of the last epoch of a history, 0 if there is none."""
     return int(history["epoch"].max()) if len(history) else 0
 
 
-class _Keeper(keras.callbacks.Callback):
-    """Keeps the history and the state of each epoch, sets the rate, and stops in time.
+class TrainingCallback(keras.callbacks.Callback):
+    """Sets the learning rate, records the history, writes a checkpoint after each epoch, and stops early.
 
-    All it does follows from the history, the seed and the epoch, so that a resumed training does the same.
+    Everything it does follows from the history, the seed and the epoch, so that a resumed training does the same.
     """
 
     def __init__(
-        self, classifier, statistics, history, checkpoints: Checkpoints, settings, first_rate, seed, unfreezing
+        self,
+        network: keras.Model,
+        statistics: BatchNormStatistics,
+        history: pd.DataFrame,
+        checkpoints: Checkpoints,
+        settings: "Fit",
+        *,
+        section: str,
+        learning_rate: float,
+        seed: int,
+        unfreezing: GradualUnfreezing | None,
     ):
         super().__init__()
-        self.history, self._statistics, self._seed = history, statistics, seed
-        self._classifier, self._checkpoints, self._settings = classifier, checkpoints, settings
-        self._first_rate, self._unfreezing = first_rate, unfreezing
+        self.history = history
+        self._network, self._statistics, self._checkpoints = network, statistics, checkpoints
+        self._settings, self._section, self._seed = settings, section, seed
+        self._initial_rate, self._unfreezing = learning_rate, unfreezing
 
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
+        """Return whether the last epoch is reached, or `patience` epochs have passed without a lower loss."""
         if not len(self.history):
             return False
-        waited = len(self.history) - 1 - int(self.history["val_loss"].idxmin())
-        return waited >= self._settings.patience or epochs_of(self.history) >= self._settings.epochs
+        epochs_waited = len(self.history) - 1 - int(self.history["val_loss"].idxmin())
+        return epochs_waited >= self._settings.patience or last_epoch(self.history) >= self._settings.epochs
 
-    def keep_start(self, trainer: keras.Model, train: Batches, val: Batches) -> None:
-        """The classifier as it came, as epoch 0."""
-        (loss, accuracy), (val_loss, val_accuracy) = (trainer.evaluate(split, verbose=0) for split in (train, val))
-        row = {"epoch": 0, "loss": loss, "accuracy": accuracy, "val_loss": val_loss, "val_accuracy": val_accuracy}
-        self.history = pd.DataFrame([row | {"learning_rate": 0.0}])
-        self._checkpoints.save(trainer, self._classifier, self.history)
+    def record_initial_weights(self, trainer: keras.Model, train: Batches, val: Batches) -> None:
+        """Record the network as it is as epoch 0."""
+        on_train, on_val = (trainer.evaluate(batches, verbose=0, return_dict=True) for batches in (train, val))
+        self._append({"epoch": 0} | on_train | {f"val_{name}": value for name, value in on_val.items()}, rate=0.0)
+        self._checkpoints.save(trainer, self._network, self.history)
 
     def on_epoch_begin(self, epoch, logs=None):
-        losses = list(self.history["val_loss"]) if epoch else []
-        self._rate = rate_of(epoch, losses, self._first_rate, self._settings)
+        self._epoch = epoch
+        val_losses = list(self.history["val_loss"]) if epoch else []
+        self._rate = epoch_learning_rate(epoch, val_losses, self._initial_rate, self._settings)
         self.model.optimizer.learning_rate = self._rate
         if self._unfreezing:
-            self._unfreezing.begin(epoch)
-        # Keras saves no random states with the weights: those of dropout and augmentation are set anew each epoch.
+            self._unfreezing.begin_epoch(epoch)
+        # Keras saves no random states with the weights, so those of dropout and augmentation are set in each epoch.
         reseed(self.model.variables, self._seed, epoch)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self._epoch <= self._settings.warmup:
+            factor = warmup_factor(self._epoch, batch, self.params["steps"], self._settings.warmup)
+            self.model.optimizer.learning_rate = self._rate * factor
 
     def on_test_begin(self, logs=None):
         self._statistics.estimate()
 
     def on_epoch_end(self, epoch, logs=None):
-        names = ("loss", "accuracy", "val_loss", "val_accuracy")
-        row = {"epoch": epoch + 1} | {name: float(logs[name]) for name in names}
-        row["learning_rate"] = self._rate
-        if not math.isfinite(row["loss"] + row["val_loss"]):
+        if not math.isfinite(logs["loss"] + logs["val_loss"]):
             raise ChestTransferError(
-                f"the loss is {row['loss']} after epoch {epoch + 1}; lower the rate: "
-                f"dvc exp run -S train.learning_rate={self._settings.learning_rate / 10:.0e}"
+                f"the loss is {logs['loss']} after epoch {epoch + 1}; lower the learning rate: "
+                f"dvc exp run -S {self._section}.learning_rate={self._settings.learning_rate / 10:.0e}"
             )
+        self._append({"epoch": epoch + 1} | {name: float(value) for name, value in logs.items()}, self._rate)
+        self._checkpoints.save(self.model, self._network, self.history)
+        self.model.stop_training = self.is_finished()
+
+    def _append(self, values: dict, rate: float) -> None:
+        row = {name: (values | {"learning_rate": rate})[name] for name in HISTORY}
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
-        self._checkpoints.save(self.model, self._classifier, self.history)
-        self.model.stop_training = self.finished()
+
+
+def _trainer(network: keras.Model, train: Arrays | Features, settings: "Fit", seed: int) -> keras.Model:
+    """Return the network behind augmentation layers, which so leave no trace in the saved model."""
+    inputs = augmented = keras.Input(network.input_shape[1:])
+    if isinstance(train, Arrays):
+        for layer in augmentation_layers(settings.augmentation, seed):
+            augmented = layer(augmented)
+    return keras.Model(inputs, network(augmented))
+
+
+def _accuracy(multi_label: bool) -> keras.metrics.Metric:
+    if multi_label:
+        return keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)  # of logits: a probability of 0.5
+    return keras.metrics.CategoricalAccuracy("accuracy")

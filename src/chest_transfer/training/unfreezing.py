@@ -1,67 +1,76 @@
-"""Unfreezing: which layers of a classifier learn, from which epoch on, and how fast.
+"""Gradual unfreezing: which layers of a network are trained, from which epoch on, and at which learning rate.
 
-Source of gradual unfreezing and of rates that shrink with depth: ULMFiT, arXiv 1801.06146.
+Source of gradual unfreezing and of learning rates that decrease with depth: ULMFiT, arXiv 1801.06146.
 """
+
+from typing import TYPE_CHECKING
 
 import keras
 
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.networks.classifier import of_head
+from chest_transfer.networks.classifier import is_head_layer
+
+if TYPE_CHECKING:
+    from chest_transfer.settings import Finetune
 
 
-class Unfreezing:
-    """A classifier whose head and some backbone layers learn, the deeper the later and the slower.
+class GradualUnfreezing:
+    """Trains the head of a network and some backbone layers, deeper layers later and at a lower learning rate.
 
-    Set up before the model is compiled: a layer's `trainable` does nothing afterwards. Batch norms stay frozen, and so
-    in inference mode: their averages are those of the images that the backbone was trained on.
+    Create it before the network is compiled: changes of a layer's `trainable` have no effect afterwards. Batch norms
+    stay frozen, and so in inference mode: their statistics are those of the images that the backbone was trained on.
     """
 
-    def __init__(self, classifier: keras.Model, settings):
-        """Freeze all but what shall learn, in place.
+    def __init__(self, network: keras.Model, settings: "Finetune"):
+        """Freeze all layers that are not to be trained, in place.
 
         Args:
-            classifier: with layers of its head named `head_...`, and `probabilities`.
-            settings: unfreeze, groups, every and deeper.
+            network: Keras model with a head, as `build_classifier` makes it.
+            settings: section `finetune` of the settings: unfreeze, groups, unfreeze_every and layer_lr_decay.
 
         Raises:
             ChestTransferError: no layer with weights is left to unfreeze.
         """
-        backbone = [layer for layer in classifier.layers if not of_head(layer)]
-        chosen = [layer for layer in _chosen(backbone, settings.unfreeze) if _learns(layer)]
-        if not chosen:
+        backbone = [layer for layer in network.layers if not is_head_layer(layer)]
+        unfrozen = [layer for layer in _select(backbone, settings.unfreeze) if _can_train(layer)]
+        if not unfrozen:
             raise ChestTransferError(
-                f"no layer of {classifier.name} to unfreeze by 'finetune.unfreeze', received '{settings.unfreeze}' "
+                f"no layer of {network.name} to unfreeze by 'finetune.unfreeze', received '{settings.unfreeze}' "
                 f"(allowed: all, last N, all but last N, of {len(backbone)} layers); "
                 "run: dvc exp run -S finetune.unfreeze=all"
             )
-        kept = {layer.name for layer in chosen}
+        names = {layer.name for layer in unfrozen}
         for layer in backbone:
-            layer.trainable = layer.name in kept
-        # From the output down, as even as can be.
-        chosen.reverse()
-        count = min(settings.groups, len(chosen))
+            layer.trainable = layer.name in names
+        unfrozen.reverse()  # the first group is the one nearest to the output
+        count = min(settings.groups, len(unfrozen))
         self._group_of = {
-            variable.path: count * number // len(chosen)
-            for number, layer in enumerate(chosen)
+            variable.path: count * position // len(unfrozen)
+            for position, layer in enumerate(unfrozen)
             for variable in layer.trainable_variables
         }
-        self._every, self._deeper = settings.every, settings.deeper
-        self._shares = [keras.Variable(1.0, trainable=False, name=f"share{group}") for group in range(count)]
+        self._unfreeze_every, self._layer_lr_decay = settings.unfreeze_every, settings.layer_lr_decay
+        self._rate_factors = [
+            keras.Variable(1.0, trainable=False, name=f"rate_factor{group}") for group in range(count)
+        ]
 
     def optimizer(self, learning_rate: float) -> keras.optimizers.Optimizer:
-        """Adam whose rate is each group's own."""
-        return GroupedAdam(learning_rate, self._group_of, self._shares)
+        """Return an Adam with a learning rate of its own for each group of layers."""
+        return GroupedAdam(learning_rate, self._group_of, self._rate_factors)
 
-    def begin(self, epoch: int) -> None:
-        """Set each group's share of the learning rate for an epoch, 0 for the first."""
-        for group, share in enumerate(self._shares):
-            share.assign(self._deeper**group if epoch >= group * self._every else 0.0)
+    def begin_epoch(self, epoch: int) -> None:
+        """Set the learning-rate factor of each group for an epoch, 0 for the first."""
+        for group, factor in enumerate(self._rate_factors):
+            is_unfrozen = epoch >= group * self._unfreeze_every
+            factor.assign(self._layer_lr_decay**group if is_unfrozen else 0.0)
 
 
 class GroupedAdam(keras.optimizers.Adam):
-    def __init__(self, learning_rate: float, group_of: dict[str, int], shares: list[keras.Variable]):
+    """Adam whose learning rate is multiplied by a factor for each group of variables."""
+
+    def __init__(self, learning_rate: float, group_of: dict[str, int], rate_factors: list[keras.Variable]):
         super().__init__(learning_rate)
-        self._group_of, self._group_shares = group_of, shares
+        self._group_of, self._rate_factors = group_of, rate_factors
 
     def build(self, variables):
         super().build(variables)
@@ -69,17 +78,17 @@ class GroupedAdam(keras.optimizers.Adam):
 
     def update_step(self, gradient, variable, learning_rate):
         group = self._groups[self._get_variable_index(variable)]
-        share = 1.0 if group is None else self._group_shares[group]
-        super().update_step(gradient, variable, learning_rate * share)
+        factor = 1.0 if group is None else self._rate_factors[group]
+        super().update_step(gradient, variable, learning_rate * factor)
 
 
-def _learns(layer: keras.layers.Layer) -> bool:
+def _can_train(layer: keras.layers.Layer) -> bool:
     return bool(layer.trainable_variables) and not isinstance(layer, keras.layers.BatchNormalization)
 
 
-def _chosen(layers: list, unfreeze: str) -> list:
-    """The layers by `all`, `last N` or `all but last N`."""
-    *words, number = unfreeze.split()
+def _select(layers: list, unfreeze: str) -> list:
+    """Return the layers that `all`, `last N` or `all but last N` names."""
     if unfreeze == "all":
         return layers
-    return layers[-int(number) :] if words == ["last"] else layers[: -int(number)]
+    *words, count = unfreeze.split()
+    return layers[-int(count) :] if words == ["last"] else layers[: -int(count)]

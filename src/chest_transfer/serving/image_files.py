@@ -14,7 +14,7 @@ DICOM_HEADER_BYTES = 132  # a preamble of 128 bytes, then "DICM"
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFile:
     """An image file.
 
     Args:
@@ -28,13 +28,13 @@ class Picture:
     reason: str = ""
 
 
-def pictures(places: list[str]) -> Iterator[Picture]:
+def find_images(places: list[str]) -> Iterator[ImageFile]:
     """Yield the image files at some places, in order.
 
     Args:
         places: List of strings: files, folders (searched recursively), glob patterns such as `images/*.png`, or zip
             archives. In folders, files with one of `SUFFIXES` and DICOM files are used; in archives, files with one of
-            `SUFFIXES`. A place without any yields one `Picture` that could not be read.
+            `SUFFIXES`. A place without any yields one `ImageFile` that could not be read.
     """
     for place in places:
         is_empty = True
@@ -43,10 +43,10 @@ def pictures(places: list[str]) -> Iterator[Picture]:
             yield picture
         if is_empty:
             allowed = f"{', '.join(SUFFIXES)}, DICOM; folders, zip archives, patterns"
-            yield Picture(place, None, f"no picture there (allowed: {allowed}); check the path")
+            yield ImageFile(place, None, f"no picture there (allowed: {allowed}); check the path")
 
 
-def _pictures_at(place: str) -> Iterator[Picture]:
+def _pictures_at(place: str) -> Iterator[ImageFile]:
     path = Path(place)
     if path.is_dir():
         for file in sorted(path.rglob("*")):
@@ -64,20 +64,20 @@ def _pictures_at(place: str) -> Iterator[Picture]:
             yield from _pictures_at(match)
 
 
-def _read_file(path: Path) -> Picture:
+def _read_file(path: Path) -> ImageFile:
     try:
         if path.stat().st_size > LARGEST_MEMBER:
-            return Picture(str(path), None, f"the file is larger than {LARGEST_MEMBER:,} bytes")
-        return Picture(str(path), path.read_bytes())
+            return ImageFile(str(path), None, f"the file is larger than {LARGEST_MEMBER:,} bytes")
+        return ImageFile(str(path), path.read_bytes())
     except OSError as error:
-        return Picture(str(path), None, error.strerror or "the file cannot be read")
+        return ImageFile(str(path), None, error.strerror or "the file cannot be read")
 
 
-def _read_member(archive: Archive, name: str, member: str) -> Picture:
+def _read_member(archive: Archive, name: str, member: str) -> ImageFile:
     try:
-        return Picture(name, archive.read(member))
+        return ImageFile(name, archive.read(member))
     except ValueError as error:
-        return Picture(name, None, str(error))
+        return ImageFile(name, None, str(error))
 
 
 def _is_dicom_file(path: Path) -> bool:

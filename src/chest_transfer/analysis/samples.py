@@ -1,0 +1,82 @@
+"""Sample radiographs to look at: those of each class as the archive has them, and one as training augments it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from chest_transfer.data.archives import Archive
+from chest_transfer.data.arrays import Arrays
+from chest_transfer.data.catalog import Dataset
+from chest_transfer.data.radiographs import decode_image
+from chest_transfer.data.selection import order_by_name_hash
+from chest_transfer.evaluation.figures import label_row
+
+if TYPE_CHECKING:
+    from chest_transfer.settings import Augmentation
+
+LONGEST_SIDE = 320  # pixels
+
+
+def class_samples(
+    dataset: Dataset, archive_path: Path, images: pd.DataFrame, count: int
+) -> dict[str, list[np.ndarray]]:
+    """Return the first radiographs of each class in the order of `order_by_name_hash`.
+
+    Args:
+        dataset: Dataset of the catalog.
+        archive_path: Path of its archive.
+        images: table `images.csv`, indexed by name.
+        count: int, of each class.
+
+    Returns:
+        dict of lists of (H, W) uint8 arrays by class, in their own shape, at most `LONGEST_SIDE` pixels a side.
+    """
+    samples = {}
+    with Archive(archive_path) as archive:
+        member_of = {radiograph.name: radiograph.member for radiograph in dataset.layout.read(archive).radiographs}
+        labels = images["labels"].str.split("|")
+        for name in dataset.classes:
+            names = images.index[[name in labels_of_image for labels_of_image in labels]].to_numpy(str)
+            chosen = names[order_by_name_hash(names)][:count]
+            if len(chosen):
+                contents = [archive.read(member_of[radiograph]) for radiograph in chosen]
+                samples[name] = [decode_image(content, LONGEST_SIDE).thumbnail(LONGEST_SIDE) for content in contents]
+    return samples
+
+
+def augmented_samples(train: Arrays, settings: "Augmentation", seed: int, count: int) -> list[np.ndarray]:
+    """Return a radiograph of the training split, then as training may augment it: (H, W) uint8 each.
+
+    Args:
+        train: Arrays of the training split.
+        settings: section `augmentation` of the settings.
+        seed: int.
+        count: int, of images, the unchanged one included.
+    """
+    from chest_transfer.training.augmentation import augmentation_layers
+
+    unchanged = train.inputs(order_by_name_hash(train.names)[:1]).astype(np.float32)
+    images, layers = [unchanged], augmentation_layers(settings, seed)
+    for _ in range(count - 1):
+        augmented = unchanged
+        for layer in layers:
+            augmented = layer(augmented, training=True)
+        images.append(np.asarray(augmented))
+    return [np.clip(np.rint(image[0, ..., 0]), 0, 255).astype(np.uint8) for image in images]
+
+
+def sample_figure(rows: dict[str, list[np.ndarray]]) -> Figure:
+    """Draw a labeled row of radiographs (H, W) uint8 for each key, each in its own shape and gray levels."""
+    columns = max(map(len, rows.values()))
+    figure = Figure((1.75 * columns + 1.0, 1.85 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for line, (label, images) in zip(grid, rows.items(), strict=True):
+        label_row(line[0], label.replace("_", " "))
+        for axes, image in zip(line, images, strict=False):
+            axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+    return figure

@@ -1,0 +1,19 @@
+"""Model selection: which of an experiment's models of a dataset to take away."""
+
+from chest_transfer.model_names import NOT_FITTED
+
+
+def best_on_validation(detail: dict[str, dict[str, dict]]) -> str:
+    """Return the key of the model with the largest area under the ROC curve on validation; the test split has no say.
+
+    Args:
+        detail: content of `metrics/detail/D.json`: scores by regime and start. Models of other datasets that were not
+            trained on this one are not candidates.
+    """
+    areas = {
+        f"{regime}-{start}": scores.get("validation_auc") or 0.0
+        for regime, starts in detail.items()
+        for start, scores in starts.items()
+        if regime not in NOT_FITTED
+    }
+    return max(areas, key=lambda key: (areas[key], key))

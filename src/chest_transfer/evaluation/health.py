@@ -1,0 +1,44 @@
+"""Healthy or diseased: how the classes of one dataset are compared with those of another."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.special import logsumexp
+
+from chest_transfer.data.predictions import Predictions
+
+HEALTH_CLASSES = ["healthy", "diseased"]
+
+
+def is_health(predictions: Predictions) -> bool:
+    """Return whether predictions distinguish healthy from diseased only."""
+    return predictions.classes == HEALTH_CLASSES
+
+
+def as_health(predictions: Predictions, multi_label_labels: bool, multi_label_logits: bool) -> Predictions:
+    """Return predictions as two exclusive classes, healthy and diseased.
+
+    The first of several exclusive classes is the healthy one. Of independent findings the most probable one decides.
+
+    Args:
+        predictions: Predictions, whose labels and logits may be of different classes.
+        multi_label_labels: bool, whether the labels are independent findings.
+        multi_label_logits: bool, whether the logits are of independent findings.
+    """
+    labels = predictions.labels
+    diseased = labels.max(axis=1) if multi_label_labels else 1 - labels[:, 0]
+    return replace(
+        predictions,
+        labels=np.stack([1 - diseased, diseased], axis=1),
+        logits=health_logits(predictions.logits, multi_label_logits),
+        label_classes=HEALTH_CLASSES,
+        classes=HEALTH_CLASSES,
+    )
+
+
+def health_logits(logits: np.ndarray, multi_label: bool) -> np.ndarray:
+    """Return (N, 2) logits of healthy and diseased, with the probabilities that logits (N, K) give them."""
+    if multi_label:
+        diseased = logits.max(axis=1)
+        return np.stack([np.zeros_like(diseased), diseased], axis=1)
+    return np.stack([logits[:, 0], logsumexp(logits[:, 1:], axis=1)], axis=1)

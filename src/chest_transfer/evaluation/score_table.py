@@ -1,0 +1,40 @@
+"""The metrics of several datasets as one table: python -m chest_transfer.evaluation.score_table metrics/*.json"""
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from chest_transfer.training.fit_check import OK
+
+
+def score_table(files: list[Path]) -> pd.DataFrame:
+    """Return one row for each model, indexed by dataset, regime and starting weights; one column for each score."""
+    rows = {}
+    for file in files:
+        for regime, starts in json.loads(file.read_text()).items():
+            rows |= {(file.stem, regime, start): scores for start, scores in starts.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["dataset", "regime", "weights"])
+
+
+def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with the bounds of each score beside it: `0.812 (0.742-0.881)`."""
+    combined = table.copy()
+    for name in [column.removesuffix("_low") for column in table if column.endswith("_low")]:
+        bounds = [f"{name}_low", f"{name}_high"]
+        combined[name] = ["{:.3f} ({:.3f}-{:.3f})".format(*row) for row in table[[name, *bounds]].to_numpy(float)]
+        combined = combined.drop(columns=bounds)
+    return combined
+
+
+def failed_fits(table: pd.DataFrame) -> list[str]:
+    """Return a line for each model whose fit failed."""
+    failed = table[table["fit"].notna() & (table["fit"] != OK)]
+    return [f"CAUTION: the fit of {' '.join(row.Index)} failed: {row.fit}" for row in failed.itertuples()]
+
+
+if __name__ == "__main__":
+    scores = score_table([Path(name) for name in sys.argv[1:]])
+    print(with_intervals(scores.drop(columns="fit").astype(float)).round(3).to_string())
+    print("\n".join(failed_fits(scores)), end="")

@@ -1,0 +1,66 @@
+"""The facts that travel in a model's own file, with a schema: a file that lacks one is refused."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class StartingFacts(BaseModel):
+    """A backbone with its starting weights.
+
+    Args:
+        backbone: key of `backbones.BACKBONES`.
+        weights: name of the starting weights.
+        weights_sha256: of the file that they come from; None for random weights.
+        image_size: pixels a side.
+        precision: of the backbone's layers.
+        preprocessing: key of `backbones.PREPROCESSING`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backbone: str
+    weights: str
+    weights_sha256: str | None
+    image_size: int
+    precision: str
+    preprocessing: str
+
+
+class ClassifierFacts(StartingFacts):
+    """A trained classifier.
+
+    Args:
+        dataset: that it was trained on.
+        regime: one of `model_names.REGIMES`.
+        source: the dataset of the model that it started from; None where it started from pretrained weights.
+        classes: in the order of the outputs.
+        multi_label: whether the classes are independent (sigmoid), or exclusive (softmax).
+        fit: how radiographs are made square, a key of `squares.SQUARE_FITS`.
+        settings: all settings that the training depended on.
+    """
+
+    dataset: str
+    regime: str
+    source: str | None = None
+    classes: list[str]
+    multi_label: bool
+    fit: str
+    settings: dict[str, Any]
+
+    @property
+    def start(self) -> str:
+        """What it started from, as in the model's name."""
+        return self.source or self.weights
+
+
+class PackedFacts(ClassifierFacts):
+    """A classifier that can be used from its file alone.
+
+    Args:
+        temperature: that logits are divided by before they become probabilities.
+        thresholds: of calibrated probabilities, one for each class, by operating point.
+    """
+
+    temperature: float
+    thresholds: dict[str, list[float]]

@@ -1,0 +1,93 @@
+"""The command `chest-transfer predict`: a table on screen, JSON or CSV, and heat maps."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from chest_transfer.serving.image_files import find_images
+from chest_transfer.serving.models import model_file
+from chest_transfer.serving.predictor import Prediction, Predictor
+
+MOST_SHOWN = 3  # classes of a row on screen
+
+
+def predict(arguments) -> int:
+    """Predict for the pictures of the command line and return how many could not be read.
+
+    Raises:
+        ChestTransferError: there is no such model, or there are no pictures.
+    """
+    path = model_file(arguments.model, arguments.rev)
+    predictor = Predictor(path, arguments.operating_point)
+    from chest_transfer.training.determinism import use_all_threads
+
+    use_all_threads()
+    progress = tqdm(predictor.predict(find_images(arguments.images)), unit=" pictures", disable=None, leave=False)
+    predictions = list(progress)
+    if arguments.json:
+        _print_json(predictor, predictions)
+    elif arguments.csv:
+        _print_csv(predictor, predictions)
+    else:
+        _print_table(predictor, predictions)
+    if arguments.heatmap:
+        _write_heat_maps(predictor, predictions, Path(arguments.heatmap))
+    return sum(bool(prediction.error) for prediction in predictions)
+
+
+def _print_json(predictor: Predictor, predictions: list[Prediction]) -> None:
+    facts = predictor.facts.model_dump(include={"dataset", "backbone", "regime", "weights", "classes"})
+    model = facts | {"operating_point": predictor.operating_point, "threshold": predictor.threshold}
+    content = {"model": model, "predictions": [prediction.record() for prediction in predictions]}
+    print(json.dumps(content, indent=2))
+
+
+def _print_csv(predictor: Predictor, predictions: list[Prediction]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["name", "called", *(f"p:{name}" for name in predictor.classes), "cautions", "error"])
+    for prediction in predictions:
+        probabilities = [f"{value:.6f}" for value in (prediction.probabilities or {}).values()]
+        probabilities = probabilities or [""] * len(predictor.classes)
+        labels, cautions = "|".join(prediction.labels), "; ".join(prediction.cautions)
+        writer.writerow([prediction.name, labels, *probabilities, cautions, prediction.error])
+
+
+def _print_table(predictor: Predictor, predictions: list[Prediction]) -> None:
+    facts, threshold = predictor.facts, predictor.threshold
+    print(f"{facts.dataset}: {facts.backbone}, {facts.regime} from {facts.start}")
+    if isinstance(threshold, float):
+        point = f"{predictor.operating_point}, chosen on validation"
+        print(f"{predictor.classes[1]} is predicted from a probability of {threshold:.3f} ({point})")
+    width = max((len(prediction.name) for prediction in predictions), default=0)
+    for prediction in predictions:
+        print(f"{prediction.name:{width}}  {_row(predictor, prediction)}")
+    print("Research only: not a medical device.")
+
+
+def _row(predictor: Predictor, prediction: Prediction) -> str:
+    if prediction.error:
+        return f"error: {prediction.error}"
+    shown = list(prediction.probabilities.items())[1:]
+    if len(predictor.classes) > 2:
+        shown = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:MOST_SHOWN]
+    probabilities = ", ".join(f"{name} {value:.3f}" for name, value in shown)
+    labels = " and ".join(prediction.labels) or "no finding"
+    caution = f"  CAUTION: {'; '.join(prediction.cautions)}" if prediction.cautions else ""
+    return f"{labels}  ({probabilities}){caution}"
+
+
+def _write_heat_maps(predictor: Predictor, predictions: list[Prediction], folder: Path) -> None:
+    from chest_transfer.evaluation.figures import overlay
+
+    folder.mkdir(parents=True, exist_ok=True)
+    readable = [(number, prediction) for number, prediction in enumerate(predictions, 1) if not prediction.error]
+    if not readable:
+        return
+    classes = [predictor.explained_class(prediction) for _, prediction in readable]
+    maps = predictor.heat_maps([prediction for _, prediction in readable], classes)
+    for (number, prediction), explained, heat in zip(readable, classes, maps, strict=True):
+        stem = Path(prediction.name).stem or "picture"
+        overlay(prediction.pixels, heat).save(folder / f"{number:04d}-{stem}-{explained}.png")

@@ -1,0 +1,190 @@
+"""The predictor: a packed model's calibrated predictions for radiographs, at a threshold, with cautions."""
+
+import copy
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from chest_transfer.data.dicom import is_dicom
+from chest_transfer.data.radiographs import UnreadableImage, decode_image, is_color
+from chest_transfer.errors import ChestTransferError
+from chest_transfer.evaluation.operating_points import calibrated_probabilities, predicted_labels
+from chest_transfer.evaluation.out_of_distribution import OutOfDistribution
+from chest_transfer.networks.classifier import logits_network
+from chest_transfer.networks.facts import PackedFacts
+from chest_transfer.networks.saving import load_model, read_facts
+from chest_transfer.serving.image_files import ImageFile
+from chest_transfer.serving.packing import read_out_of_distribution
+from chest_transfer.serving.untrusted import check_untrusted_model
+
+BATCH = 32
+OUTSIDE = "unlike the radiographs that the model was trained on"
+COLOR = "a color picture"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A model's prediction for one picture.
+
+    Args:
+        name: str, of the picture.
+        labels: tuple of str, the predicted classes; none where no threshold is reached, or the picture is unreadable.
+        probabilities: dict of calibrated probabilities by class; None if unreadable.
+        cautions: tuple of str, why the prediction should not be trusted: unlike the training images, in color ...
+        error: str, why there is no prediction, in one line.
+        pixels: (H, W) uint8 array as the model sees it; None if unreadable.
+    """
+
+    name: str
+    labels: tuple[str, ...] = ()
+    probabilities: dict[str, float] | None = None
+    cautions: tuple[str, ...] = ()
+    error: str = ""
+    pixels: np.ndarray | None = None
+
+    def record(self) -> dict:
+        """Return the prediction as JSON, without the pixels."""
+        return {
+            "name": self.name, "called": list(self.labels), "probabilities": self.probabilities or {},
+            "cautions": list(self.cautions), "error": self.error,
+        }  # fmt: skip
+
+
+class _LoadedParts:
+    """The parts of a model's file that take time to load, each loaded when it is first needed."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    @cached_property
+    def network(self):
+        return load_model(self._path, PackedFacts)[0]
+
+    @cached_property
+    def logits_network(self):
+        return logits_network(self.network)
+
+    @cached_property
+    def out_of_distribution(self) -> OutOfDistribution:
+        return read_out_of_distribution(self._path)
+
+    @cached_property
+    def grad_cam(self):
+        from chest_transfer.evaluation.grad_cam import GradCam
+
+        return GradCam(self.network)
+
+
+class Predictor:
+    """A packed model, ready to predict.
+
+    Args:
+        path: Path of its `.keras` file; one that could run code is refused.
+        operating_point: str, one of those in the file.
+
+    Raises:
+        ChestTransferError: there is no such file, it is not a packed model, or it has no such operating point.
+    """
+
+    def __init__(self, path: Path, operating_point: str = "youden"):
+        check_untrusted_model(path)
+        self.path, self.facts = path, read_facts(path, PackedFacts)
+        self.classes, self.multi_label = self.facts.classes, self.facts.multi_label
+        self._loaded = _LoadedParts(path)
+        self._set_operating_point(operating_point)
+
+    def _set_operating_point(self, operating_point: str) -> None:
+        if operating_point not in self.facts.thresholds:
+            allowed = ", ".join(self.facts.thresholds)
+            raise ChestTransferError(f"'{self.path}' has no operating point '{operating_point}' (allowed: {allowed})")
+        self.operating_point = operating_point
+        self._thresholds = np.array(self.facts.thresholds[operating_point])
+
+    def at(self, operating_point: str) -> "Predictor":
+        """Return the same model at another operating point; both share what they load."""
+        other = copy.copy(self)
+        other._set_operating_point(operating_point)
+        return other
+
+    @property
+    def network(self):
+        """The Keras model, from gray levels to probabilities before calibration."""
+        return self._loaded.network
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side."""
+        return self.facts.image_size
+
+    @property
+    def threshold(self) -> float | dict[str, float] | None:
+        """The probability from which the disease, or each finding, is predicted; None for the most probable class."""
+        if self.multi_label:
+            return dict(zip(self.classes, self._thresholds.tolist(), strict=True))
+        return float(self._thresholds[1]) if len(self._thresholds) == 2 else None
+
+    def predict(self, pictures: Iterable[ImageFile]) -> Iterator[Prediction]:
+        """Yield a prediction for each picture, in order; an unreadable one has an error and does not stop the rest."""
+        pictures = iter(pictures)
+        while batch := list(islice(pictures, BATCH)):
+            decoded = [self._decode(picture) for picture in batch]
+            images = [pixels for pixels, _ in decoded if isinstance(pixels, np.ndarray)]
+            results = iter(self.predict_images(np.array(images)) if images else ())
+            for picture, (pixels, cautions) in zip(batch, decoded, strict=True):
+                if isinstance(pixels, str):
+                    yield Prediction(picture.name, error=pixels)
+                else:
+                    yield self._prediction(picture.name, pixels, cautions, *next(results))
+
+    def predict_images(self, images: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, bool]]:
+        """Return calibrated probabilities (K,), predicted labels (K,) and whether it is out of distribution, for each.
+
+        Args:
+            images: (n, size, size) uint8 array, at most `BATCH`.
+        """
+        logits = self._loaded.logits_network.predict_on_batch(images[..., np.newaxis].astype(np.float32))
+        probabilities = calibrated_probabilities(logits, self.facts.temperature, self.multi_label)
+        labels = predicted_labels(probabilities, self._thresholds, self.multi_label)
+        return list(zip(probabilities, labels, self._loaded.out_of_distribution.is_outside(images), strict=True))
+
+    def explained_class(self, prediction: Prediction) -> str:
+        """Return the class that a heat map explains: of two the disease; else the first predicted, or most probable."""
+        if len(self.classes) == 2:
+            return self.classes[1]
+        return (*prediction.labels, max(prediction.probabilities, key=prediction.probabilities.get))[0]
+
+    def heat_maps(self, predictions: list[Prediction], classes: list[str]) -> np.ndarray:
+        """Return Grad-CAM of a class of each readable picture: (n, size, size) float32, 0-1."""
+        from chest_transfer.evaluation.explanation import maps_in_batches
+
+        numbers = np.array([self.classes.index(name) for name in classes])
+        images = np.array([prediction.pixels for prediction in predictions])
+        return maps_in_batches(self._loaded.grad_cam.maps, images, numbers)
+
+    def _decode(self, picture: ImageFile) -> tuple[np.ndarray | str, tuple[str, ...]]:
+        """Return the pixels, or the reason why there are none, and cautions."""
+        if picture.content is None:
+            return picture.reason, ()
+        try:
+            decoded = decode_image(picture.content, self.image_size)
+            shows_color = not is_dicom(picture.content) and is_color(picture.content)
+        except UnreadableImage as error:
+            return str(error), ()
+        cautions = (*decoded.warnings, COLOR) if shows_color else decoded.warnings
+        return decoded.square(self.image_size, self.facts.fit), cautions
+
+    def _prediction(
+        self, name: str, pixels: np.ndarray, cautions: tuple[str, ...], probabilities: np.ndarray, labels: np.ndarray,
+        is_outside: bool,
+    ) -> Prediction:  # fmt: skip
+        return Prediction(
+            name=name,
+            labels=tuple(label for label, is_predicted in zip(self.classes, labels, strict=True) if is_predicted),
+            probabilities=dict(zip(self.classes, map(float, probabilities), strict=True)),
+            cautions=(*cautions, OUTSIDE) if is_outside else cautions,
+            pixels=pixels,
+        )

@@ -1,0 +1,151 @@
+"""Training and saving: what every fitted model leaves is its network, its history and its raw predictions."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chest_transfer.data.arrays import Features, open_arrays
+from chest_transfer.data.catalog import dataset_named
+from chest_transfer.data.predictions import predictions_of
+from chest_transfer.files import atomic_write, write_json
+from chest_transfer.model_names import ModelName
+from chest_transfer.networks.classifier import build_classifier, head_of, logits_network
+from chest_transfer.networks.facts import ClassifierFacts, StartingFacts
+from chest_transfer.networks.saving import load_model, save_model
+from chest_transfer.training.batches import Batches
+from chest_transfer.training.checkpoints import Checkpoints
+from chest_transfer.training.fit_check import OK, check_fit
+from chest_transfer.training.fitting import fit
+from chest_transfer.training.probing import logits_from_features
+
+if TYPE_CHECKING:
+    from chest_transfer.settings import Architecture, Fit
+    from chest_transfer.training.unfreezing import GradualUnfreezing
+
+CHECKPOINTS = Path(".training")
+PREDICTED_SPLITS = ("val", "test")
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """The options of a fit that are the same whatever is fitted.
+
+    Args:
+        settings: Fit section of the settings.
+        section: str, the name of that section.
+        seed: int.
+        threads: int, of TensorFlow.
+        fused_batch_norm: bool, whether batch norm uses TensorFlow's fused kernel.
+    """
+
+    settings: "Fit"
+    section: str
+    seed: int
+    threads: int
+    fused_batch_norm: bool
+
+    def record(self) -> dict:
+        """Return the settings that the result depends on, as JSON."""
+        keys = {"seed": self.seed, "threads": self.threads, "fused_batch_norm": self.fused_batch_norm}
+        return keys | {self.section: self.settings.model_dump(exclude={"weights", "sources", "target"})}
+
+
+def train_end_to_end(
+    name: ModelName, backbone, facts: StartingFacts, start: Path, options: FitOptions, architecture: "Architecture"
+) -> None:
+    """Train a backbone and a new head together, and save the model.
+
+    Args:
+        name: ModelName of the result.
+        backbone: Keras model from gray levels to feature maps.
+        facts: StartingFacts, or a subclass, of what the backbone comes from.
+        start: Path of the file that the backbone comes from.
+        options: FitOptions.
+        architecture: settings of the backbone: its head, and the factor of its learning rate.
+    """
+    dataset = dataset_named(name.dataset)
+    classifier = build_classifier(backbone, architecture.head, len(dataset.classes), dataset.multi_label)
+    learning_rate = options.settings.learning_rate * architecture.learning_rate_factor
+    settings = {"architecture": architecture.model_dump()}
+    train_and_save(name, classifier, facts, [start], options, learning_rate=learning_rate, more_settings=settings)
+
+
+def train_and_save(
+    name: ModelName,
+    classifier,
+    facts: StartingFacts,
+    inputs: list[Path],
+    options: FitOptions,
+    *,
+    learning_rate: float,
+    features: dict[str, Features] | None = None,
+    unfreezing: "GradualUnfreezing | None" = None,
+    more_settings: dict | None = None,
+) -> None:
+    """Fit a classifier to the arrays of its dataset, or its head to stored features; save it and what it predicts.
+
+    The network is loaded from its file before it predicts, so that the predictions are those of the model that others
+    will load. `name.predictions` gets `val.csv` and `test.csv` (raw predictions), `history.csv`, and `facts.json`: the
+    facts in the network's file and the file's SHA-256.
+
+    Args:
+        name: ModelName of the result.
+        classifier: Keras model from gray levels (N, H, W, 1) 0-255 to probabilities (N, K).
+        facts: StartingFacts, or a subclass, of what it starts from.
+        inputs: list of Path, the files that the fit depends on beside the arrays.
+        options: FitOptions.
+        learning_rate: float, Adam's, after warm-up.
+        features: None to train on radiographs; else the Features of each split.
+        unfreezing: as in `fitting.fit`.
+        more_settings: dict of settings that the result depends on, beside those of the options.
+    """
+    dataset, folder = dataset_named(name.dataset), Path("data/arrays", name.dataset)
+    files = {split: folder / f"{split}.npz" for split in ("train", "val", "test")}
+    arrays = {split: open_arrays(file) for split, file in files.items()}
+    fitted_on = features or arrays
+    settings = options.record() | (more_settings or {})
+    checkpoints = Checkpoints(CHECKPOINTS / str(name), settings, [*inputs, files["train"], files["val"]])
+    history = fit(
+        head_of(classifier) if features else logits_network(classifier),
+        fitted_on["train"], fitted_on["val"], options.settings, checkpoints,
+        section=options.section, learning_rate=learning_rate, multi_label=dataset.multi_label, seed=options.seed,
+        fused_batch_norm=options.fused_batch_norm, unfreezing=unfreezing,
+    )  # fmt: skip
+    summary = json.loads((folder / "summary.json").read_text())
+    previous = facts.model_dump()
+    model_facts = ClassifierFacts(
+        **{key: previous[key] for key in StartingFacts.model_fields},
+        dataset=name.dataset,
+        regime=name.regime,
+        source=name.start if name.start != facts.weights else None,
+        classes=list(dataset.classes),
+        multi_label=dataset.multi_label,
+        fit=summary["fit"],
+        settings=previous.get("settings", {}) | settings,
+    )
+    save_model(classifier, name.network, model_facts)
+    saved, _ = load_model(name.network, ClassifierFacts)
+    logits = {
+        split: logits_from_features(saved, arrays[split], features[split])
+        if features
+        else logits_network(saved).predict(Batches(arrays[split], options.settings.batch_size), verbose=0)
+        for split in PREDICTED_SPLITS
+    }
+    with atomic_write(name.predictions) as aside:
+        aside.mkdir()
+        for split in PREDICTED_SPLITS:
+            table = predictions_of(arrays[split], logits[split], model_facts.classes).table()
+            table.to_csv(aside / f"{split}.csv", index=False)
+        history.to_csv(aside / "history.csv", index=False)
+        write_json(aside / "facts.json", {"sha256": _sha256(name.network)} | model_facts.model_dump())
+    checkpoints.remove()
+    verdict = check_fit(arrays["val"].targets, logits["val"], history, dataset.multi_label)
+    if verdict != OK:
+        print(f"CAUTION: the fit of {name} failed: {verdict}", flush=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
