@@ -18,7 +18,7 @@ import pandas as pd
 from chest_transfer.data.arrays import open_arrays
 from chest_transfer.settings import read_settings
 
-COLOURS = ("#1f6f8b", "#d1495b", "#e0a458", "#5b8e7d")
+COLORS = ("#1f6f8b", "#d1495b", "#e0a458", "#5b8e7d")
 INK = "#222222"
 STYLES = {"none": "--", "phantom": "-"}
 
@@ -50,17 +50,17 @@ def main() -> None:
         for weights in settings.train.weights:
             line = history[history["model"] == f"train-{weights} validation"]
             label = f"{dataset}, {weights}"
-            curves.plot(line["epoch"], line["loss"], STYLES[weights], color=COLOURS[number], label=label)
+            curves.plot(line["epoch"], line["cross_entropy"], STYLES[weights], color=COLORS[number], label=label)
         points = pd.read_csv(f"metrics/plots/{dataset}/roc.csv")
         scores = json.loads(Path(f"metrics/{dataset}.json").read_text())["train"]
         for weights in settings.train.weights:
             line = points[points["model"] == f"train-{weights}"]
             label = f"{dataset}, {weights}: {scores[weights]['auc']:.3f}"
             rates = line["false_positive_rate"], line["true_positive_rate"]
-            roc.plot(*rates, STYLES[weights], color=COLOURS[number], label=label)
+            roc.plot(*rates, STYLES[weights], color=COLORS[number], label=label)
             kept = [f"{scores[weights][key]:.3f}" for key in ("auc", "accuracy", "sensitivity", "specificity")]
             cells.append([f"{dataset}\ntrain.{weights}", *kept])
-    curves.set(xlabel="epoch", ylabel="loss", title="Validation loss, by starting point")
+    curves.set(xlabel="epoch", ylabel="cross-entropy", title="Validation cross-entropy, by starting weights")
     curves.xaxis.get_major_locator().set_params(integer=True)
     curves.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncol=2)
     roc.plot([0, 1], [0, 1], ":", color="#999999", linewidth=1)

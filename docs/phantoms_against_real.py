@@ -1,4 +1,4 @@
-"""docs/phantoms-against-real.png: grey levels and power spectra of simulated and of real radiographs.
+"""docs/phantoms-against-real.png: gray levels and power spectra of simulated and of real radiographs.
 
     python -m docs.phantoms_against_real ARCHIVES
 
@@ -19,26 +19,26 @@ from scipy.signal.windows import hann
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.catalog import CATALOG
 from chest_transfer.data.downloads import fetch
-from chest_transfer.data.radiographs import decode
+from chest_transfer.data.radiographs import decode_square
 from chest_transfer.phantom.archive import write_archive
 from chest_transfer.settings import Phantom
 
 # Pixels a side at which both are compared: none larger than the real samples had.
 SIZES = {"pneumonia": 224, "tuberculosis": 224, "covid": 224, "nih": 64}
-COLOURS = {"real": "#d1495b", "simulated": "#1f6f8b"}
+COLORS = {"real": "#d1495b", "simulated": "#1f6f8b"}
 IMAGES = 160
 
 
 def images_of(name: str, path: Path) -> np.ndarray:
-    """So many radiographs of an archive, spread evenly over it: (n, side, side) uint8."""
+    """Return `IMAGES` radiographs of an archive, spread evenly over it: (n, side, side) uint8."""
     with Archive(path) as archive:
-        found = CATALOG[name].layout.read(archive).radiographs
-        chosen = [found[row] for row in np.linspace(0, len(found) - 1, IMAGES).astype(int)]
-        return np.stack([decode(archive.read(radiograph.member), SIZES[name]) for radiograph in chosen])
+        listed = CATALOG[name].layout.read(archive).radiographs
+        chosen = [listed[row] for row in np.linspace(0, len(listed) - 1, IMAGES).astype(int)]
+        return np.stack([decode_square(archive.read(radiograph.member), SIZES[name]) for radiograph in chosen])
 
 
 def spectra(images: np.ndarray) -> np.ndarray:
-    """(n, side / 2) power over cycles an image side, averaged over directions."""
+    """Return (n, side / 2) power by cycles per image side, averaged over directions."""
     side = images.shape[1]
     window = np.outer(hann(side), hann(side))
     scaled = images / 255.0
@@ -50,11 +50,11 @@ def spectra(images: np.ndarray) -> np.ndarray:
     return sums / np.bincount(ring)[: side // 2]
 
 
-def band(axis, x: np.ndarray, curves: np.ndarray, label: str) -> None:
-    """The median over images, and the band that holds the middle 80 % of them."""
+def draw_band(axis, x: np.ndarray, curves: np.ndarray, label: str) -> None:
+    """Draw the median over images, and the band that contains the middle 80 % of them."""
     low, middle, high = np.percentile(curves, [10, 50, 90], axis=0)
-    axis.plot(x, middle, color=COLOURS[label], label=label, linewidth=1.6)
-    axis.fill_between(x, low, high, color=COLOURS[label], alpha=0.16, linewidth=0)
+    axis.plot(x, middle, color=COLORS[label], label=label, linewidth=1.6)
+    axis.fill_between(x, low, high, color=COLORS[label], alpha=0.16, linewidth=0)
 
 
 def main(archives: str) -> None:
@@ -69,11 +69,11 @@ def main(archives: str) -> None:
             for label, path in (("real", real), ("simulated", simulated)):
                 images = images_of(name, path)
                 counts = np.stack([np.histogram(image, bins, density=True)[0] for image in images])
-                band(axes[0, column], (bins[1:] + bins[:-1]) / 2, counts, label)
+                draw_band(axes[0, column], (bins[1:] + bins[:-1]) / 2, counts, label)
                 power = spectra(images)
-                band(axes[1, column], np.arange(1, power.shape[1]), power[:, 1:], label)
-            axes[0, column].set(title=name, xlabel="grey level", ylim=(0, None), yticks=[])
-            axes[1, column].set(xscale="log", yscale="log", xlabel="cycles an image side")
+                draw_band(axes[1, column], np.arange(1, power.shape[1]), power[:, 1:], label)
+            axes[0, column].set(title=name, xlabel="gray level", ylim=(0, None), yticks=[])
+            axes[1, column].set(xscale="log", yscale="log", xlabel="cycles per image side")
     axes[0, 0].set_ylabel("share of pixels")
     axes[1, 0].set_ylabel("power")
     axes[0, 0].legend(frameon=False)
