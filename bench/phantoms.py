@@ -1,4 +1,4 @@
-"""How fast phantoms are drawn, and that memory does not grow with an archive.
+"""How fast radiographs are simulated, and that memory does not grow with an archive.
 
     python -m bench.phantoms
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from chest_transfer.data.radiographs import decode
+from chest_transfer.data.radiographs import decode_square
 from chest_transfer.phantom.cohorts import FRESH
 from chest_transfer.phantom.patients import Patient
 from chest_transfer.phantom.radiograph import radiograph
@@ -25,32 +25,32 @@ from chest_transfer.phantom.radiograph import radiograph
 ROUNDS, IMAGES, SIDE = 5, 60, 256
 
 
-def draw(number: int) -> np.ndarray:
-    random = np.random.default_rng(number)
-    patient = Patient.random(random, FRESH.ages_of(random))
-    return radiograph(patient, FRESH.findings(random), random, (SIDE, SIDE), FRESH.scanner_of(random)).pixels
+def simulate(number: int) -> np.ndarray:
+    rng = np.random.default_rng(number)
+    patient = Patient.random(rng, FRESH.sample_age_range(rng))
+    return radiograph(patient, FRESH.findings(rng), rng, (SIDE, SIDE), FRESH.sample_scanner(rng)).pixels
 
 
 def speed() -> None:
     buffer = io.BytesIO()
-    Image.fromarray(draw(0)).resize((1400, 1000)).save(buffer, "JPEG", quality=92)
-    drawn, decoded = [], []
+    Image.fromarray(simulate(0)).resize((1400, 1000)).save(buffer, "JPEG", quality=92)
+    simulated, decoded = [], []
     for number in range(ROUNDS):
         start = time.perf_counter()
         for image in range(IMAGES):
-            draw(IMAGES * number + image)
-        drawn.append(IMAGES / (time.perf_counter() - start))
+            simulate(IMAGES * number + image)
+        simulated.append(IMAGES / (time.perf_counter() - start))
         start = time.perf_counter()
         for _ in range(IMAGES):
-            decode(buffer.getvalue(), SIDE)
+            decode_square(buffer.getvalue(), SIDE)
         decoded.append(IMAGES / (time.perf_counter() - start))
     print(f"{SIDE} x {SIDE}, one core, median of {ROUNDS} rounds of {IMAGES}")
-    rate, other = statistics.median(drawn), statistics.median(decoded)
-    print(f"drawn {rate:.0f}/s; decoded from a JPEG of 1400 x 1000 {other:.0f}/s: {rate / other:.2f} x")
+    rate, other = statistics.median(simulated), statistics.median(decoded)
+    print(f"simulated {rate:.0f}/s; decoded from a JPEG of 1400 x 1000 {other:.0f}/s: {rate / other:.2f} x")
 
 
 def peak_memory(images: int, image_size: int) -> float:
-    """MB that writing a simulated archive takes at its peak, in a process of its own."""
+    """Return the peak memory in MB of writing a simulated archive, in a process of its own."""
     program = (
         "import resource, sys; from pathlib import Path; from chest_transfer.data.catalog import CATALOG; "
         "from chest_transfer.phantom.archive import write_archive; from chest_transfer.settings import Phantom; "

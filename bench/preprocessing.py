@@ -28,18 +28,20 @@ from chest_transfer.phantom.patients import Patient
 from chest_transfer.phantom.radiograph import radiograph
 from chest_transfer.settings import Preprocess
 
-SETTINGS = Preprocess(fit="squeeze", test_share=0.2, validation_share=0.15, split_seed=1, max_skipped=0)
-JPEG = (1400, 1000)  # width x height, about the median of the public pneumonia archive, of 5,856 radiographs
-PNG = (1024, 1024)  # of every file of NIH ChestX-ray14
+SETTINGS = Preprocess(
+    fit="squeeze", test_share=0.2, validation_share=0.15, split_seed=1, duplicates="keep", max_skipped=0
+)
+JPEG = (1400, 1000)  # width x height, about the median of the 5,856 radiographs of the public pneumonia archive
+PNG = (1024, 1024)  # size of every file of NIH ChestX-ray14
 ROUNDS = 3
 
 
 def make_archive(folder: Path, images: int, size: tuple[int, int], different: int, suffix: str = "jpeg") -> Path:
-    """An archive in the pneumonia layout of `images` files, `different` of them different but for their last bytes."""
+    """Write an archive in the pneumonia layout of `images` files, with `different` images that are used repeatedly."""
     encoded = []
     for number in range(different):
-        random = np.random.default_rng(number)
-        pixels = radiograph(Patient.random(random), (), random, size[::-1]).pixels
+        rng = np.random.default_rng(number)
+        pixels = radiograph(Patient.random(rng), (), rng, size[::-1]).pixels
         path = folder / f"{number}.{suffix}"
         Image.fromarray(pixels).save(path, **({"quality": 92} if suffix == "jpeg" else {}))
         encoded.append(path.read_bytes())
@@ -54,15 +56,15 @@ def make_archive(folder: Path, images: int, size: tuple[int, int], different: in
     return archive
 
 
-def ours(archive: Path, target: Path, image_size: int, processes: int) -> float:
+def preprocessing_seconds(archive: Path, target: Path, image_size: int, processes: int) -> float:
     start = time.perf_counter()
     preprocess(CATALOG["pneumonia"], archive, target, SETTINGS, image_size, processes)
-    taken = time.perf_counter() - start
-    get_reusable_executor().shutdown()  # the next one pays for its start, too
-    return taken
+    seconds = time.perf_counter() - start
+    get_reusable_executor().shutdown()  # so that the next call starts its processes too
+    return seconds
 
 
-def plain_loop(files: list[Path], target: Path, image_size: int) -> float:
+def plain_loop_seconds(files: list[Path], target: Path, image_size: int) -> float:
     start = time.perf_counter()
     images = []
     for file in files:
@@ -72,7 +74,7 @@ def plain_loop(files: list[Path], target: Path, image_size: int) -> float:
     return time.perf_counter() - start
 
 
-def unpacked_by_zlib(streams: list[bytes]) -> float:
+def zlib_seconds(streams: list[bytes]) -> float:
     start = time.perf_counter()
     for stream in streams:
         zlib.decompress(stream)
@@ -80,13 +82,13 @@ def unpacked_by_zlib(streams: list[bytes]) -> float:
 
 
 def compressed_part(png: bytes) -> bytes:
-    """The zlib stream of a PNG."""
-    place, parts = 8, []
-    while png[place + 4 : place + 8] != b"IEND":
-        length = int.from_bytes(png[place : place + 4], "big")
-        if png[place + 4 : place + 8] == b"IDAT":
-            parts.append(png[place + 8 : place + 8 + length])
-        place += 12 + length
+    """Return the zlib stream of a PNG."""
+    offset, parts = 8, []
+    while png[offset + 4 : offset + 8] != b"IEND":
+        length = int.from_bytes(png[offset : offset + 4], "big")
+        if png[offset + 4 : offset + 8] == b"IDAT":
+            parts.append(png[offset + 8 : offset + 8 + length])
+        offset += 12 + length
     return b"".join(parts)
 
 
@@ -100,11 +102,11 @@ def speed(folder: Path, suffix: str, size: tuple[int, int], images: int, image_s
     if streams:
         seconds["zlib alone"] = []
     for _ in range(ROUNDS):
-        seconds["plain loop"].append(plain_loop(files, folder / "plain.npz", image_size))
-        seconds["1 process"].append(ours(archive, folder / "arrays", image_size, 1))
-        seconds["2 processes"].append(ours(archive, folder / "arrays", image_size, 2))
+        seconds["plain loop"].append(plain_loop_seconds(files, folder / "plain.npz", image_size))
+        seconds["1 process"].append(preprocessing_seconds(archive, folder / "arrays", image_size, 1))
+        seconds["2 processes"].append(preprocessing_seconds(archive, folder / "arrays", image_size, 2))
         if streams:
-            seconds["zlib alone"].append(unpacked_by_zlib(streams))
+            seconds["zlib alone"].append(zlib_seconds(streams))
     print(f"{images} {suffix} of {size[0]} x {size[1]} to {image_size} x {image_size}, median of {ROUNDS} rounds")
     plain = statistics.median(seconds["plain loop"])
     for name, measured in seconds.items():
@@ -117,8 +119,8 @@ def memory(folder: Path) -> None:
     for images in (2_000, 20_000):
         archive = make_archive(folder, images, (256, 256), different=40)
         program = (
-            "import sys; from pathlib import Path; from bench.preprocessing import ours; "
-            "ours(Path(sys.argv[1]), Path(sys.argv[2]), 224, 2)"
+            "import sys; from pathlib import Path; from bench.preprocessing import preprocessing_seconds; "
+            "preprocessing_seconds(Path(sys.argv[1]), Path(sys.argv[2]), 224, 2)"
         )
         started = subprocess.Popen([sys.executable, "-c", program, archive, folder / "arrays"])
         peaks[images] = peak_memory(started)

@@ -1,4 +1,4 @@
-"""The pipeline at the size of NIH ChestX-ray14 and below: images a second and memory of each stage, and the line on.
+"""The pipeline on up to 20,000 images: images a second and memory of each stage, extrapolated to NIH ChestX-ray14.
 
 python -m bench.scale [--images 1000 5000 20000] [--folder FOLDER] [--processes 2]
 
@@ -26,8 +26,9 @@ from tests.conftest import ROOT, change_settings
 
 NIH = 112_120
 STAGES = (
-    "download nih", "preprocess nih", "explore nih", "pretrained mobilenetv2 none", "embed nih mobilenetv2 none",
-    "probe nih mobilenetv2 none", "evaluate nih", "pretrained cnn_strided none", "train nih cnn_strided none",
+    "download nih", "preprocess nih", "profile nih", "explore nih", "pretrained mobilenetv2 none",
+    "embed nih mobilenetv2 none", "probe nih mobilenetv2 none", "evaluate nih", "pretrained cnn_strided none",
+    "train nih cnn_strided none",
 )  # fmt: skip
 SETTINGS = {
     "datasets": ["nih"], "model": "mobilenetv2", "weights": ["none"], "train__weights": [], "finetune__weights": [],
@@ -36,25 +37,25 @@ SETTINGS = {
 
 
 def run_stage(folder: Path, words: str) -> tuple[float, float]:
-    """Seconds of one stage in a process of its own, and MB of memory at most, its workers' included."""
+    """Run a stage in a process of its own; return seconds, and peak memory in MB with its workers."""
     name, *arguments = words.split()
     start = time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", f"stages.{name}", *arguments], cwd=folder, env=environment,
-            stdout=subprocess.DEVNULL, stderr=said,
+            stdout=subprocess.DEVNULL, stderr=errors,
         )  # fmt: skip
         peak = peak_memory(process)
         seconds = time.perf_counter() - start
         if process.returncode:
-            said.seek(0)
-            sys.exit(f"{words} failed: {said.read()[-500:]}")
+            errors.seek(0)
+            sys.exit(f"{words} failed: {errors.read()[-500:]}")
     return seconds, peak
 
 
-def measured(folder: Path, images: int, processes: int) -> dict[str, tuple[float, float]]:
-    """Stage -> seconds and MB, at one size; the archive and all results are removed."""
+def measure(folder: Path, images: int, processes: int) -> dict[str, tuple[float, float]]:
+    """Return seconds and MB of each stage at one size; the archive and all results are removed."""
     project, source = folder / "project", folder / "source"
     for path in (project, source):
         path.mkdir()
@@ -65,24 +66,24 @@ def measured(folder: Path, images: int, processes: int) -> dict[str, tuple[float
     shutil.copy(ROOT / "params.yaml", project)
     (project / "metrics").mkdir()
     change_settings(project / "params.yaml", **SETTINGS, source=str(source))
-    found = {}
+    measurements = {}
     for words in STAGES:
-        found[words] = run_stage(project, words)
-        print(f"  {words}: {found[words][0]:.1f} s, {found[words][1]:.0f} MB", flush=True)
+        measurements[words] = run_stage(project, words)
+        print(f"  {words}: {measurements[words][0]:.1f} s, {measurements[words][1]:.0f} MB", flush=True)
     for path in (project, source):
         shutil.rmtree(path)
-    return found
+    return measurements
 
 
-def table(found: dict[int, dict[str, tuple[float, float]]]) -> str:
-    """Markdown: seconds and MB by stage and number of images, and on the straight line at NIH's."""
-    sizes = sorted(found)
+def table(measurements: dict[int, dict[str, tuple[float, float]]]) -> str:
+    """Return Markdown: seconds and MB by stage and number of images, and a linear extrapolation to NIH."""
+    sizes = sorted(measurements)
     lines = [
         "| stage | " + " | ".join(f"{size:,} images" for size in sizes) + f" | images/s | at {NIH:,} |",
         "|---" * (len(sizes) + 3) + "|",
     ]
     for words in STAGES:
-        seconds, memory = (np.array([found[size][words][column] for size in sizes]) for column in (0, 1))
+        seconds, memory = (np.array([measurements[size][words][column] for size in sizes]) for column in (0, 1))
         slope, start = np.polyfit(sizes, seconds, 1) if len(sizes) > 1 else (seconds[0] / sizes[0], 0.0)
         cells = [f"{taken:.0f} s, {used:.0f} MB" for taken, used in zip(seconds, memory, strict=True)]
         rate = f"{1 / slope:.0f}" if slope > 1e-6 else "-"
@@ -96,12 +97,12 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[1000, 5000, 20000])
     parser.add_argument("--folder", type=Path, help="where there is room (default: the temporary folder)")
     parser.add_argument("--processes", type=int, default=2)
-    asked = parser.parse_args()
-    found = {}
-    for images in asked.images:
-        with tempfile.TemporaryDirectory(dir=asked.folder) as name:
-            found[images] = measured(Path(name), images, asked.processes)
-        print(table(found), flush=True)
+    arguments = parser.parse_args()
+    measurements = {}
+    for images in arguments.images:
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+            measurements[images] = measure(Path(name), images, arguments.processes)
+        print(table(measurements), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
-"""Whether intervals and tests keep their word, on simulated test sets of known worth; and evaluate at NIH's size.
+"""Whether intervals and tests are right, on simulated test sets whose true area is known; and evaluate at NIH's size.
 
 python -m bench.statistics [--sets 500] [--models 10]
 
-A patient has one to three radiographs, whose scores share a part of their noise; a fifth of the patients are ill. Two
-models of the same true area read the same radiographs, so their errors are alike. Said in shares of the sets: how often
-the 95 % interval holds the true area (should: 0.95), and how often a difference is found where there is none (0.05).
+A patient has one to three radiographs, whose scores share a part of their noise; a fifth of the patients are diseased.
+Two models of the same true area score the same radiographs, so their errors are correlated. Printed as fractions of the
+sets: how often the 95 % interval contains the true area (expected: 0.95), and how often a difference is found where
+there is none (expected: 0.05).
 """
 
 import argparse
 import resource
 import tempfile
 import time
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -18,82 +20,107 @@ import pandas as pd
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from chest_transfer.data.layouts import FINDINGS
-from chest_transfer.data.predictions import table_of
-from chest_transfer.evaluation.delong import bootstrap_p, delong, delong_p
-from chest_transfer.evaluation.intervals import drawn, interval, ranking_scores
-from chest_transfer.evaluation.summary import evaluate
+from chest_transfer.data.findings import NIH_FINDINGS
+from chest_transfer.data.predictions import Predictions
+from chest_transfer.evaluation.delong import bootstrap_p_value, delong, delong_p_value
+from chest_transfer.evaluation.intervals import cluster_bootstrap_weights, confidence_interval, ranking_scores
+from chest_transfer.evaluation.summary import evaluate_dataset
+from chest_transfer.model_names import ModelName
 from chest_transfer.settings import read_settings
 
-APART = 1.2  # between ill and healthy, in deviations of a score
-OF_PATIENT, OF_IMAGE = 0.4, 0.3  # shares of a score's variance that a patient's, and an image's, scores have in common
+SEPARATION = 1.2  # of diseased and healthy, in standard deviations of a score
+# Shares of a score's variance that are common to all radiographs of a patient, and to both models of a radiograph.
+PATIENT_VARIANCE, IMAGE_VARIANCE = 0.4, 0.3
+DISEASED_SHARE = 0.2
+NIH_TEST_IMAGES, NIH_VALIDATION_IMAGES, IMAGES_PER_PATIENT = 25_596, 11_219, 9
 
 
-def test_set(patients: int, chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth (N,), scores of two models (2, N), patients (N,) str; each model's true area is Phi(APART / sqrt 2)."""
-    images = chance.integers(1, 4, patients)
-    of = np.repeat(np.arange(patients), images)
-    truth = (chance.random(patients) < 0.2).astype(int)[of]
-    shared = np.sqrt(OF_PATIENT) * chance.normal(size=patients)[of] + np.sqrt(OF_IMAGE) * chance.normal(size=len(of))
-    own = np.sqrt(1 - OF_PATIENT - OF_IMAGE) * chance.normal(size=(2, len(of)))
-    return truth, APART * truth + shared + own, of.astype(str)
+def simulate_test_set(patients: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return labels (N,), scores of two models (2, N) and patients (N,) str.
+
+    The true area of each model is Phi(SEPARATION / sqrt(2)).
+    """
+    patient_of = np.repeat(np.arange(patients), rng.integers(1, 4, patients))
+    labels = (rng.random(patients) < DISEASED_SHARE).astype(int)[patient_of]
+    images = len(labels)
+    shared = np.sqrt(PATIENT_VARIANCE) * rng.normal(size=patients)[patient_of]
+    shared = shared + np.sqrt(IMAGE_VARIANCE) * rng.normal(size=images)
+    own = np.sqrt(1 - PATIENT_VARIANCE - IMAGE_VARIANCE) * rng.normal(size=(2, images))
+    return labels, SEPARATION * labels + shared + own, patient_of.astype(str)
 
 
-def kept_words(sets: int, patients: int, rounds: int, seed: int = 1) -> dict[str, float]:
-    """Shares of the sets: the interval holds the true area; the tests find a difference where there is none."""
-    area, chance = norm.cdf(APART / np.sqrt(2)), np.random.default_rng(seed)
-    found = []
+def coverage_and_false_alarms(sets: int, patients: int, resamples: int, seed: int = 1) -> dict[str, float]:
+    """Return how often intervals contain the true area, and how often tests find a difference where there is none.
+
+    Args:
+        sets: int, simulated test sets.
+        patients: int, of each.
+        resamples: int, of the bootstrap.
+        seed: int, of the sets.
+
+    Returns:
+        dict of fractions of the sets, 0-1.
+    """
+    true_area, rng = norm.cdf(SEPARATION / np.sqrt(2)), np.random.default_rng(seed)
+    outcomes = []
     for number in range(sets):
-        truth, scores, people = test_set(patients, chance)
-        weights = drawn(people, rounds, seed=number)
-        samples = [ranking_scores(truth, score, weights)[0] for score in scores]
-        areas, spread = delong(truth, scores, people)
-        _, plain = delong(truth, scores, np.arange(len(truth)).astype(str))
-        low, high = interval(samples[0])
-        away = abs(areas[0] - area)
-        found.append({
-            "coverage, bootstrap over patients": low <= area <= high,
-            "coverage, DeLong over patients": away <= 1.96 * np.sqrt(spread[0, 0]),
-            "coverage, DeLong over images (wrong)": away <= 1.96 * np.sqrt(plain[0, 0]),
-            "false alarms, paired bootstrap": bootstrap_p(samples[1] - samples[0]) < 0.05,
-            "false alarms, DeLong over patients": delong_p(areas, spread, 0, 1) < 0.05,
+        labels, scores, patient_names = simulate_test_set(patients, rng)
+        weights = cluster_bootstrap_weights(patient_names, resamples, seed=number)
+        resampled = [ranking_scores(labels, score, weights)[0] for score in scores]
+        areas, covariance = delong(labels, scores, patient_names)
+        _, covariance_of_images = delong(labels, scores, np.arange(len(labels)).astype(str))
+        low, high = confidence_interval(resampled[0])
+        error = abs(areas[0] - true_area)
+        outcomes.append({
+            "coverage, bootstrap over patients": low <= true_area <= high,
+            "coverage, DeLong over patients": error <= 1.96 * np.sqrt(covariance[0, 0]),
+            "coverage, DeLong over images (wrong)": error <= 1.96 * np.sqrt(covariance_of_images[0, 0]),
+            "false alarms, paired bootstrap": bootstrap_p_value(resampled[1] - resampled[0]) < 0.05,
+            "false alarms, DeLong over patients": delong_p_value(areas, covariance, 0, 1) < 0.05,
         })  # fmt: skip
-    return pd.DataFrame(found).mean().to_dict()
+    return pd.DataFrame(outcomes).mean().to_dict()
 
 
-def full_size(models: int, images: int = 25_596) -> tuple[float, float]:
-    """(seconds, peak memory in GB) of evaluate for NIH's test split: 14 findings, 2,797 patients' worth of images."""
-    chance, settings = np.random.default_rng(1), read_settings().evaluate
-    with tempfile.TemporaryDirectory() as name:
-        for split, count in (("test", images), ("val", 11_219)):
-            truth = (chance.random((count, len(FINDINGS))) < np.linspace(0.002, 0.2, len(FINDINGS))).astype(int)
-            names, people = np.arange(count).astype(str), (np.arange(count) // 9).astype(str)
-            for number in range(models):
-                scores = 1 / (1 + np.exp(3 - truth - chance.normal(size=truth.shape)))
-                folder = Path(name, f"train-w{number}" if number else "train-none")
-                folder.mkdir(exist_ok=True)
-                table_of(names, people, truth, scores.astype(np.float32), list(FINDINGS)).to_csv(
-                    folder / f"{split}.csv", index=False
-                )
-                pd.DataFrame({"epoch": [1], "loss": [1.0], "val_loss": [1.0]}).to_csv(folder / "history.csv")
-        started = [path.name for path in sorted(Path(name).iterdir())]
-        groups = {"sex": ["F", "M"], "age": ["0-17", "18-39", "40-59", "60-79", "80+"], "view": ["AP", "PA"]}
-        index = pd.Index(np.arange(images).astype(str), name="name")
-        files = pd.DataFrame({key: chance.choice(values, images) for key, values in groups.items()}, index)
+def write_predictions(name: ModelName, split: str, labels: np.ndarray, rng: np.random.Generator) -> None:
+    """Write simulated predictions of all NIH findings for a split, from its labels (N, 14)."""
+    images, classes = len(labels), list(NIH_FINDINGS)
+    names, patients = np.arange(images).astype(str), (np.arange(images) // IMAGES_PER_PATIENT).astype(str)
+    logits = labels - 3 + rng.normal(size=labels.shape)
+    predictions = Predictions(names, patients, labels, logits, classes, classes, seen=np.zeros(images, bool))
+    name.predictions.mkdir(parents=True, exist_ok=True)
+    predictions.table().to_csv(name.predictions_of(split), index=False)
+
+
+def evaluate_at_full_size(models: int) -> tuple[float, float]:
+    """Return seconds and peak memory in GB of evaluating models on a test split as large as NIH's, 14 findings."""
+    rng, settings = np.random.default_rng(1), read_settings().evaluate
+    names = [ModelName("nih", "cnn", "train", f"w{number}" if number else "none") for number in range(models)]
+    groups = {"sex": ["F", "M"], "age": ["0-17", "18-39", "40-59", "60-79", "80+"], "view": ["AP", "PA"]}
+    frequencies = np.linspace(0.002, 0.2, len(NIH_FINDINGS))
+    history = {"epoch": [1], "loss": [1.0], "cross_entropy": [1.0], "val_loss": [1.0], "val_cross_entropy": [1.0]}
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        for split, images in (("test", NIH_TEST_IMAGES), ("val", NIH_VALIDATION_IMAGES)):
+            labels = (rng.random((images, len(frequencies))) < frequencies).astype(int)
+            for name in names:
+                write_predictions(name, split, labels, rng)
+        for name in names:
+            pd.DataFrame(history).to_csv(name.predictions / "history.csv", index=False)
+        index = pd.Index(np.arange(NIH_TEST_IMAGES).astype(str), name="name")
+        attributes = {key: rng.choice(values, NIH_TEST_IMAGES) for key, values in groups.items()}
         start = time.perf_counter()
-        evaluate(Path(name), started, True, files, settings, "nih", Path(name, "metrics"))
+        evaluate_dataset(names, True, pd.DataFrame(attributes, index), settings, Path("metrics"))
         return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def against_scikit_learn(images: int = 2000, rounds: int = 200) -> float:
-    """How many times as fast as a loop of scikit-learn's over the same resamples of patients."""
-    truth, scores, people = test_set(images // 2, np.random.default_rng(1))
-    weights = drawn(people, rounds, seed=1)
+def speedup_over_scikit_learn(images: int = 2000, resamples: int = 200) -> float:
+    """Return how many times as fast the areas of all resamples are as a loop over scikit-learn's `roc_auc_score`."""
+    labels, scores, patients = simulate_test_set(images // 2, np.random.default_rng(1))
+    weights = cluster_bootstrap_weights(patients, resamples, seed=1)
     start = time.perf_counter()
-    ranking_scores(truth, scores[0], weights)
+    ranking_scores(labels, scores[0], weights)
     middle = time.perf_counter()
     for row in weights:
-        roc_auc_score(truth, scores[0], sample_weight=row)
+        roc_auc_score(labels, scores[0], sample_weight=row)
     return (time.perf_counter() - middle) / (middle - start)
 
 
@@ -101,14 +128,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sets", type=int, default=500)
     parser.add_argument("--patients", type=int, default=250)
-    parser.add_argument("--rounds", type=int, default=1000)
+    parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--models", type=int, default=10)
-    asked = parser.parse_args()
-    for name, share in kept_words(asked.sets, asked.patients, asked.rounds).items():
-        print(f"{name}: {share:.3f}")
-    print(f"areas under resampled ROC curves: {against_scikit_learn():.0f} times as fast as scikit-learn in a loop")
-    seconds, memory = full_size(asked.models)
-    print(f"evaluate, {asked.models} models, 25,596 images, 14 findings: {seconds:.1f} s, {memory:.2f} GB")
+    options = parser.parse_args()
+    for name, fraction in coverage_and_false_alarms(options.sets, options.patients, options.resamples).items():
+        print(f"{name}: {fraction:.3f}")
+    print(f"areas of all resamples: {speedup_over_scikit_learn():.0f} times as fast as a loop over scikit-learn's")
+    seconds, memory = evaluate_at_full_size(options.models)
+    size = f"{NIH_TEST_IMAGES:,} images, {len(NIH_FINDINGS)} findings"
+    print(f"evaluate, {options.models} models, {size}: {seconds:.1f} s, {memory:.2f} GB")
 
 
 if __name__ == "__main__":
