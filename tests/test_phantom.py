@@ -19,7 +19,7 @@ from bench.phantoms import peak_memory
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.catalog import CATALOG
 from chest_transfer.data.findings import NIH_FINDINGS as NIH_CLASSES
-from chest_transfer.data.radiographs import decode
+from chest_transfer.data.radiographs import decode_square
 from chest_transfer.phantom.archive import write_archive
 from chest_transfer.phantom.cohorts import COHORTS, NIH_FINDING_COUNTS, NIH_IMAGES, nih_findings
 from chest_transfer.phantom.detector import SCANNERS
@@ -53,7 +53,7 @@ def test_each_dataset_layout_reads_its_simulated_archive(name, tmp_path):
     write_archive(dataset, SETTINGS, tmp_path / "a.zip")
     with Archive(tmp_path / "a.zip") as archive:
         listing = dataset.layout.read(archive)
-        image = decode(archive.read(listing.radiographs[0].member), 48)
+        image = decode_square(archive.read(listing.radiographs[0].member), 48)
     assert image.std() > 20
     labels = {label for radiograph in listing.radiographs for label in radiograph.labels}
     assert labels <= set(dataset.classes)
@@ -97,7 +97,7 @@ def test_the_archive_has_the_pitfalls_of_the_public_one(tmp_path):
         }
     assert any(name.startswith("__MACOSX/") for name in raw)
     assert any(name.endswith(".DS_Store") for name in raw)
-    assert listing.left_aside["nested_copy"] > 0
+    assert listing.not_used["nested_copy"] > 0
     assert modes == {("NORMAL", "L"), ("PNEUMONIA", "L"), ("PNEUMONIA", "RGB")}
     assert max(Counter(radiograph.patient for radiograph in listing.radiographs).values()) > 1
 
