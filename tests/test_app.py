@@ -116,7 +116,7 @@ def test_predictions_equal_those_of_the_command_to_a_millionth(server, evaluated
     for content, expected in zip(IMAGES.values(), printed["predictions"], strict=True):
         prediction = server.predict(content, model="pneumonia/cnn/train-none", operating_point=operating_point)
         assert prediction["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)
-        assert (prediction["called"], prediction["cautions"]) == (expected["called"], expected["cautions"])
+        assert (prediction["predicted"], prediction["cautions"]) == (expected["predicted"], expected["cautions"])
         assert prediction["threshold"] == printed["model"]["threshold"]
 
 
@@ -126,7 +126,7 @@ def test_each_model_is_listed_with_its_scores_training_set_and_cautions(server, 
     summary = json.loads((evaluated / "metrics/data/pneumonia.json").read_text())
     assert {model["name"] for model in models} == {"pneumonia/cnn/train-none", "pneumonia/cnn/probe-none"}
     for model in models:
-        regime = model["way"].split("-")[0]
+        regime = model["regime"]
         scores = detail[regime]["none"]
         assert model["auc"] == [scores["auc"], scores["auc_low"], scores["auc_high"]]
         assert model["trained_on"] == [summary["images"]["train"], summary["patients"]["train"]]

@@ -86,6 +86,14 @@ def test_the_variance_of_a_single_positive_is_unknown():
     assert np.isnan(delong_p_value(areas, covariance, 0, 1))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_variance_of_several_images_of_a_single_patient_is_unknown(seed):
+    labels, patients = np.array([1, 1, 1, 0, 0, 0]), np.array(list("aaabcd"))
+    areas, covariance = delong(labels, np.random.default_rng(seed).random((2, 6)), patients)
+    assert np.isnan(covariance).all()
+    assert areas[0] == areas[1] or np.isnan(delong_p_value(areas, covariance, 0, 1))
+
+
 def test_resampled_scores_agree_with_scikit_learn():
     labels, scores, patients = simulated_scores()
     weights = cluster_bootstrap_weights(patients, 30, seed=1)

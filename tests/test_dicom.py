@@ -1,6 +1,7 @@
 """DICOM: gray levels as a viewer shows them, whatever the file's bits, flags and windows; no text of the patient."""
 
 import io
+import logging
 
 import numpy as np
 import pytest
@@ -94,6 +95,10 @@ def test_a_warning_is_given_for_other_than_frontal_chest_radiographs(chest, chan
     [
         (lambda chest: dicom(np.stack([chest] * 3), NumberOfFrames=3), "3 frames"),
         (lambda chest: dicom(chest, PhotometricInterpretation="RGB", SamplesPerPixel=3), "not a grayscale image"),
+        (
+            lambda chest: dicom(np.dstack([chest] * 3), Rows=120, Columns=100, SamplesPerPixel=3),
+            "not a grayscale image",
+        ),
         (lambda chest: dicom(chest, PixelData=None), "no image"),
         (lambda chest: dicom(chest)[:-500], "damaged"),
         (lambda chest: dicom(chest, Rows=60_000, Columns=60_000), "pixels"),
@@ -113,6 +118,18 @@ def test_a_damaged_attribute_is_an_unreadable_file_and_is_not_quoted(chest):
     with pytest.raises(UnreadableDicom, match="damaged") as error:  # its body part has a type that does not exist
         read_dicom(content)
     assert "CHEST" not in str(error.value)
+
+
+def test_a_warning_of_pydicom_that_quotes_the_file_does_not_reach_a_log(chest):
+    content = dicom(chest, SpecificCharacterSet="ISO_IR 100").replace(b"ISO_IR 100", b"Secret 100")
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)  # as a server's; pytest's own also listens to loggers that do not propagate
+    logging.getLogger().addHandler(handler)
+    try:
+        read_dicom(content)
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert log.getvalue() == ""
 
 
 def test_a_dataset_of_dicom_files_is_preprocessed(tmp_path):

@@ -62,7 +62,7 @@ def start(program: str, *arguments: str) -> subprocess.Popen:
     return process
 
 
-@pytest.mark.parametrize("kind", ["file"])
+@pytest.mark.parametrize("kind", ["file", "folder"])
 def test_two_threads_that_write_one_target_both_succeed(tmp_path, kind):
     target, both_ready = tmp_path / "target", threading.Barrier(2)
 
@@ -78,7 +78,7 @@ def test_two_threads_that_write_one_target_both_succeed(tmp_path, kind):
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
 
 
-@pytest.mark.parametrize("kind", ["file"])
+@pytest.mark.parametrize("kind", ["file", "folder"])
 def test_two_processes_that_write_one_target_both_succeed(tmp_path, kind):
     target, program = tmp_path / "target", WRITER.format(tests=str(ROOT / "tests"))
     writers = [start(program, str(target), letter, kind) for letter in "ab"]
@@ -123,7 +123,7 @@ with atomic_write(Path(sys.argv[1])) as aside:
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-@pytest.mark.parametrize("name", ["target", "target.json"])
+@pytest.mark.parametrize("name", ["target", "target.json", "target [1]*"])
 def test_what_a_killed_writer_left_is_removed_by_the_next_writer(tmp_path, kind, name):
     target = tmp_path / name
     write(target, "old", kind == "folder")

@@ -80,7 +80,7 @@ def summary_of(folder: Path, tmp_path: Path) -> dict:
 def test_a_clean_dataset_has_no_leak_and_no_shortcut(clean, tmp_path):
     summary = summary_of(clean, tmp_path)
     assert set(summary["leaks"]["patients"].values()) == {0}
-    assert set(summary["leaks"]["pictures"].values()) == {0}
+    assert set(summary["leaks"]["images"].values()) == {0}
     assert set(summary["shortcuts"]) == set(SHORTCUTS)
     for name in WITHOUT_DISEASE:
         assert summary["shortcuts"][name]["auc_low"] < 0.6, name
@@ -117,7 +117,7 @@ def test_an_image_in_two_splits_is_found_even_if_it_was_resized_and_encoded_agai
             columns["images"][2] = again
 
     leaks = summary_of(copy_with(clean, tmp_path / "leaked", leak), tmp_path)["leaks"]
-    assert leaks["pictures"] == {"train_val": 0, "train_test": 1, "val_test": 0}
+    assert leaks["images"] == {"train_val": 0, "train_test": 1, "val_test": 0}
 
 
 def test_a_radiograph_that_two_datasets_share_is_found(clean, tmp_path, settings):
@@ -137,7 +137,7 @@ def test_a_radiograph_that_two_datasets_share_is_found(clean, tmp_path, settings
     write_fingerprints(copy_with(own, tmp_path / "republished", republish), files["tuberculosis"])
     found = shared_images(files).set_index("dataset")
     assert found["also_in_other"].to_dict() == {"pneumonia": 1, "tuberculosis": 1}
-    assert found["test_learnt_by_other"].to_dict() == {"pneumonia": 0, "tuberculosis": 1}
+    assert found["test_in_training"].to_dict() == {"pneumonia": 0, "tuberculosis": 1}
 
 
 def test_tables_to_draw_count_every_radiograph(clean):

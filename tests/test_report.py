@@ -172,7 +172,7 @@ def test_a_gain_is_claimed_only_where_the_interval_says_so(bounds, verdict):
 
 def data(**changes) -> dict:
     clean = {
-        "leaks": {"patients": {"train_test": 0}, "pictures": {"train_test": 0}},
+        "leaks": {"patients": {"train_test": 0}, "images": {"train_test": 0}},
         "leaked_into_official_test": 0,
         "shortcuts": {"border": {"auc": 0.55, "auc_low": 0.45, "auc_high": 0.65}},
         "classes": {"test": {"Normal": 100, "Diseased": 100}},
@@ -188,8 +188,8 @@ MODEL = {"train-none": {"auc": 0.9}}
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"leaks": {"patients": {"train_test": 2}, "pictures": {}}}, "2 patients are in train and in test"),
-        ({"leaks": {"patients": {}, "pictures": {"train_val": 3}}}, "3 images are in train and in val"),
+        ({"leaks": {"patients": {"train_test": 2}, "images": {}}}, "2 patients are in train and in test"),
+        ({"leaks": {"patients": {}, "images": {"train_val": 3}}}, "3 images are in train and in val"),
         ({"leaked_into_official_test": 3}, "their patients are in the official test split"),
         (
             {"shortcuts": {"border": {"auc": 0.93, "auc_low": 0.9, "auc_high": 0.96}}},
@@ -290,7 +290,7 @@ def test_less_serious_problems_are_reported_too():
 
 
 def test_overlap_is_serious_if_test_radiographs_are_in_the_training_data_of_the_other_dataset():
-    columns = ["dataset", "other", "images", "also_in_other", "test_images", "test_learnt_by_other"]
+    columns = ["dataset", "other", "images", "also_in_other", "test_images", "test_in_training"]
     rows = [("covid", "tb", 900, 57, 190, 10), ("tb", "covid", 800, 57, 160, 0), ("nih", "tb", 600, 3, 147, 0)]
     rows += [("tb", "nih", 800, 3, 160, 0), ("covid", "nih", 900, 0, 190, 0), ("nih", "covid", 600, 0, 147, 0)]
     first, second = overlap_cautions(pd.DataFrame(rows, columns=columns))

@@ -45,6 +45,18 @@ def split(cohort: dict, seed: int = 1, test_share: float = 0.2, validation_share
     return split_by_patient(**cohort, test_share=test_share, validation_share=validation_share, seed=seed, **options)
 
 
+@pytest.mark.parametrize("test_share", SHARES)
+@pytest.mark.parametrize("classes", [15, 60])
+def test_the_share_of_all_images_is_as_wanted_with_many_rare_classes(classes, test_share):
+    # The classes of single images: a patient's may differ. Rare ones must not add up to a share of their own.
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        images = evenly_sized_cohort(600)
+        images["strata"] = rng.choice(classes, size=600, p=rng.dirichlet(np.full(classes, 0.4)))
+        result = split(images, test_share=test_share)
+        assert np.mean(result.names == "test") == pytest.approx(test_share, abs=0.0101)
+
+
 @pytest.mark.parametrize("images", [600, 5000])
 @pytest.mark.parametrize("test_share", SHARES)
 def test_shares_are_as_asked_grouped_by_patient_and_stratified(images, test_share):

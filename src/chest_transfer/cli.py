@@ -25,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(command=_report)
 
     predict = commands.add_parser("predict", help="run a model on radiographs")
-    predict.add_argument("model", help="a file, or dataset, dataset/way-start, dataset/backbone/way-start")
+    predict.add_argument("model", help="a file, or dataset, dataset/regime-start, dataset/backbone/regime-start")
     predict.add_argument(
         "images", nargs="+", help="files, folders, zip archives or glob patterns of PNG, JPEG, DICOM and other images"
     )

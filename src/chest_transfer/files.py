@@ -1,5 +1,7 @@
 """Writing: files and folders that appear complete or not at all, and zip archives that depend on content alone."""
 
+import errno
+import glob
 import json
 import os
 import shutil
@@ -7,7 +9,7 @@ import socket
 import uuid
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,8 +33,9 @@ def atomic_write(target: Path) -> Iterator[Path]:
         yield aside
         _flush(aside)
         if aside.is_dir():
-            _remove(target)
-        aside.replace(target)
+            _replace_by_folder(aside, target)
+        else:
+            aside.replace(target)
         _flush_folder(target.parent)
     finally:
         _remove(aside)
@@ -91,10 +94,27 @@ class ArchiveWriter:
 
 def _remove_abandoned(target: Path) -> None:
     """Remove what writers of `target` that were killed on this machine left beside it."""
-    for partial in target.parent.glob(f"{target.name}.{_HOST}.*.partial"):
+    for partial in target.parent.glob(f"{glob.escape(target.name)}.{_HOST}.*.partial"):
         writer = partial.name.removeprefix(f"{target.name}.{_HOST}.").split(".")[0]
         if writer.isdigit() and not _is_running(int(writer)):
-            _remove(partial)
+            with suppress(FileNotFoundError):  # another writer removes it, too
+                _remove(partial)
+
+
+def _replace_by_folder(aside: Path, target: Path) -> None:
+    """Rename a folder to `target` after moving the old one away; repeat if another writer put one there meanwhile."""
+    old = aside.with_name(f"{aside.stem}.old.partial")
+    while True:
+        with suppress(FileNotFoundError):
+            target.replace(old)
+        try:
+            aside.replace(target)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        finally:
+            _remove(old)
 
 
 def _is_running(process: int) -> bool:

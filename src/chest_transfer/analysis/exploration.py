@@ -38,7 +38,7 @@ def explore(folder: Path, fingerprints: Path, multi_label: bool, resamples: int,
     summary = json.loads((folder / "summary.json").read_text())
     summary["files"] = {name: _file_facts(rows) for name, rows in rows_by_class(images)}
     patients = {split: part.patients for split, part in arrays.items()}
-    summary["leaks"] = {"patients": _shared_patients(patients), "pictures": _shared_images(read_npz(fingerprints))}
+    summary["leaks"] = {"patients": _shared_patients(patients), "images": _shared_images(read_npz(fingerprints))}
     summary["shortcuts"] = shortcut_scores(arrays["train"], arrays["test"], images, multi_label, resamples, seed)
     return summary
 

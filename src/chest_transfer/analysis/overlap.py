@@ -20,7 +20,7 @@ SIDE = 32  # pixels of the compared images
 LOW_FREQUENCY_SIGMA = SIDE / 12  # pixels; what a Gaussian of this width keeps is subtracted
 SAME_IMAGE = 0.92  # correlation from which two images are the same: between what copies and other images have
 BLOCK = 4096  # images whose correlations are in memory at once
-OVERLAP_COLUMNS = ("dataset", "other", "images", "also_in_other", "test_images", "test_learnt_by_other")
+OVERLAP_COLUMNS = ("dataset", "other", "images", "also_in_other", "test_images", "test_in_training")
 
 
 def image_fingerprints(images: np.ndarray) -> np.ndarray:
@@ -74,7 +74,7 @@ def shared_images(files: dict[str, Path]) -> pd.DataFrame:
 
     Returns:
         Table with the columns `OVERLAP_COLUMNS`, a row for each ordered pair: `also_in_other` of the dataset's
-        `images` are in the other dataset, `test_learnt_by_other` of its `test_images` in the other's training or
+        `images` are in the other dataset, `test_in_training` of its `test_images` in the other's training or
         validation split.
     """
     rows = []

@@ -58,8 +58,8 @@ def run_on_cluster(
     failed = 0
     for change, submitted, finished in zip(changes, tasks, results, strict=True):
         failed += len(submitted) - len(finished)
-        parallel_map = [finished[stage] for stage in submitted if stage in finished]
-        _restore(change, targets, parallel_map, is_complete=len(finished) == len(submitted))
+        in_order = [finished[stage] for stage in submitted if stage in finished]
+        _restore(change, targets, in_order, is_complete=len(finished) == len(submitted))
     return failed
 
 
@@ -67,7 +67,7 @@ def _experiment(change: str, repository: str) -> Experiment:
     _check_repository()
     local_config = Path(".dvc/config.local")
     return Experiment(
-        name="".join(letter if letter.isalnum() else "-" for letter in change) or "default",
+        name=change or "default",
         repository=repository or str(Path.cwd()),
         commit=_git("rev-parse", "HEAD"),
         settings=_changed_settings(change),
@@ -131,10 +131,11 @@ def _scheduler_address(scheduler: str, workers: int, folder: str) -> Iterator[st
 
 def _report_missing_workers(client, address: str, gpus: bool) -> None:
     """Print how to start a worker if none can take the stages, which would otherwise wait silently."""
+    # -1 stands for all workers; some versions of Dask return only the first few by default.
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     if not workers:
         missing = "worker"
-    elif gpus and not any(worker["resources"] for worker in workers):
+    elif gpus and not any("GPU" in worker["resources"] for worker in workers):
         missing = "worker with a GPU"
     else:
         return

@@ -4,6 +4,7 @@ No text of a file reaches a message: it may name a patient.
 """
 
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,7 @@ def read_dicom(content: bytes) -> tuple[np.ndarray, bool, tuple[str, ...]]:
         raise ChestTransferError(
             "DICOM files need pydicom and its decoders, which are not installed; run: pip install --editable '.[dicom]'"
         ) from None
+    logging.getLogger("pydicom").propagate = False  # its log messages quote the file
     with _pydicom_errors():
         file = pydicom.dcmread(io.BytesIO(content))
     _check_single_gray_image(file)
@@ -104,7 +106,7 @@ def _pydicom_errors() -> Iterator[None]:
 
 
 def _attribute(file, name: str):
-    """Return an attribute of a DICOM file, which is parsed only now; None where there is none."""
+    """Return an attribute of a DICOM file, or None; pydicom parses it only when it is read, which can fail."""
     with _pydicom_errors():
         return file.get(name)
 
@@ -121,7 +123,8 @@ def _check_single_gray_image(file) -> None:
         pixels = int(file.Rows) * int(file.Columns)
     if frames > 1:
         raise UnreadableDicom(f"it holds {frames} frames, not one radiograph")
-    if _attribute(file, "PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
+    is_gray = _attribute(file, "PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2")
+    if not is_gray or _attribute(file, "SamplesPerPixel") != 1:
         raise UnreadableDicom("it is not a grayscale image (allowed: MONOCHROME1, MONOCHROME2)")
     if pixels > MOST_PIXELS:
         raise UnreadableDicom(f"it holds more than {MOST_PIXELS:,} pixels")

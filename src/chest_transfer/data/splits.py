@@ -121,8 +121,8 @@ def _move_share(
     """Move a share of the training images to the split `target`, in place, whole groups at a time.
 
     Groups come in random order, the largest first, so that small ones even out what large ones leave. Each goes to the
-    target if that brings the share of every stratum, among the groups so far, nearer to the share that is wanted. (The
-    folds of scikit-learn's StratifiedGroupKFold can only give shares of 1/2, 1/3, 1/4 ...)
+    target if that brings the share of every stratum and of all images, among the groups so far, nearer to the share
+    that is wanted. (The folds of scikit-learn's StratifiedGroupKFold can only give shares of 1/2, 1/3, 1/4 ...)
     """
     pool = np.flatnonzero(names == "train")
     group_names, group_of = np.unique(groups[pool], return_inverse=True)
@@ -132,11 +132,13 @@ def _move_share(
             "use more images or a larger share"
         )
     _, stratum = np.unique(strata[pool], return_inverse=True)
-    images = np.zeros((len(group_names), stratum.max() + 1))  # of each stratum in each group
+    images = np.zeros((len(group_names), stratum.max() + 2))  # of each stratum in each group; the last column has all
     np.add.at(images, (group_of, stratum), 1)
+    images[:, -1] = images.sum(axis=1)
     weights = 1 / images.sum(axis=0)  # a rare stratum counts as much as a frequent one
+    weights[-1] *= stratum.max() + 1  # the share of all images comes first
     order = np.random.default_rng(seed).permutation(len(group_names))
-    order = order[np.argsort(-images.sum(axis=1)[order], kind="stable")]
+    order = order[np.argsort(-images[order, -1], kind="stable")]
     moved, seen, is_moved = np.zeros(images.shape[1]), np.zeros(images.shape[1]), np.zeros(len(group_names), bool)
     for group in order:
         seen += images[group]

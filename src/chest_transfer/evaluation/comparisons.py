@@ -89,7 +89,7 @@ def gains(pairs: pd.DataFrame, models: list[ModelName]) -> dict[str, dict]:
     """
     keys = [model.key for model in models]
     rows = {(row.model, row.other): row for row in pairs.itertuples()}
-    found: dict[str, dict] = {}
+    gains_of_regime: dict[str, dict] = {}
     for model in models:
         controls = (f"{model.regime}-{CONTROL}", f"train-{CONTROL}")
         control = next((key for key in controls if key in keys), None)
@@ -103,8 +103,8 @@ def gains(pairs: pd.DataFrame, models: list[ModelName]) -> dict[str, dict]:
             difference, low, high = -row.auc, -row.auc_high, -row.auc_low
         numbers = {"auc": difference, "auc_low": low, "auc_high": high, "p": row.p, "p_delong": row.p_delong}
         gain = {name: None if pd.isna(value) else float(value) + 0.0 for name, value in numbers.items()}  # no -0.0
-        found.setdefault(model.regime, {})[model.start] = gain | {"against": control}
-    return found
+        gains_of_regime.setdefault(model.regime, {})[model.start] = gain | {"against": control}
+    return gains_of_regime
 
 
 def _area(model: EvaluatedModel, unseen: np.ndarray, weights: np.ndarray) -> _Area:

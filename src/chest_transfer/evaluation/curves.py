@@ -40,7 +40,7 @@ def learning_curves(model: str, history: pd.DataFrame) -> pd.DataFrame:
 def confusion_cells(predictions: CalibratedPredictions) -> list[tuple[str, str, int, float]]:
     """Return (actual, predicted, images, share of the actual class) for each cell of the confusion matrix.
 
-    For multi-label data the cells are, for each finding, whether it was found or missed where it is present.
+    For multi-label data the cells are, for each finding, in how many of the images that show it it was found or missed.
     """
     counts = predictions.labels.T @ predictions.predicted
     classes, cells = predictions.classes, []
@@ -52,7 +52,9 @@ def confusion_cells(predictions: CalibratedPredictions) -> list[tuple[str, str, 
     else:
         totals = counts.sum(axis=1)
         cells += [(a, b, counts[i, j], totals[i]) for i, a in enumerate(classes) for j, b in enumerate(classes)]
-    return [(actual, label, int(images), round(images / max(int(of), 1), 4)) for actual, label, images, of in cells]
+    return [
+        (actual, label, int(images), round(images / max(int(total), 1), 4)) for actual, label, images, total in cells
+    ]
 
 
 def _curves_of_class(predictions: CalibratedPredictions, k: int) -> dict[str, list[tuple]]:

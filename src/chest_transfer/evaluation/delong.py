@@ -36,12 +36,11 @@ def delong(labels: np.ndarray, scores: np.ndarray, patients: np.ndarray) -> tupl
     negative_sums, with_negative = _sums_by_patient(
         negative_components - areas[:, None], patient_of[~is_positive], count
     )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        covariance = positive_sums @ positive_sums.T * _bessel(with_positive) / positives**2
-        covariance += negative_sums @ negative_sums.T * _bessel(with_negative) / negatives**2
-        # Patients with positive and negative images; zero where each patient has one image.
-        both_kinds = positive_sums @ negative_sums.T
-        covariance += (both_kinds + both_kinds.T) * _bessel(count) / (positives * negatives)
+    covariance = positive_sums @ positive_sums.T * _bessel(with_positive) / positives**2
+    covariance += negative_sums @ negative_sums.T * _bessel(with_negative) / negatives**2
+    # Patients with positive and negative images; zero where each patient has one image.
+    both_kinds = positive_sums @ negative_sums.T
+    covariance += (both_kinds + both_kinds.T) * _bessel(count) / (positives * negatives)
     return areas, covariance
 
 
@@ -55,8 +54,7 @@ def delong_p_value(areas: np.ndarray, covariance: np.ndarray, first: int, second
         second: int, another row.
     """
     difference = areas[first] - areas[second]
-    with np.errstate(invalid="ignore"):
-        variance = covariance[first, first] + covariance[second, second] - 2 * covariance[first, second]
+    variance = covariance[first, first] + covariance[second, second] - 2 * covariance[first, second]
     if abs(difference) < 1e-12:
         return 1.0
     if np.isnan(variance):
@@ -67,7 +65,8 @@ def delong_p_value(areas: np.ndarray, covariance: np.ndarray, first: int, second
 def bootstrap_p_value(differences: np.ndarray) -> float:
     """Return the two-sided p-value of a difference from its values in R resamples; NaN if none is known.
 
-    It agrees with the percentile interval: it is below 0.05 where that excludes 0. Never below 2 / (R + 1).
+    Where it is below 0.05, the percentile interval excludes 0; close to 0.05 the reverse may not hold. Never below
+    2 / (R + 1).
     """
     known = differences[~np.isnan(differences)]
     if not len(known):
@@ -82,6 +81,6 @@ def _sums_by_patient(values: np.ndarray, patient_of: np.ndarray, patients: int) 
     return sums, len(np.unique(patient_of))
 
 
-def _bessel(count: int) -> np.float64:
-    """Return Bessel's correction of a variance."""
-    return np.float64(count) / (count - 1)
+def _bessel(count: int) -> float:
+    """Return Bessel's correction of a variance; NaN for a single patient."""
+    return count / (count - 1) if count > 1 else float("nan")

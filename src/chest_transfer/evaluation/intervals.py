@@ -52,7 +52,7 @@ def ranking_scores(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) 
         weights: (R, N) array of integers.
 
     Returns:
-        (R,) and (R,) arrays; NaN where a resample has positives or negatives only.
+        (R,) and (R,) arrays; NaN in a resample without positives, the area also in one without negatives.
     """
     order = np.argsort(-scores, kind="stable")
     sorted_scores, positives = scores[order], np.flatnonzero(labels[order])

@@ -23,7 +23,8 @@ def localization_scores(maps: np.ndarray, masks: np.ndarray, patients: np.ndarra
 
     The pointing game (Zhang et al. 2016) is the share of images whose hottest pixel is inside the mask; energy (Wang et
     al. 2020) is the share of heat inside. The score by chance is measured on the same maps and masks, paired wrongly:
-    a map that always points to the middle of the chest scores well on boxes that often lie there, and no better.
+    a map that always points to the middle of the chest may score well where boxes often lie there, but not above
+    chance.
 
     Args:
         maps: (n, H, W) float array, 0-1.
@@ -39,7 +40,7 @@ def localization_scores(maps: np.ndarray, masks: np.ndarray, patients: np.ndarra
         return {}
     heat, inside = maps.reshape(images, -1), masks.reshape(images, -1)
     hottest = heat.argmax(axis=1)
-    # [i, j] is the score of map i in mask j: the diagonal are the right pairs.
+    # [i, j] is the score of map i in mask j: the right pairs are on the diagonal.
     pointing = inside[:, hottest].T.astype(float)
     pointing[heat.max(axis=1) == 0] = 0  # a map without heat points nowhere
     energy = heat / np.maximum(heat.sum(axis=1, keepdims=True), 1e-9) @ inside.T.astype(np.float32)

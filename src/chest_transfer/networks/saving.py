@@ -102,7 +102,7 @@ def load_model(path: Path, schema: type[Facts]) -> tuple[Any, Facts]:
     except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         if isinstance(error, OSError) and error.errno in DISK_FULL:  # Keras unpacks the weights
             raise
-        first_line = str(error).strip().splitlines()[0]
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ChestTransferError(
             f"'{path}' is damaged, or not a model of this project: {first_line}; run: dvc repro, or: dvc pull"
         ) from None

@@ -174,6 +174,7 @@ def _folder_tables(dataset: Dataset, rows: list[FolderRow]) -> Members:
     tables = [(f"{layout.root}/{BOX_LIST}", box_list(boxes))]
     if layout.splits:
         folders = layout.folders.values()
+        # As in the public archive: macOS left these files among the radiographs, and a reader has to skip them.
         return tables + [(f"{layout.root}/train/{folder}/.DS_Store", MAC_FOLDER_SETTINGS) for folder in folders]
     return tables + [
         (f"{layout.root}/{folder}.metadata.xlsx", metadata_sheet([row for row in rows if row.label == label]))

@@ -67,15 +67,16 @@ UPPER_ARM_FAT = 0.5  # thicknesses of fat
 def project_air(anatomy: Anatomy, plane: ImagePlane) -> np.ndarray:
     """(H, W) float32: cm of air along the beam in trachea, main bronchi and stomach."""
     half_width, lung_height = anatomy.patient.half_width, anatomy.patient.lung_height
-    x = anatomy.mediastinal_shift - TRACHEA_ROTATION * anatomy.pose.rotation
-    top = TRACHEA_TOP_SHIFT * x, TRACHEA_TOP * half_width
-    carina = x + CARINA_OFFSET * half_width, CARINA_LEVEL * lung_height
-    right_end = x - RIGHT_BRONCHUS_END[0] * half_width, RIGHT_BRONCHUS_END[1] * lung_height
-    left_end = x + LEFT_BRONCHUS_END[0] * half_width, LEFT_BRONCHUS_END[1] * lung_height
+    trachea_x = anatomy.mediastinal_shift - TRACHEA_ROTATION * anatomy.pose.rotation
+    top = TRACHEA_TOP_SHIFT * trachea_x, TRACHEA_TOP * half_width
+    carina = trachea_x + CARINA_OFFSET * half_width, CARINA_LEVEL * lung_height
+    right_end = trachea_x - RIGHT_BRONCHUS_END[0] * half_width, RIGHT_BRONCHUS_END[1] * lung_height
+    left_end = trachea_x + LEFT_BRONCHUS_END[0] * half_width, LEFT_BRONCHUS_END[1] * lung_height
     radius = TRACHEA_RADIUS * half_width
     trachea = capsule_path(plane, top, carina, radius)
     right_bronchus = capsule_path(plane, carina, right_end, RIGHT_BRONCHUS_RADIUS * radius)
     left_bronchus = capsule_path(plane, carina, left_end, LEFT_BRONCHUS_RADIUS * radius)
+    # They overlap at the carina, where adding them would count the air twice.
     air = np.maximum(np.maximum(trachea, right_bronchus), left_bronchus)
     if anatomy.gastric_bubble_radius > MIN_GASTRIC_BUBBLE * half_width:
         air = np.maximum(air, _gastric_bubble(anatomy, plane))

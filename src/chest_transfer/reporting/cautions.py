@@ -62,11 +62,11 @@ def overlap_cautions(overlap: pd.DataFrame) -> list[Caution]:
         reverse = rows[second, first]
         text = (
             f"{row.also_in_other} of {row.images} radiographs of {first} are in {second} too: "
-            f"{row.test_learnt_by_other} of its {row.test_images} test radiographs are in {second}'s training data, "
-            f"{reverse.test_learnt_by_other} of {reverse.test_images} the other way round. A model that comes from the "
+            f"{row.test_in_training} of its {row.test_images} test radiographs are in {second}'s training data, "
+            f"{reverse.test_in_training} of {reverse.test_images} the other way round. A model that comes from the "
             "other dataset is scored without them."
         )
-        is_serious = bool(row.test_learnt_by_other or reverse.test_learnt_by_other)
+        is_serious = bool(row.test_in_training or reverse.test_in_training)
         cautions.append(Caution(is_serious, text, (first, second)))
     return cautions
 
@@ -82,11 +82,12 @@ def _failed_fits(name: str, scores: dict[str, dict]) -> list[Caution]:
 def _leaks(name: str, data: dict) -> list[Caution]:
     cautions = []
     for kind, pairs in data["leaks"].items():
-        shared = "patients" if kind == "patients" else "images"
+        shared = "patient" if kind == "patients" else "image"
         for pair, count in pairs.items():
             first, second = pair.split("_")
             if count:
-                cautions.append(Caution(True, f"{name}: {count} {shared} are in {first} and in {second}."))
+                counted = f"1 {shared} is" if count == 1 else f"{count} {shared}s are"
+                cautions.append(Caution(True, f"{name}: {counted} in {first} and in {second}."))
     if leaked := data["leaked_into_official_test"]:
         text = f"{name}: {leaked} training radiographs were left out: their patients are in the official test split."
         cautions.append(Caution(True, text))

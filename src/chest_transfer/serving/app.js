@@ -23,7 +23,7 @@ async function initialize() {
   for (const model of catalog.models) {
     const dataset = readable(model.dataset);
     if (!groups.has(dataset)) groups.set(dataset, create("optgroup", { label: dataset }));
-    const textContent = `${dataset}: ${model.backbone}, ${model.way}`;
+    const textContent = `${dataset}: ${model.backbone}, ${model.regime}-${model.start}`;
     groups.get(dataset).append(create("option", { value: model.name, textContent }));
   }
   byId("model").append(...groups.values());
@@ -55,7 +55,7 @@ function showModel() {
   const model = selectedModel();
   const points = Object.entries(model.points);
   byId("operating-point").replaceChildren(...points.map(([value, textContent]) => create("option", { value, textContent })));
-  const facts = [["Training", model.made], ["Classes", model.classes.map(readable).join(", ")]];
+  const facts = [["Training", model.training], ["Classes", model.classes.map(readable).join(", ")]];
   const size = ([images, patients]) => `${images} radiographs of ${patients} patients`;
   if (model.trained_on) facts.push(["Training set", size(model.trained_on)]);
   if (model.auc) {
@@ -135,10 +135,10 @@ function showResult(entry, model, result) {
     find(".verdict").textContent = `Not analyzed: ${result.error}`;
     return;
   }
-  const predicted = new Intl.ListFormat("en").format(result.called.map(readable));
-  const isAbnormal = model.multi_label ? result.called.length > 0 : result.called[0] !== model.classes[0];
+  const predicted = new Intl.ListFormat("en").format(result.predicted.map(readable));
+  const isAbnormal = model.multi_label ? result.predicted.length > 0 : result.predicted[0] !== model.classes[0];
   find(".verdict").textContent = predicted ? `Prediction: ${predicted}` : "Prediction: no finding reaches its threshold";
-  find(".verdict").classList.toggle("called", isAbnormal);
+  find(".verdict").classList.toggle("abnormal", isAbnormal);
   find(".doubts").replaceChildren(...result.cautions.map((caution) => create("li", { textContent: `Caution: ${caution}.` })));
   find(".radiograph").src = result.picture;
   find(".radiograph").alt = entry.file.name;
@@ -167,7 +167,7 @@ function classRow(entry, result, name, threshold) {
     bar.append(mark);
     description += `, threshold ${percent(threshold)}`;
   }
-  const button = create("button", { type: "button", className: result.called.includes(name) ? "called" : "" },
+  const button = create("button", { type: "button", className: result.predicted.includes(name) ? "predicted" : "" },
     create("span", { textContent: readable(name) }), bar,
     create("span", { className: "value", textContent: percent(probability) }));
   button.setAttribute("aria-pressed", String(name === result.explained));

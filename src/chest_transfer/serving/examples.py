@@ -31,4 +31,4 @@ def example(name: str) -> bytes:
     pose = Pose.random(rng, patient)
     shape = round(SIDE * pose.aspect**0.5), round(SIDE / pose.aspect**0.5)
     scanner = cohort.sample_scanner(rng)
-    return encode_png(radiograph(patient, findings, rng, shape, scanner, pose, 0.8).pixels)
+    return encode_png(radiograph(patient, findings, rng, shape, scanner, pose, severity=0.8).pixels)

@@ -47,7 +47,7 @@ def _print_json(predictor: Predictor, predictions: list[Prediction]) -> None:
 
 def _print_csv(predictor: Predictor, predictions: list[Prediction]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["name", "called", *(f"p:{name}" for name in predictor.classes), "cautions", "error"])
+    writer.writerow(["name", "predicted", *(f"p:{name}" for name in predictor.classes), "cautions", "error"])
     for prediction in predictions:
         probabilities = [f"{value:.6f}" for value in (prediction.probabilities or {}).values()]
         probabilities = probabilities or [""] * len(predictor.classes)

@@ -49,7 +49,7 @@ class Prediction:
     def record(self) -> dict:
         """Return the prediction as JSON, without the pixels."""
         return {
-            "name": self.name, "called": list(self.labels), "probabilities": self.probabilities or {},
+            "name": self.name, "predicted": list(self.labels), "probabilities": self.probabilities or {},
             "cautions": list(self.cautions), "error": self.error,
         }  # fmt: skip
 
@@ -134,11 +134,11 @@ class Predictor:
             decoded = [self._decode(picture) for picture in batch]
             images = [pixels for pixels, _ in decoded if isinstance(pixels, np.ndarray)]
             results = iter(self.predict_images(np.array(images)) if images else ())
-            for picture, (pixels, cautions) in zip(batch, decoded, strict=True):
-                if isinstance(pixels, str):
-                    yield Prediction(picture.name, error=pixels)
+            for picture, (pixels_or_error, cautions) in zip(batch, decoded, strict=True):
+                if isinstance(pixels_or_error, str):
+                    yield Prediction(picture.name, error=pixels_or_error)
                 else:
-                    yield self._prediction(picture.name, pixels, cautions, *next(results))
+                    yield self._prediction(picture.name, pixels_or_error, cautions, *next(results))
 
     def predict_images(self, images: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, bool]]:
         """Return calibrated probabilities (K,), predicted labels (K,) and whether it is out of distribution, for each.

@@ -33,8 +33,8 @@ def check_fit(labels: np.ndarray, logits: np.ndarray, history: pd.DataFrame, mul
 def _is_no_better_than_guessing(labels: np.ndarray, logits: np.ndarray, multi_label: bool) -> bool:
     """Return whether predicting the class frequencies for every image has as low a cross-entropy.
 
-    A model that was trained with class weights predicts as if classes were equally frequent: it passes if it is better
-    on images that are weighted so, and another one if it is better on images as they are.
+    They are compared on images as they are and with classes weighted equally, and the model passes if it is better in
+    either: one that was trained with class weights predicts as if classes were equally frequent.
     """
     if multi_label:
         entropies = np.logaddexp(0, logits) - labels * logits

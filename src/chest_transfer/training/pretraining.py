@@ -27,7 +27,7 @@ def pretrain_backbone(
     """
     classifier = build_classifier(backbone, architecture.head, len(train.classes), multi_label=True)
     settings = options.record() | architecture.model_dump() | more_settings
-    checkpoints = Checkpoints(CHECKPOINTS / f"pretrained-{backbone.name}", settings, [])
+    checkpoints = Checkpoints(CHECKPOINTS / f"pretrained-{backbone.name}", settings, inputs=[])
     fit(
         logits_network(classifier), train, val, options.settings, checkpoints,
         section=options.section, multi_label=True, seed=options.seed, fused_batch_norm=options.fused_batch_norm,
