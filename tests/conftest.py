@@ -143,6 +143,7 @@ TOY = {
     "finetune__epochs": 2,
     "train__weights": ["none"],
     "train__epochs": 2,
+    "evaluate__rounds": 100,
 }
 
 

@@ -19,17 +19,10 @@ from sklearn import metrics as sklearn
 
 from chest_transfer.data.predictions import Predictions, read_predictions
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
 from chest_transfer.evaluation.curves import confusion_cells, curves_of_model, learning_curves
-from chest_transfer.evaluation.intervals import ranking_scores
-from chest_transfer.evaluation.metrics import (
-    CalibratedPredictions,
-    area_under_curve,
-    calibration_error,
-    other_scores,
-    reliability,
-    rounded,
-    score,
-)
+from chest_transfer.evaluation.intervals import ranking_scores, rounded
+from chest_transfer.evaluation.metrics import area_under_curve, calibration_error, other_scores, reliability, score
 from chest_transfer.evaluation.operating_points import (
     OPERATING_POINTS,
     calibrated_log_odds,

@@ -11,12 +11,12 @@ from conftest import encoded, make_zip, stages
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.catalog import dataset_named
+from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
 from chest_transfer.evaluation.explained_dataset import lung_masks
 from chest_transfer.evaluation.explanation import OUTCOMES, choose_examples, maps_in_batches
 from chest_transfer.evaluation.figures import heat_map_figure, save_figure
 from chest_transfer.evaluation.grad_cam import METHODS, GradCam
 from chest_transfer.evaluation.localization import box_mask, localization_scores
-from chest_transfer.evaluation.metrics import CalibratedPredictions
 from chest_transfer.networks.backbones import BACKBONES, build_backbone
 from chest_transfer.networks.classifier import build_classifier
 from chest_transfer.training.determinism import make_deterministic

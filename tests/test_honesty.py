@@ -21,7 +21,7 @@ from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.data.radiographs import decode_square
 from chest_transfer.data.splits import SPLITS
 from chest_transfer.data.squares import box_in_square
-from chest_transfer.evaluation.metrics import CalibratedPredictions
+from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
 from chest_transfer.evaluation.subgroups import subgroup_scores
 from chest_transfer.phantom.archive import write_archive
 from chest_transfer.reporting.cautions import WITHOUT_DISEASE

@@ -17,8 +17,9 @@ from sklearn.preprocessing import StandardScaler
 
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.thumbnails import box_thumbnails
-from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
-from chest_transfer.evaluation.metrics import score_area, uncalibrated_predictions, with_interval
+from chest_transfer.evaluation.calibrated_predictions import uncalibrated_predictions
+from chest_transfer.evaluation.intervals import cluster_bootstrap_weights, with_interval
+from chest_transfer.evaluation.metrics import score_area
 
 SIDE = 32  # pixels a side of the images of which a part is taken
 BORDER_WIDTH = 3  # of them, on each side: no lung reaches it

@@ -7,16 +7,11 @@ import numpy as np
 import pandas as pd
 
 from chest_transfer.data.predictions import Predictions
+from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions, uncalibrated_predictions
 from chest_transfer.evaluation.delong import bootstrap_p_value, delong, delong_p_value
 from chest_transfer.evaluation.health import as_health, is_health
-from chest_transfer.evaluation.intervals import confidence_interval
-from chest_transfer.evaluation.metrics import (
-    CalibratedPredictions,
-    Scores,
-    rounded,
-    score_area,
-    uncalibrated_predictions,
-)
+from chest_transfer.evaluation.intervals import confidence_interval, rounded
+from chest_transfer.evaluation.metrics import Scores, score_area
 from chest_transfer.model_names import NOT_FITTED, ModelName
 
 CONTROL = "none"  # the starting weights that gains are measured against

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from chest_transfer.evaluation.metrics import CalibratedPredictions, reliability
+from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
+from chest_transfer.evaluation.metrics import reliability
 
 MOST_POINTS = 200  # of a curve: enough for a figure, few enough for Git
 RELIABILITY_BINS = 10

@@ -12,10 +12,10 @@ from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.radiographs import decode_square
 from chest_transfer.data.selection import order_by_name_hash
+from chest_transfer.evaluation.calibrated_predictions import calibrated_test_predictions
 from chest_transfer.evaluation.explanation import HeatMaps, choose_examples, maps_in_batches, maps_of_examples
 from chest_transfer.evaluation.figures import heat_map_figure, save_figure
 from chest_transfer.evaluation.localization import box_mask, localization_scores
-from chest_transfer.evaluation.summary import calibrated_test_predictions
 from chest_transfer.model_names import ModelName
 from chest_transfer.networks.facts import ClassifierFacts
 from chest_transfer.networks.saving import load_model

@@ -7,7 +7,7 @@ import numpy as np
 
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.selection import order_by_name_hash
-from chest_transfer.evaluation.metrics import CalibratedPredictions
+from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
 
 # (label, prediction) of each kind of outcome.
 OUTCOMES = {

@@ -9,6 +9,7 @@ compare each function with them.
 import numpy as np
 
 CONFIDENCE = 0.95
+DECIMALS = 6  # of metrics in Git, so that a difference in the last bits is none
 RESAMPLES_AT_ONCE = 50  # their weights stay in the processor's cache
 
 
@@ -38,6 +39,17 @@ def confidence_interval(values: np.ndarray) -> tuple[float, float]:
         return float("nan"), float("nan")
     low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
+
+
+def with_interval(name: str, value: float, resampled: np.ndarray) -> dict[str, float | None]:
+    """Return a score as `name`, `<name>_low` and `<name>_high`, from its value and those of the resamples (R,)."""
+    low, high = confidence_interval(resampled)
+    return {name: rounded(value), f"{name}_low": rounded(low), f"{name}_high": rounded(high)}
+
+
+def rounded(value: float) -> float | None:
+    """Return a value rounded for Git, None for NaN."""
+    return None if np.isnan(value) else round(float(value), DECIMALS)
 
 
 def ranking_scores(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
-from chest_transfer.evaluation.metrics import rounded, with_interval
+from chest_transfer.evaluation.intervals import cluster_bootstrap_weights, rounded, with_interval
 
 RESAMPLES, SEED = 1000, 1  # of the bootstrap over patients
 

@@ -1,76 +1,15 @@
 """The scores of one model on one split: calibrated predictions in, values and their resamples out."""
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.metrics import f1_score, log_loss, precision_score, recall_score, roc_curve
 
-from chest_transfer.data.predictions import Predictions
-from chest_transfer.evaluation.intervals import confidence_interval, confusion_counts, ranking_scores, weighted_sums
-from chest_transfer.evaluation.operating_points import (
-    Calibration,
-    calibrated_log_odds,
-    calibrated_probabilities,
-    predicted_labels,
-    to_probabilities,
-)
+from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
+from chest_transfer.evaluation.intervals import confusion_counts, ranking_scores, weighted_sums
 
 CALIBRATION_BINS = 15  # as Guo et al. 2017
 READ_OFF_SPECIFICITY = 0.9  # at which sensitivity is read off the ROC curve
-DECIMALS = 6  # of metrics in Git, so that a difference in the last bits is none
-
-
-@dataclass(frozen=True)
-class CalibratedPredictions:
-    """A model's predictions for one split, with the calibration and the thresholds that were chosen on validation.
-
-    Args:
-        labels: (N, K) array of 0 and 1.
-        logits: (N, K) array, raw.
-        classes: list of K str.
-        multi_label: bool, whether an image may have several labels.
-        temperature: float.
-        thresholds: (K,) array of calibrated probabilities.
-    """
-
-    labels: np.ndarray
-    logits: np.ndarray
-    classes: list[str]
-    multi_label: bool
-    temperature: float
-    thresholds: np.ndarray
-
-    @cached_property
-    def log_odds(self) -> np.ndarray:
-        """(N, K) calibrated log odds of each class; their order is that of the probabilities, without ties at 1."""
-        return calibrated_log_odds(self.logits, self.temperature, self.multi_label)
-
-    @cached_property
-    def probabilities(self) -> np.ndarray:
-        """(N, K) calibrated probabilities."""
-        return to_probabilities(self.log_odds)
-
-    @cached_property
-    def uncalibrated(self) -> np.ndarray:
-        """(N, K) probabilities as the network gives them."""
-        return calibrated_probabilities(self.logits, 1.0, self.multi_label)
-
-    @cached_property
-    def predicted(self) -> np.ndarray:
-        """(N, K) array of 0 and 1, the predicted labels."""
-        return predicted_labels(self.probabilities, self.thresholds, self.multi_label)
-
-    @cached_property
-    def evaluable_classes(self) -> list[int]:
-        """The classes with positive and negative images; of two exclusive classes only the second, the disease."""
-        count = self.labels.shape[1]
-        candidates = [1] if count == 2 and not self.multi_label else range(count)
-        return [k for k in candidates if 0 < self.labels[:, k].sum() < len(self.labels)]
-
-    def of_images(self, rows: np.ndarray) -> "CalibratedPredictions":
-        """Return the predictions for some of the images, chosen by (N,) bool."""
-        return self if rows.all() else replace(self, labels=self.labels[rows], logits=self.logits[rows])
 
 
 @dataclass(frozen=True)
@@ -91,21 +30,6 @@ class Scores:
     def area(self) -> tuple[float, np.ndarray]:
         """The area under the ROC curve, and its value in each resample."""
         return self.values["auc"], self.resampled["auc"]
-
-
-def calibrate(predictions: Predictions, calibration: Calibration, multi_label: bool, point: str):
-    """Return raw predictions with a calibration and the thresholds of an operating point as CalibratedPredictions."""
-    return CalibratedPredictions(
-        predictions.labels, predictions.logits, predictions.classes, multi_label, calibration.temperature,
-        np.asarray(calibration.thresholds[point]),
-    )  # fmt: skip
-
-
-def uncalibrated_predictions(
-    labels: np.ndarray, logits: np.ndarray, classes: list[str], multi_label: bool
-) -> CalibratedPredictions:
-    """Return predictions with temperature 1 and thresholds of 0.5, for scores that need neither."""
-    return CalibratedPredictions(labels, logits, classes, multi_label, 1.0, np.full(labels.shape[1], 0.5))
 
 
 def score(predictions: CalibratedPredictions, weights: np.ndarray, classes: list[int] | None = None) -> Scores:
@@ -184,17 +108,6 @@ def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the expected calibration error of one class, 0-1 (Guo et al. 2017; class by class: Kull et al. 2019)."""
     mean_probability, frequency, images = reliability(labels, probabilities).T
     return float((np.abs(mean_probability - frequency) * images).sum() / images.sum())
-
-
-def with_interval(name: str, value: float, resampled: np.ndarray) -> dict[str, float | None]:
-    """Return a score as `name`, `<name>_low` and `<name>_high`, from its value and those of the resamples (R,)."""
-    low, high = confidence_interval(resampled)
-    return {name: rounded(value), f"{name}_low": rounded(low), f"{name}_high": rounded(high)}
-
-
-def rounded(value: float) -> float | None:
-    """Return a value rounded for Git, None for NaN."""
-    return None if np.isnan(value) else round(float(value), DECIMALS)
 
 
 def _ranking_scores(

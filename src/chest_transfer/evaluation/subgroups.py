@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 
 from chest_transfer.data.descriptions import ATTRIBUTES
-from chest_transfer.evaluation.metrics import CalibratedPredictions, score, with_interval
+from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
+from chest_transfer.evaluation.intervals import with_interval
+from chest_transfer.evaluation.metrics import score
 
 FEWEST_IMAGES = 10  # of a subgroup
 MOST_RESAMPLES = 200  # of the bootstrap, because there are many subgroups

@@ -9,21 +9,12 @@ import pandas as pd
 
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.predictions import Predictions, read_predictions
+from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions, calibrate, uncalibrated_predictions
 from chest_transfer.evaluation.comparisons import EvaluatedModel, compare_all, gains
 from chest_transfer.evaluation.curves import COLUMNS, curves_of_model, learning_curves
 from chest_transfer.evaluation.health import as_health, is_health
-from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
-from chest_transfer.evaluation.metrics import (
-    CalibratedPredictions,
-    Scores,
-    area_under_curve,
-    calibrate,
-    other_scores,
-    rounded,
-    score,
-    uncalibrated_predictions,
-    with_interval,
-)
+from chest_transfer.evaluation.intervals import cluster_bootstrap_weights, rounded, with_interval
+from chest_transfer.evaluation.metrics import Scores, area_under_curve, other_scores, score
 from chest_transfer.evaluation.operating_points import fit_calibration
 from chest_transfer.evaluation.subgroups import subgroup_scores
 from chest_transfer.files import write_json, write_text
@@ -99,18 +90,6 @@ def evaluate_dataset(
     _write_csv(folder / "plots" / dataset / "gain.csv", _gain_table(gain))
     for curve, tables in curves.items():
         _write_csv(folder / "plots" / dataset / f"{curve}.csv", pd.concat(tables))
-
-
-def calibrated_test_predictions(name: ModelName, multi_label: bool, operating_point: str) -> CalibratedPredictions:
-    """Return the test predictions of a model that was fitted to its dataset, calibrated on its validation predictions.
-
-    Args:
-        name: ModelName.
-        multi_label: bool, whether the dataset's classes are independent.
-        operating_point: str, a key of `operating_points.OPERATING_POINTS`.
-    """
-    val, test = (read_predictions(name.predictions_of(split)) for split in ("val", "test"))
-    return calibrate(test, fit_calibration(val.labels, val.logits, multi_label), multi_label, operating_point)
 
 
 def _test_predictions(name: ModelName, multi_label: bool) -> Predictions:

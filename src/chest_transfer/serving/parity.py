@@ -8,8 +8,9 @@ from scipy.special import logit
 
 from chest_transfer.data.arrays import Arrays, open_arrays
 from chest_transfer.data.selection import order_by_name_hash
+from chest_transfer.evaluation.calibrated_predictions import uncalibrated_predictions
 from chest_transfer.evaluation.intervals import cluster_bootstrap_weights, confidence_interval
-from chest_transfer.evaluation.metrics import score_area, uncalibrated_predictions
+from chest_transfer.evaluation.metrics import score_area
 from chest_transfer.networks.facts import ClassifierFacts
 from chest_transfer.phantom.pretraining import fresh_patients
 

@@ -1,0 +1,96 @@
+"""A model's predictions for a split, calibrated, with the labels that its thresholds give."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from chest_transfer.data.predictions import Predictions, read_predictions
+from chest_transfer.evaluation.operating_points import (
+    Calibration,
+    calibrated_log_odds,
+    calibrated_probabilities,
+    fit_calibration,
+    predicted_labels,
+    to_probabilities,
+)
+from chest_transfer.model_names import ModelName
+
+
+@dataclass(frozen=True)
+class CalibratedPredictions:
+    """A model's predictions for one split, with the calibration and the thresholds that were chosen on validation.
+
+    Args:
+        labels: (N, K) array of 0 and 1.
+        logits: (N, K) array, raw.
+        classes: list of K str.
+        multi_label: bool, whether an image may have several labels.
+        temperature: float.
+        thresholds: (K,) array of calibrated probabilities.
+    """
+
+    labels: np.ndarray
+    logits: np.ndarray
+    classes: list[str]
+    multi_label: bool
+    temperature: float
+    thresholds: np.ndarray
+
+    @cached_property
+    def log_odds(self) -> np.ndarray:
+        """(N, K) calibrated log odds of each class; their order is that of the probabilities, without ties at 1."""
+        return calibrated_log_odds(self.logits, self.temperature, self.multi_label)
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """(N, K) calibrated probabilities."""
+        return to_probabilities(self.log_odds)
+
+    @cached_property
+    def uncalibrated(self) -> np.ndarray:
+        """(N, K) probabilities as the network gives them."""
+        return calibrated_probabilities(self.logits, 1.0, self.multi_label)
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """(N, K) array of 0 and 1, the predicted labels."""
+        return predicted_labels(self.probabilities, self.thresholds, self.multi_label)
+
+    @cached_property
+    def evaluable_classes(self) -> list[int]:
+        """The classes with positive and negative images; of two exclusive classes only the second, the disease."""
+        count = self.labels.shape[1]
+        candidates = [1] if count == 2 and not self.multi_label else range(count)
+        return [k for k in candidates if 0 < self.labels[:, k].sum() < len(self.labels)]
+
+    def of_images(self, rows: np.ndarray) -> "CalibratedPredictions":
+        """Return the predictions for some of the images, chosen by (N,) bool."""
+        return self if rows.all() else replace(self, labels=self.labels[rows], logits=self.logits[rows])
+
+
+def calibrate(predictions: Predictions, calibration: Calibration, multi_label: bool, point: str):
+    """Return raw predictions with a calibration and the thresholds of an operating point as CalibratedPredictions."""
+    return CalibratedPredictions(
+        predictions.labels, predictions.logits, predictions.classes, multi_label, calibration.temperature,
+        np.asarray(calibration.thresholds[point]),
+    )  # fmt: skip
+
+
+def uncalibrated_predictions(
+    labels: np.ndarray, logits: np.ndarray, classes: list[str], multi_label: bool
+) -> CalibratedPredictions:
+    """Return predictions with temperature 1 and thresholds of 0.5, for scores that need neither."""
+    return CalibratedPredictions(labels, logits, classes, multi_label, 1.0, np.full(labels.shape[1], 0.5))
+
+
+def calibrated_test_predictions(name: ModelName, multi_label: bool, operating_point: str) -> CalibratedPredictions:
+    """Return the test predictions of a model that was fitted to its dataset, calibrated on its validation predictions.
+
+    Args:
+        name: ModelName.
+        multi_label: bool, whether the dataset's classes are independent.
+        operating_point: str, a key of `operating_points.OPERATING_POINTS`.
+    """
+    val, test = (read_predictions(name.predictions_of(split)) for split in ("val", "test"))
+    return calibrate(test, fit_calibration(val.labels, val.logits, multi_label), multi_label, operating_point)
