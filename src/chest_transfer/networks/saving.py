@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
+from chest_transfer.data.arrays import write_members
 from chest_transfer.errors import DISK_FULL, ChestTransferError
 from chest_transfer.files import ArchiveWriter, atomic_write
 from chest_transfer.networks.facts import StartingFacts
@@ -60,10 +61,7 @@ def repack_model(source: Path, target: Path, facts: StartingFacts, arrays: dict[
         with atomic_write(target) as aside, zipfile.ZipFile(source) as archive, ArchiveWriter(aside) as writer:
             for member in archive.namelist():
                 writer.write(member, _encode(facts) if member == FACTS else archive.read(member))
-            for name, array in arrays.items():
-                content = io.BytesIO()
-                np.lib.format.write_array(content, array, allow_pickle=False)
-                writer.write(f"{name}.npy", content.getvalue())
+            write_members(writer, arrays)
     except (FileNotFoundError, zipfile.BadZipFile) as error:
         raise ChestTransferError(f"no model at '{source}' ({error}); run: dvc repro, or: dvc pull") from None
 
