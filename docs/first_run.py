@@ -55,17 +55,15 @@ def main() -> None:
         scores = json.loads(Path(f"metrics/{dataset}.json").read_text())["train"]
         for weights in settings.train.weights:
             line = points[points["model"] == f"train-{weights}"]
-            label = f"{dataset}, {weights}: {scores[weights]['auc']:.3f}"
             rates = line["false_positive_rate"], line["true_positive_rate"]
-            roc.plot(*rates, STYLES[weights], color=COLORS[number], label=label)
+            roc.plot(*rates, STYLES[weights], color=COLORS[number])
             kept = [f"{scores[weights][key]:.3f}" for key in ("auc", "accuracy", "sensitivity", "specificity")]
             cells.append([f"{dataset}\ntrain.{weights}", *kept])
     curves.set(xlabel="epoch", ylabel="cross-entropy", title="Validation cross-entropy, by starting weights")
     curves.xaxis.get_major_locator().set_params(integer=True)
-    curves.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncol=2)
+    curves.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncol=2)
     roc.plot([0, 1], [0, 1], ":", color="#999999", linewidth=1)
-    roc.set(xlabel="1 - specificity", ylabel="sensitivity", title="Test patients: AUC", aspect="equal")
-    roc.legend(frameon=False, fontsize=8, loc="lower right")
+    roc.set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC on test patients", aspect="equal")
     table.set_axis_off()
     table.set_title("metrics/*.json")
     columns = ["", "AUC", "accuracy", "sensitivity", "specificity"]

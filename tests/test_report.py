@@ -170,6 +170,14 @@ def test_a_gain_is_claimed_only_where_the_interval_says_so(bounds, verdict):
     assert "0.800 against 0.700" in sentence
 
 
+@pytest.mark.parametrize("failed", ["train-none", "train-imagenet"])
+def test_no_gain_is_claimed_where_a_fit_failed(failed):
+    # A control that learned nothing would make any start look good.
+    scores = SCORES | {failed: SCORES[failed] | {"fit": "the predictions are constant"}}
+    sentence = gain_sentence(SimpleNamespace(name="covid", scores=scores), "train", "imagenet", GAIN)
+    assert f"no gain from ImageNet can be claimed, because the fit of {failed} failed" in sentence
+
+
 def data(**changes) -> dict:
     clean = {
         "leaks": {"patients": {"train_test": 0}, "images": {"train_test": 0}},

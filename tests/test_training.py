@@ -550,7 +550,7 @@ class TestFitCheck:
     """Whether a fit failed, told from its predictions for the validation split and from its history."""
 
     CONSTANT = "the predictions are constant"
-    GUESSING = "the validation loss is not below that of the class frequencies"
+    GUESSING = "the validation loss is not clearly below that of the class frequencies"
     RESTORED = "no epoch improved on the initial weights, which were restored"
     IMAGES = 4000
     PREVALENCES = (0.05, 0.3)  # of the two findings of multi-label data; the first is that of binary data
@@ -572,6 +572,7 @@ class TestFitCheck:
             "one class": np.broadcast_to(prior - 30.0, labels.shape),
             "hardly varying": prior + 1e-3 * evidence,
             "noise": prior + rng.normal(size=labels.shape),
+            "next to nothing": prior + 0.05 * evidence + rng.normal(0, 0.3, labels.shape),
             "balanced noise": rng.normal(size=labels.shape),
             "wrong way round": prior - 2 * evidence,
             "certain and wrong": np.where(labels == 1, -60.0, 60.0),
@@ -603,6 +604,7 @@ class TestFitCheck:
             ("hardly varying", 1, [0.5, 0.4], CONSTANT),
             ("noise", 1, [0.5, 0.4], GUESSING),
             ("noise", 0, [0.4, 0.5], GUESSING),
+            ("next to nothing", 1, [0.5, 0.4], GUESSING),
             ("balanced noise", 1, [0.5, 0.4], GUESSING),
             ("wrong way round", 1, [0.5, 0.4], GUESSING),
             ("certain and wrong", 1, [0.5, 0.4], GUESSING),

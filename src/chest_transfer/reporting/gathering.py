@@ -10,6 +10,7 @@ from chest_transfer.errors import ChestTransferError
 from chest_transfer.model_names import ModelName, models_of_experiment
 from chest_transfer.reporting.cautions import Caution, dataset_cautions, overlap_cautions
 from chest_transfer.settings import Settings
+from chest_transfer.training.fit_check import OK
 
 PLOTS = ("roc", "precision_recall", "reliability", "confusion", "history", "counts", "brightness", "sizes", "patients")
 REGIMES = {
@@ -89,7 +90,11 @@ def gain_sentence(dataset: Dataset, regime: str, start: str, gain: dict) -> str:
     """Return what one start gained, and whether that can be claimed."""
     area, control = dataset.scores[f"{regime}-{start}"]["auc"], dataset.scores[gain["against"]]["auc"]
     source = f"a model of {start}" if regime == "transfer" else STARTS.get(start, start)
-    if gain["auc_low"] > 0:
+    models = f"{regime}-{start}", gain["against"]
+    failed = [model for model in models if dataset.scores[model].get("fit", OK) != OK]
+    if failed:
+        verdict = f"no gain from {source} can be claimed, because the fit of {' and that of '.join(failed)} failed"
+    elif gain["auc_low"] > 0:
         verdict = f"{source} helped"
     elif gain["auc_high"] < 0:
         verdict = f"{source} did harm"

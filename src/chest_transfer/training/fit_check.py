@@ -1,4 +1,4 @@
-"""Whether a fit failed: constant predictions, none better than the class frequencies, or no epoch that improved.
+"""Whether a fit failed: constant predictions, hardly better than the class frequencies, or no epoch that improved.
 
 A failed fit still gives a model and metrics, so it has to be looked for.
 """
@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.special import expit, log_softmax, softmax
 
 CONSTANT = 0.002  # standard deviation of the predicted probabilities below which they are constant
+LEAST_EXPLAINED = 0.02  # share of the entropy of the classes below which nothing was learned
 OK = "ok"
 
 
@@ -23,30 +24,31 @@ def check_fit(labels: np.ndarray, logits: np.ndarray, history: pd.DataFrame, mul
     probabilities = expit(logits) if multi_label else softmax(logits, axis=1)
     if probabilities.std(axis=0).max() < CONSTANT:
         return "the predictions are constant"
-    if _is_no_better_than_guessing(labels, logits, multi_label):
-        return "the validation loss is not below that of the class frequencies"
+    if _explained_share(labels, logits, multi_label) < LEAST_EXPLAINED:
+        return "the validation loss is not clearly below that of the class frequencies"
     if history["val_loss"].idxmin() == 0 and history["epoch"].iloc[0] == 0:
         return "no epoch improved on the initial weights, which were restored"
     return OK
 
 
-def _is_no_better_than_guessing(labels: np.ndarray, logits: np.ndarray, multi_label: bool) -> bool:
-    """Return whether predicting the class frequencies for every image has as low a cross-entropy.
+def _explained_share(labels: np.ndarray, logits: np.ndarray, multi_label: bool) -> float:
+    """Return the share of the entropy of the classes that a model explains: 0 is no better than their frequencies.
 
-    They are compared on images as they are and with classes weighted equally, and the model passes if it is better in
-    either: one that was trained with class weights predicts as if classes were equally frequent.
+    It is 1 minus the cross-entropy over that of predicting the class frequencies for every image (McFadden's pseudo
+    R^2), over images as they are or with classes weighted equally, whichever is larger: a model that was trained with
+    class weights predicts as if classes were equally frequent.
     """
     if multi_label:
         entropies = np.logaddexp(0, logits) - labels * logits
         columns = [(entropies[:, k], labels[:, k]) for k in range(labels.shape[1])]
     else:
         columns = [(-(labels * log_softmax(logits, axis=1)).sum(axis=1), labels.argmax(axis=1))]
-    plain, balanced = zip(*(_excess_over_guessing(*column) for column in columns), strict=True)
-    return np.mean(plain) >= 0 and np.mean(balanced) >= 0
+    model, guess = np.array([_cross_entropies(*column) for column in columns]).sum(axis=0)
+    return float((1 - model / np.maximum(guess, 1e-12)).max())  # 0 where only one class occurs
 
 
-def _excess_over_guessing(entropies: np.ndarray, classes: np.ndarray) -> tuple[float, float]:
-    """Return the mean cross-entropy minus that of guessing, for images as they are and with classes balanced.
+def _cross_entropies(entropies: np.ndarray, classes: np.ndarray) -> tuple[list[float], list[float]]:
+    """Return the cross-entropy of a model and that of guessing, each for images as they are and with classes balanced.
 
     Args:
         entropies: (N,) array, the model's cross-entropy of each image.
@@ -55,5 +57,4 @@ def _excess_over_guessing(entropies: np.ndarray, classes: np.ndarray) -> tuple[f
     _, class_of, counts = np.unique(classes, return_inverse=True, return_counts=True)
     frequencies = counts / len(classes)
     by_class = np.bincount(class_of, weights=entropies) / counts
-    plain = by_class @ frequencies + frequencies @ np.log(frequencies)
-    return float(plain), float(by_class.mean() - np.log(len(counts)))
+    return [by_class @ frequencies, by_class.mean()], [-frequencies @ np.log(frequencies), np.log(len(counts))]
