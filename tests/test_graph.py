@@ -5,12 +5,15 @@ import hashlib
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, TOY, all_stages, toy_repository
 from settings_trace import leaves
 
 from chest_transfer.data.catalog import CATALOG
+from chest_transfer.networks.facts import ClassifierFacts
+from chest_transfer.networks.saving import read_facts
 from chest_transfer.source_code import NOT_FOLLOWED, import_closure, stage_fingerprint
 from chest_transfer.yaml_files import read_yaml
 
@@ -129,8 +132,8 @@ def resolved(stage: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def traced(tmp_path_factory) -> dict[str, list[str]]:
-    """The leaves of params.yaml that each stage reads in an experiment with every kind of model."""
+def every_kind_of_model(tmp_path_factory) -> Path:
+    """A repository with an experiment of every kind of model; read.json beside it lists the settings that were read."""
     folder = tmp_path_factory.mktemp("traced")
     settings = TOY | {
         "datasets": ["pneumonia", "tuberculosis"], "weights": ["none", "phantom"], "finetune__weights": ["none"],
@@ -139,7 +142,27 @@ def traced(tmp_path_factory) -> dict[str, list[str]]:
     }  # fmt: skip
     repository = toy_repository(folder, **settings)
     all_stages(repository, TRACED_SETTINGS=str(folder / "read.json"))
-    return json.loads((folder / "read.json").read_text())
+    return repository
+
+
+@pytest.fixture(scope="module")
+def traced(every_kind_of_model) -> dict[str, list[str]]:
+    """The leaves of params.yaml that each stage reads."""
+    return json.loads((every_kind_of_model.parent / "read.json").read_text())
+
+
+@pytest.mark.slow
+def test_the_graph_transfers_from_one_dataset_to_the_next(every_kind_of_model):
+    metrics = json.loads((every_kind_of_model / "metrics/pneumonia.json").read_text())
+    assert set(metrics) == {"probe", "finetune", "train", "as_is", "transfer"}
+    for regime in ("as_is", "transfer"):
+        scores = metrics[regime]["tuberculosis"]
+        assert scores["overlap"] == 0
+        assert scores["auc_with_overlap"] == scores["auc"]
+    assert "fit" not in metrics["as_is"]["tuberculosis"]  # it is not fitted to this dataset
+    assert metrics["transfer"]["tuberculosis"]["fit"]
+    facts = read_facts(every_kind_of_model / "models/pneumonia/cnn/transfer-tuberculosis.keras", ClassifierFacts)
+    assert (facts.dataset, facts.source, facts.weights) == ("pneumonia", "tuberculosis", "none")
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ TOY = {
     "finetune__epochs": 1,
     "train__epochs": 1,
 }
-SMALLER = {"vgg16": "mobilenetv2", "resnet50": "mobilenetv2"}
+SMALLER = {"vgg16": "cnn", "resnet50": "cnn"}
 
 
 def keys_of(section: dict, path: tuple = ()) -> set[tuple]:

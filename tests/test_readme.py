@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import ROOT, TOY, all_recorded, commit, run, stages, toy_repository
+from conftest import ROOT, TOY, all_recorded, commit, run, toy_repository
 
 from chest_transfer.data.catalog import CATALOG
 from chest_transfer.data.layouts import no_patient
@@ -59,13 +59,10 @@ def test_the_table_of_datasets_is_the_codes(name):
     assert unknown == row.split("|")[5].strip().startswith("no")
 
 
-def test_the_saved_model_is_used_as_the_readme_says(tmp_path):
+def test_the_saved_model_is_used_as_the_readme_says(evaluated):
     code = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL).group(1)
-    folder = toy_repository(tmp_path, **(TOY | {"image_size": 96, "train__epochs": 1}))
-    start = ("download pneumonia", "preprocess pneumonia", "pretrained cnn none", "train pneumonia cnn none")
-    stages(folder, *(command.split() for command in start))
-    head = "import numpy as np\nimages = np.zeros((3, 96, 96, 1), np.uint8)\n"
-    done = run(folder, "python", "-c", head + code + "\nprint(probabilities.shape, facts['classes'])")
+    head = "import numpy as np\nimages = np.zeros((3, 32, 32, 1), np.uint8)\n"
+    done = run(evaluated, "python", "-c", head + code + "\nprint(probabilities.shape, facts['classes'])")
     assert done.stdout.splitlines()[-1] == "(3, 2) ['NORMAL', 'PNEUMONIA']"
 
 

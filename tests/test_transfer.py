@@ -1,11 +1,9 @@
 """From one disease to the next: a model applied to another dataset as it is, trained on it, scored without overlap."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TOY, all_stages, change_settings, stages, toy_project, toy_repository
+from conftest import change_settings, stages, toy_project
 from scipy.special import expit, softmax
 
 from chest_transfer.data.arrays import open_arrays, write_arrays
@@ -15,8 +13,6 @@ from chest_transfer.evaluation.health import as_health, health_logits, is_health
 from chest_transfer.evaluation.operating_points import calibrated_log_odds, calibrated_probabilities
 from chest_transfer.networks.backbones import build_backbone
 from chest_transfer.networks.classifier import backbone_of, build_classifier
-from chest_transfer.networks.facts import ClassifierFacts
-from chest_transfer.networks.saving import load_model
 from chest_transfer.settings import read_settings
 from chest_transfer.training.determinism import make_deterministic
 
@@ -130,19 +126,3 @@ def test_images_that_the_model_was_trained_on_are_found_and_left_out(tmp_path):
     # Its calibration comes from the validation split of the dataset that it was trained on.
     source = folder / "data/predictions/tuberculosis/cnn_strided/train-none"
     assert (predictions / "val.csv").read_bytes() == (source / "val.csv").read_bytes()
-
-
-def test_the_graph_transfers_from_one_dataset_to_the_next(tmp_path):
-    folder = toy_repository(tmp_path, model="cnn_strided", **(TOY | TWO | {"train__epochs": 1, "probe__epochs": 1}))
-    all_stages(folder)
-    metrics = json.loads((folder / "metrics/pneumonia.json").read_text())
-    assert set(metrics) == {"probe", "train", "as_is", "transfer"}
-    for regime in ("as_is", "transfer"):
-        scores = metrics[regime]["tuberculosis"]
-        assert scores["overlap"] == 0
-        assert scores["auc_with_overlap"] == scores["auc"]
-    assert "fit" not in metrics["as_is"]["tuberculosis"]  # it is not fitted to this dataset
-    assert metrics["transfer"]["tuberculosis"]["fit"]
-    network = folder / "models/pneumonia/cnn_strided/transfer-tuberculosis.keras"
-    _, facts = load_model(network, ClassifierFacts)
-    assert (facts.dataset, facts.source, facts.weights) == ("pneumonia", "tuberculosis", "none")
