@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.training import radiographs
+from bench.training import random_images
 from chest_transfer.networks.backbones import build_backbone
 from chest_transfer.networks.classifier import build_classifier, logits_network
 from chest_transfer.settings import Settings, read_settings
@@ -60,7 +60,9 @@ def seconds_of_parts(name: str, images: int, size: int, settings: Settings) -> d
     timed(BatchNormStatistics, "estimate", "statistics")
     timed(Checkpoints, "save", "checkpoint")
     classifier = build_classifier(build_backbone(name, size), settings.architectures[name].head, 2, multi_label=False)
-    train, val = (radiographs(count, size, seed) for seed, count in enumerate((images, int(images * VALIDATION_SHARE))))
+    train, val = (
+        random_images(count, size, seed) for seed, count in enumerate((images, int(images * VALIDATION_SHARE)))
+    )
     fit_settings = settings.train.model_copy(update={"epochs": EPOCHS, "patience": EPOCHS})
     with tempfile.TemporaryDirectory() as folder:
         fit(

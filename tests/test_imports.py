@@ -43,3 +43,8 @@ def test_importing_modules_changes_no_warning_filters():
     }  # fmt: skip
     assert expected <= set(result["imported"])
     assert result["unchanged"]
+
+
+def test_the_benchmarks_and_the_programs_of_the_figures_can_be_imported():
+    modules = [f"{folder}.{path.stem}" for folder in ("bench", "docs") for path in sorted((ROOT / folder).glob("*.py"))]
+    run(ROOT, sys.executable, "-c", "import " + ", ".join(modules), PYTHONPATH=f"{ROOT / 'src'}:{ROOT}")
