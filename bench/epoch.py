@@ -60,9 +60,7 @@ def seconds_of_parts(name: str, images: int, size: int, settings: Settings) -> d
     timed(BatchNormStatistics, "estimate", "statistics")
     timed(Checkpoints, "save", "checkpoint")
     classifier = build_classifier(build_backbone(name, size), settings.architectures[name].head, 2, multi_label=False)
-    train, val = (
-        random_images(count, size, seed) for seed, count in enumerate((images, int(images * VALIDATION_SHARE)))
-    )
+    train, val = random_images(images, size, seed=0), random_images(int(images * VALIDATION_SHARE), size, seed=1)
     fit_settings = settings.train.model_copy(update={"epochs": EPOCHS, "patience": EPOCHS})
     with tempfile.TemporaryDirectory() as folder:
         fit(

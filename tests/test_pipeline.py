@@ -109,7 +109,7 @@ def test_a_fresh_clone_pulls_the_other_model_and_trains_nothing(two_models):
 
 def test_a_fresh_clone_without_the_remote_makes_the_same_bytes(two_models):
     folder = clone(two_models, "again")
-    all_recorded(folder)
+    assert "running stages.train pneumonia cnn phantom" in all_recorded(folder)
     assert run(folder, "git", "status", "--porcelain").stdout == ""
     lock = [(path / "dvc.lock").read_bytes() for path in (folder, two_models)]
     assert lock[0] == lock[1]
