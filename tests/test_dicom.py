@@ -10,7 +10,8 @@ from PIL import Image
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.catalog import dataset_named
-from chest_transfer.data.dicom import NEGATIVE, UnreadableDicom, lung_contrast, read_dicom
+from chest_transfer.data.dicom import NEGATIVE, lung_contrast, read_dicom
+from chest_transfer.data.dicom_attributes import UnreadableDicom
 from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.data.radiographs import UnreadableImage, decode_image, decode_square
 from chest_transfer.phantom.patients import Patient
@@ -32,14 +33,13 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_8_bit_gray_levels_are_not_changed(chest):
-    gray, is_8_bit, unusual = read_dicom(dicom(chest))
-    assert is_8_bit
+    gray, unusual = read_dicom(dicom(chest))
     assert (gray == chest).all()
     assert unusual == ()
 
 
 def test_the_lungs_of_monochrome1_are_dark(chest):
-    gray, _, unusual = read_dicom(dicom(255 - chest, PhotometricInterpretation="MONOCHROME1"))
+    gray, unusual = read_dicom(dicom(255 - chest, PhotometricInterpretation="MONOCHROME1"))
     assert (gray == chest).all()
     assert lung_contrast(gray) > 0.3
     assert unusual == ()
@@ -49,7 +49,7 @@ def test_the_lungs_of_monochrome1_are_dark(chest):
 def test_the_lungs_are_dark_and_a_warning_is_given_where_the_photometric_interpretation_is_wrong(chest, pixels, flag):
     stored = chest if pixels == "chest" else 255 - chest
     content = dicom(stored, PhotometricInterpretation=flag)
-    gray, _, unusual = read_dicom(content)
+    gray, unusual = read_dicom(content)
     assert (gray == chest).all()
     assert unusual == (NEGATIVE,)
     assert decode_image(content, 96).facts.mode == "DICOM negative"
@@ -78,27 +78,63 @@ def test_a_lookup_table_is_applied(chest):
     assert shown.mean() < decode_square(dicom(chest), 96).mean() - 10
 
 
+def coded(value: str, meaning: str) -> list:
+    """A sequence of one code."""
+    item = pydicom.Dataset()
+    item.CodeValue, item.CodeMeaning = value, meaning
+    return [item]
+
+
 @pytest.mark.parametrize(
     ("changes", "warning"),
     [
         ({"BodyPartExamined": "HAND"}, "another body part"),
         ({"ViewPosition": "LL"}, "a view that is not frontal"),
         ({"Modality": "CT"}, "a modality other than radiography"),
+        ({"BodyPartExamined": None, "AnatomicRegionSequence": coded("T-D8700", "Hand")}, "another body part"),
+        ({"ViewPosition": "LATERAL"}, "a view that is not frontal"),
+        ({"ViewPosition": None, "ViewCodeSequence": coded("399173006", "left lateral")}, "a view that is not frontal"),
+        ({"ViewPosition": None, "ViewCodeSequence": coded("R-10232", "seitlich")}, "a view that is not frontal"),
+        ({"ViewPosition": None, "PatientOrientation": ["A", "F"]}, "a view that is not frontal"),
+        ({"ViewPosition": None, "PatientOrientation": ["PL", "F"]}, "a view that is not frontal"),
+        ({"ViewPosition": None, "PatientOrientation": ["L", "A"]}, "a view that is not frontal"),
+        ({"ViewPosition": None, "SeriesDescription": "Thorax lat."}, "a view that is not frontal"),
+        ({"ViewPosition": "", "ProtocolName": "CHEST, LATERAL"}, "a view that is not frontal"),
+        ({"ViewPosition": "", "SeriesDescription": "Tórax perfil"}, "a view that is not frontal"),
     ],
 )
 def test_a_warning_is_given_for_other_than_frontal_chest_radiographs(chest, changes, warning):
-    assert warning in read_dicom(dicom(chest, **changes))[2][0]
+    assert warning in read_dicom(dicom(chest, **changes))[1][0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"BodyPartExamined": name} for name in ("TORAX", "TÓRAX", "Tórax PA", "THORAX", "CHEST_ABDOMEN", "PULMÓN")),
+        {"BodyPartExamined": "TÓRAX".encode().decode("latin-1")},  # UTF-8 where the file states no character set
+        {"BodyPartExamined": None, "AnatomicRegionSequence": coded("51185008", "Brustraum")},
+        {"ViewPosition": None, "ViewCodeSequence": coded("399348003", "antero-posterior")},
+        {"ViewPosition": None, "ViewCodeSequence": coded("X1", "Postero-Anterior")},
+        {"ViewPosition": None, "PatientOrientation": ["L", "F"]},
+        {"ViewPosition": None, "SeriesDescription": "Chest PA and lateral"},  # of the study, not of this image
+        {"ViewPosition": "PA", "SeriesDescription": "LATERAL"},
+        {"ViewPosition": None, "SeriesDescription": "Thorax p.a."},
+        {"Modality": "DR"},
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")  # as the file is written
+def test_no_warning_is_given_for_frontal_chest_radiographs_however_the_file_states_it(chest, changes):
+    assert read_dicom(dicom(chest, **{"SpecificCharacterSet": "ISO_IR 100"} | changes))[1] == ()
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (lambda chest: dicom(np.stack([chest] * 3), NumberOfFrames=3), "3 frames"),
-        (lambda chest: dicom(chest, PhotometricInterpretation="RGB", SamplesPerPixel=3), "not a grayscale image"),
-        (
-            lambda chest: dicom(np.dstack([chest] * 3), Rows=120, Columns=100, SamplesPerPixel=3),
-            "not a grayscale image",
-        ),
+        (lambda chest: dicom(chest, PhotometricInterpretation="RGB", SamplesPerPixel=3), "damaged"),
+        (lambda chest: dicom(chest, PhotometricInterpretation="HSV", SamplesPerPixel=3), "photometric interpretation"),
+        (lambda chest: dicom(np.dstack([chest] * 3), Rows=120, Columns=100, SamplesPerPixel=3), "1 would be right"),
+        (lambda chest: dicom(chest, PhotometricInterpretation="RGB"), "3 would be right"),
         (lambda chest: dicom(chest, PixelData=None), "no image"),
         (lambda chest: dicom(chest)[:-500], "damaged"),
         (lambda chest: dicom(chest, Rows=60_000, Columns=60_000), "pixels"),

@@ -5,70 +5,81 @@ No text of a file reaches a message: it may name a patient.
 
 import io
 import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 
+from chest_transfer.data.dicom_attributes import (
+    UnreadableDicom,
+    attribute,
+    pydicom_errors,
+    text,
+    unusual_attributes,
+)
+from chest_transfer.data.gray_levels import COLOR, luma, shows_color, stretch_to_8_bits
 from chest_transfer.errors import ChestTransferError
 
-CHEST_BODY_PARTS = ("CHEST", "THORAX", "LUNG", "LUNGS", "RIBS", "TORAX", "TORACE")
-RADIOGRAPH_MODALITIES = ("CR", "DX", "RG", "XR", "")
-FRONTAL_VIEWS = ("PA", "AP", "")
+GRAY = ("MONOCHROME1", "MONOCHROME2")
+COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 MOST_PIXELS = 89_000_000
 NEGATIVE = "the file states the wrong photometric interpretation; its pixels were inverted"
 # Of 3,319 radiographs of four public archives, `lung_contrast` is below -0.5 for 3 and above 0 for 99.6 %.
 _NEGATIVE_CONTRAST = -0.75
-
-
-class UnreadableDicom(ValueError):
-    """The file holds no single grayscale image that can be read; the message contains none of its text."""
+_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")  # of a data set, as its first tag has it in little endian
+_VALUE_REPRESENTATIONS = (b"AE", b"CS", b"DA", b"LO", b"OB", b"SH", b"TM", b"UI", b"UL", b"UN", b"SQ")
 
 
 def is_dicom(content: bytes) -> bool:
-    """Return whether bytes begin as a DICOM file does: a preamble of 128 bytes, then `DICM`."""
-    return content[128:132] == b"DICM"
+    """Return whether bytes, at least the first 132 of a file, begin as a DICOM file or a data set without its header.
+
+    A file has a preamble of 128 bytes, then `DICM`; some programs leave both out.
+    """
+    if content[128:132] == b"DICM":
+        return True
+    is_explicit, length = content[4:6] in _VALUE_REPRESENTATIONS, int.from_bytes(content[4:8], "little")
+    return content[:2] in _FIRST_GROUPS and content[3:4] == b"\0" and (is_explicit or length <= 64) and len(content) > 8
 
 
-def read_dicom(content: bytes) -> tuple[np.ndarray, bool, tuple[str, ...]]:
-    """Return the gray levels of a DICOM file, dense tissue bright.
+def read_dicom(content: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the picture of a DICOM file, dense tissue bright.
 
-    The modality LUT or rescaling, then the VOI LUT or window, are applied as the file states; MONOCHROME1, in which
-    low values are bright, is inverted (DICOM part 3, C.7.6.3.1.2, C.11.1, C.11.2). Some files state the wrong
-    photometric interpretation: where the lungs would come out bright, the image is inverted once more.
+    The modality LUT or rescaling, then the VOI LUT or window, are applied as the file states; MONOCHROME1 and an
+    inverse presentation LUT, in which low values are bright, are inverted; padding is black (DICOM part 3, C.7.5.1.1.2,
+    C.7.6.3.1.2, C.11.1, C.11.2, C.11.6). What is left is stretched to 8 bits, unless it is 8-bit levels without a
+    window. Colors become gray as those of a PNG do. Some files state the wrong photometric interpretation: where the
+    lungs would come out bright, the image is inverted once more.
 
     Returns:
-        (H, W) float32 gray levels; whether they are 8-bit levels that need no stretching; and what is unusual for a
-        frontal chest radiograph: another body part, view or modality, or `NEGATIVE`.
+        (H, W) uint8 gray levels; and what is unusual for a frontal chest radiograph: another body part, view or
+        modality, `COLOR` or `NEGATIVE`.
 
     Raises:
-        UnreadableDicom: several frames, color, too many pixels, or damaged.
+        UnreadableDicom: no image, several frames, too many pixels, nothing but padding, or damaged.
         ChestTransferError: pydicom is not installed.
     """
-    try:
-        import pydicom
-        from pydicom.pixels import apply_modality_lut, apply_voi_lut
-    except ImportError:
-        raise ChestTransferError(
-            "DICOM files need pydicom and its decoders, which are not installed; run: pip install --editable '.[dicom]'"
-        ) from None
-    logging.getLogger("pydicom").propagate = False  # its log messages quote the file
-    with _pydicom_errors():
-        file = pydicom.dcmread(io.BytesIO(content))
-    _check_single_gray_image(file)
-    with _pydicom_errors():
-        levels = apply_modality_lut(file.pixel_array, file)
-        windowed = apply_voi_lut(levels, file)
-    is_8_bit = windowed is levels and _attribute(file, "BitsStored") == 8 and levels.dtype == np.uint8
-    gray = np.asarray(windowed, np.float32)
-    darkest_plus_brightest = 255 if is_8_bit else gray.max() + gray.min()
-    if _attribute(file, "PhotometricInterpretation") == "MONOCHROME1":
-        gray = darkest_plus_brightest - gray
-    unusual = _unusual_attributes(file)
+    file = _parsed(content)
+    _check_single_image(file)
+    unusual = unusual_attributes(file)
+    if attribute(file, "PhotometricInterpretation") in GRAY:
+        gray, is_shown = _gray_picture(file)
+    else:
+        gray, is_color = _picture_of_colors(file)
+        is_shown = np.ones(gray.shape, bool)
+        unusual = (*unusual, COLOR) if is_color else unusual
     if lung_contrast(gray) < _NEGATIVE_CONTRAST:
-        gray, unusual = darkest_plus_brightest - gray, (*unusual, NEGATIVE)
-    return gray, is_8_bit, unusual
+        gray, unusual = np.where(is_shown, 255 - gray, gray), (*unusual, NEGATIVE)
+    return gray, unusual
+
+
+def holds_image(content: bytes) -> bool:
+    """Return whether a DICOM file has pixels: a CD's directory, a report or a presentation state has none."""
+    import pydicom
+
+    try:
+        with pydicom_errors():
+            return "Rows" in pydicom.dcmread(io.BytesIO(content), force=True, specific_tags=["Rows"])
+    except UnreadableDicom:
+        return True  # so that the reason is given where it is read
 
 
 def lung_contrast(gray: np.ndarray) -> float:
@@ -77,7 +88,7 @@ def lung_contrast(gray: np.ndarray) -> float:
     Negative for a negative image.
 
     Args:
-        gray: (H, W) float32 array, a frontal chest radiograph.
+        gray: (H, W) array, a frontal chest radiograph.
     """
     right_lung = _mean_in_box(gray, top=0.3, bottom=0.6, left=0.2, right=0.38)
     left_lung = _mean_in_box(gray, top=0.3, bottom=0.6, left=0.62, right=0.8)
@@ -93,50 +104,127 @@ def _mean_in_box(gray: np.ndarray, top: float, bottom: float, left: float, right
     return float(gray[rows, columns].mean())
 
 
-@contextmanager
-def _pydicom_errors() -> Iterator[None]:
-    """Turn whatever pydicom and its decoders raise into `UnreadableDicom`: put nothing but their calls inside."""
+def _parsed(content: bytes):
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they quote the file
-            yield
-    except Exception as error:
-        reason = f"damaged, or compressed in a way that cannot be read ({type(error).__name__})"
-        raise UnreadableDicom(reason) from None
+        import pydicom
+        from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+    except ImportError:
+        raise ChestTransferError(
+            "DICOM files need pydicom and its decoders, which are not installed; run: pip install --editable '.[dicom]'"
+        ) from None
+    logging.getLogger("pydicom").propagate = False  # its log messages quote the file
+    with pydicom_errors():
+        file = pydicom.dcmread(io.BytesIO(content), force=True)
+        if "TransferSyntaxUID" not in file.file_meta:  # the file has no header: it is encoded as pydicom parsed it
+            is_implicit, is_little = file.original_encoding
+            explicit = ExplicitVRLittleEndian if is_little else ExplicitVRBigEndian
+            file.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if is_implicit else explicit
+    return file
 
 
-def _attribute(file, name: str):
-    """Return an attribute of a DICOM file, or None; pydicom parses it only when it is read, which can fail."""
-    with _pydicom_errors():
-        return file.get(name)
-
-
-def _text(file, name: str) -> str:
-    return str(_attribute(file, name) or "").strip().upper()
-
-
-def _check_single_gray_image(file) -> None:
+def _check_single_image(file) -> None:
     if "PixelData" not in file:
         raise UnreadableDicom("it holds no image")
-    with _pydicom_errors():
+    with pydicom_errors():
         frames = int(file.get("NumberOfFrames") or 1)
         pixels = int(file.Rows) * int(file.Columns)
+        samples = int(file.get("SamplesPerPixel") or 1)
     if frames > 1:
         raise UnreadableDicom(f"it holds {frames} frames, not one radiograph")
-    is_gray = _attribute(file, "PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2")
-    if not is_gray or _attribute(file, "SamplesPerPixel") != 1:
-        raise UnreadableDicom("it is not a grayscale image (allowed: MONOCHROME1, MONOCHROME2)")
+    interpretation = attribute(file, "PhotometricInterpretation")
+    channels = {**dict.fromkeys(COLORS, 3), **dict.fromkeys(GRAY, 1), "PALETTE COLOR": 1}
+    if interpretation not in channels:
+        raise UnreadableDicom(f"its photometric interpretation is none of {', '.join(channels)}")
+    if samples != channels[interpretation]:
+        raise UnreadableDicom(f"it has {samples} samples a pixel, {channels[interpretation]} would be right")
     if pixels > MOST_PIXELS:
         raise UnreadableDicom(f"it holds more than {MOST_PIXELS:,} pixels")
 
 
-def _unusual_attributes(file) -> tuple[str, ...]:
-    unusual = []
-    if _text(file, "Modality") not in RADIOGRAPH_MODALITIES:
-        unusual.append("the file states a modality other than radiography")
-    body_part = _text(file, "BodyPartExamined")
-    if body_part and not any(part in body_part for part in CHEST_BODY_PARTS):
-        unusual.append("the file states another body part")
-    if _text(file, "ViewPosition") not in FRONTAL_VIEWS:
-        unusual.append("the file states a view that is not frontal")
-    return tuple(unusual)
+def _gray_picture(file) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (H, W) uint8 picture of a grayscale file, and which pixels are not padding."""
+    from pydicom.pixels import apply_modality_lut
+
+    with pydicom_errors():
+        stored = file.pixel_array
+        has_modality_lut = bool(file.get("ModalityLUTSequence"))
+        slope, intercept = float(file.get("RescaleSlope") or 1), float(file.get("RescaleIntercept") or 0)
+        levels = apply_modality_lut(stored, file) if has_modality_lut else stored * slope + intercept
+        bits = int(file.BitsStored)
+    is_shown = ~_padding(file, stored)
+    if not is_shown.any():
+        raise UnreadableDicom("every pixel is padding")
+    windowed = _windowed(file, levels.astype(np.float64), is_shown)
+    is_monochrome1 = attribute(file, "PhotometricInterpretation") == "MONOCHROME1"
+    is_inverse = is_monochrome1 or text(file, "PresentationLUTShape") == "INVERSE"
+    lowest = -(2 ** (bits - 1)) if np.issubdtype(stored.dtype, np.signedinteger) else 0
+    are_8_bit_levels = bits == 8 and not has_modality_lut and stored.min() >= lowest and stored.max() <= lowest + 255
+    if windowed is None and are_8_bit_levels:
+        gray = (stored.astype(np.int64) - lowest).astype(np.uint8)
+        gray = 255 - gray if (slope < 0) != is_inverse else gray
+        return np.where(is_shown, gray, np.uint8(0)), is_shown
+    levels = np.asarray(levels if windowed is None else windowed, np.float32)
+    return np.asarray(stretch_to_8_bits(-levels if is_inverse else levels, is_shown)), is_shown
+
+
+def _padding(file, stored: np.ndarray) -> np.ndarray:
+    """Return the (H, W) bool array of stored values that stand for no measurement, by value or by range."""
+    value = attribute(file, "PixelPaddingValue")
+    if not isinstance(value, int):
+        return np.zeros(stored.shape, bool)
+    limit = attribute(file, "PixelPaddingRangeLimit")
+    # Files of signed pixels may state the value as if they were unsigned, and the other way round.
+    bounds = np.array([value, limit if isinstance(limit, int) else value]).astype(stored.dtype)
+    return (stored >= bounds.min()) & (stored <= bounds.max())
+
+
+def _windowed(file, levels: np.ndarray, is_shown: np.ndarray) -> np.ndarray | None:
+    """Return levels after the VOI LUT or the first window that shows something, None where the file has neither.
+
+    The window functions are those of DICOM part 3, C.11.2.1.2 and C.11.2.1.3; other names count as `LINEAR`. Computed
+    here, because pydicom inverts the image where the rescale slope is negative.
+    """
+    from pydicom.pixels import apply_voi
+
+    if any("LUTData" in table for table in attribute(file, "VOILUTSequence") or ()):
+        with pydicom_errors():
+            return apply_voi(levels.astype(np.int64), file)
+    function = text(file, "VOILUTFunction")
+    for center, width in zip(_numbers(file, "WindowCenter"), _numbers(file, "WindowWidth"), strict=False):
+        if function == "SIGMOID" and width > 0:
+            windowed = 1 / (1 + np.exp(np.clip(-4 * (levels - center) / width, -700, 700)))
+        elif function == "LINEAR_EXACT" and width > 0:
+            windowed = np.clip((levels - center) / width + 0.5, 0, 1)
+        elif width >= 1:
+            windowed = np.clip((levels - (center - 0.5)) / max(width - 1, 1e-6) + 0.5, 0, 1)
+        else:
+            continue
+        if np.ptp(windowed[is_shown]) > 0:
+            return windowed
+    return None
+
+
+def _numbers(file, name: str) -> list[float]:
+    """Return the values of an attribute of numbers, none where it has none or something else."""
+    try:
+        values = attribute(file, name)
+    except UnreadableDicom:
+        return []
+    values = values if isinstance(values, Sequence) else [values]
+    return [float(value) for value in values if isinstance(value, (int, float))]
+
+
+def _picture_of_colors(file) -> tuple[np.ndarray, bool]:
+    """Return the (H, W) uint8 picture of a color file, and whether it shows colors."""
+    from pydicom.pixels import apply_color_lut
+
+    with pydicom_errors():
+        channels, bits = file.pixel_array, int(file.BitsStored)
+        if file.PhotometricInterpretation == "PALETTE COLOR":
+            channels = apply_color_lut(channels, file)
+            bits = 8 * channels.itemsize
+            if bits > 8:  # a palette states what is shown, not what was measured: its 65535 is white
+                channels, bits = (channels / 257).round().astype(np.uint8), 8
+    gray = luma(channels)
+    is_color = shows_color(channels[..., :3] * (255.0 / (2**bits - 1)))
+    return (np.rint(gray).astype(np.uint8) if bits == 8 else np.asarray(stretch_to_8_bits(gray))), is_color

@@ -15,12 +15,15 @@ import numpy as np
 from kornia_rs.io import decode_image_png_u8
 from PIL import Image, ImageOps
 
-from chest_transfer.data.dicom import NEGATIVE, UnreadableDicom, is_dicom, read_dicom
+from chest_transfer.data.dicom import NEGATIVE, is_dicom, read_dicom
+from chest_transfer.data.dicom_attributes import UnreadableDicom
+from chest_transfer.data.file_kinds import described
+from chest_transfer.data.gray_levels import luma, shows_color, stretch_to_8_bits
+from chest_transfer.data.sixteen_bits import sixteen_bit_channels
 from chest_transfer.data.squares import RESAMPLING, make_square
 
 # Of Pillow's formats those that radiographs come in: some of the others start programs, the rest are hardly ever used.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
-COLOR_RANGE = 12  # mean difference between channels, in gray levels: above what JPEG does to a gray image
 _FAST_PNG_MODES = {"L": "mono", "RGB": "rgb", "RGBA": "rgba"}  # Pillow's modes, as kornia-rs calls them
 _ORIENTATION_CHUNKS = (b"eXIf", b"Raw profile type")  # of a PNG that may state an orientation
 _SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
@@ -87,14 +90,18 @@ def decode_image(content: bytes, size: int) -> DecodedImage:
     """
     if is_dicom(content):
         return _from_dicom(content)
-    with _decoder_errors(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+    with _decoder_errors(content), Image.open(io.BytesIO(content), formats=FORMATS) as image:
         facts = FileFacts(*image.size, image.mode, len(content))
         upright = _decode_png(content, image)
         if upright is None:
             image.draft("L", (2 * size, 2 * size))
             upright = ImageOps.exif_transpose(image)
             upright.load()
-    return DecodedImage(_grayscale(upright), facts)
+        channels, is_negative = sixteen_bit_channels(content, image), _is_negative_tiff(image)
+    if channels is not None:
+        return DecodedImage(_upright(stretch_to_8_bits(_gray_of(channels)), image), facts)
+    gray = _grayscale(upright)
+    return DecodedImage(ImageOps.invert(gray) if is_negative else gray, facts)
 
 
 def decode_square(content: bytes, size: int, fit: str = "squeeze") -> np.ndarray:
@@ -108,17 +115,20 @@ def is_color(content: bytes) -> bool:
     Raises:
         UnreadableImage: as `decode_image`.
     """
-    with _decoder_errors(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+    with _decoder_errors(content), Image.open(io.BytesIO(content), formats=FORMATS) as image:
         if image.mode in ("L", "LA", "1", *_SIXTEEN_BIT_MODES):
             return False
+        channels = sixteen_bit_channels(content, image)
         image.thumbnail((64, 64))
         small = image.convert("RGB")  # while the file is open: an image this small already is only decoded now
-    channels = np.asarray(small, dtype=np.int16)
-    return bool(np.ptp(channels, axis=-1).mean() > COLOR_RANGE)
+    if channels is not None:
+        colors = channels[..., :3] if channels.shape[-1] > 2 else channels[..., :1]
+        return shows_color(colors * (255.0 / max(colors.max(), 1)))
+    return shows_color(np.asarray(small))
 
 
 @contextmanager
-def _decoder_errors() -> Iterator[None]:
+def _decoder_errors(content: bytes) -> Iterator[None]:
     """Turn whatever a decoder raises into `UnreadableImage`: put nothing but a decoder's calls inside."""
     try:
         with warnings.catch_warnings():
@@ -131,8 +141,9 @@ def _decoder_errors() -> Iterator[None]:
     except Exception as error:  # decoders fail on broken files with any exception
         message = " ".join(str(error).split()) or type(error).__name__
         kind = "bomb" if "too large" in message else "truncated" if "truncated" in message.lower() else "broken"
-        reason = "not an image" if "cannot identify" in message else message  # Pillow's text has a memory address
-        raise UnreadableImage(f"{kind}: {reason}") from None
+        if "cannot identify" in message:  # Pillow's text has a memory address
+            message = described(content) or f"not an image in one of the formats {', '.join(FORMATS)}, DICOM"
+        raise UnreadableImage(f"{kind}: {message}") from None
 
 
 def _decode_png(content: bytes, image: Image.Image) -> Image.Image | None:
@@ -151,23 +162,38 @@ def _decode_png(content: bytes, image: Image.Image) -> Image.Image | None:
 
 def _from_dicom(content: bytes) -> DecodedImage:
     try:
-        levels, is_8_bit, unusual = read_dicom(content)
+        gray, unusual = read_dicom(content)
     except UnreadableDicom as error:
         raise UnreadableImage(f"dicom: {error}") from None
     mode = "DICOM negative" if NEGATIVE in unusual else "DICOM"
-    facts = FileFacts(levels.shape[1], levels.shape[0], mode, len(content))
-    gray = Image.fromarray(levels.astype(np.uint8)) if is_8_bit else _stretch_to_8_bits(levels)
-    return DecodedImage(gray, facts, unusual)
+    facts = FileFacts(gray.shape[1], gray.shape[0], mode, len(content))
+    return DecodedImage(Image.fromarray(gray), facts, unusual)
+
+
+def _is_negative_tiff(image: Image.Image) -> bool:
+    """Return whether white is zero in a TIFF of more than 8 bits, which Pillow leaves as it is.
+
+    Raises:
+        ValueError: a TIFF of signed bytes, which Pillow returns as unsigned ones.
+    """
+    if image.format != "TIFF":
+        return False
+    if image.mode == "L" and image.tag_v2.get(339) == (2,):  # SampleFormat
+        raise ValueError("a TIFF of signed bytes; save it as PNG")
+    return image.mode in _SIXTEEN_BIT_MODES and image.tag_v2.get(262) == 0  # PhotometricInterpretation
+
+
+def _gray_of(channels: np.ndarray) -> np.ndarray:
+    return luma(channels) if channels.shape[-1] > 2 else channels[..., 0].astype(np.float32)
+
+
+def _upright(gray: Image.Image, image: Image.Image) -> Image.Image:
+    """Return a picture turned as the file states that it was decoded from."""
+    gray.info["exif"] = image.getexif().tobytes()
+    return ImageOps.exif_transpose(gray)
 
 
 def _grayscale(image: Image.Image) -> Image.Image:
     if image.mode in _SIXTEEN_BIT_MODES:
-        return _stretch_to_8_bits(np.asarray(image, dtype=np.float32))
+        return stretch_to_8_bits(np.asarray(image, dtype=np.float32))
     return image.convert("L")
-
-
-def _stretch_to_8_bits(levels: np.ndarray) -> Image.Image:
-    darkest, brightest = float(levels.min()), float(levels.max())
-    if brightest > darkest:
-        levels = (levels - darkest) * (255.0 / (brightest - darkest))
-    return Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from chest_transfer.data.dicom import is_dicom
+from chest_transfer.data.gray_levels import COLOR
 from chest_transfer.data.radiographs import UnreadableImage, decode_image, is_color
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.operating_points import calibrated_probabilities, predicted_labels
@@ -23,7 +24,6 @@ from chest_transfer.serving.untrusted import check_untrusted_model
 
 BATCH = 32
 OUTSIDE = "unlike the radiographs that the model was trained on"
-COLOR = "a color picture"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,98 @@
+"""What a DICOM file states about its image, by any of the attributes that state it: modality, body part and view.
+
+No text of a file reaches a message: it may name a patient.
+"""
+
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+CHEST = re.compile("CHEST|THORA|TORA|TORÁ|LUNG|RIB|PULM|POUMON|POLMON|BRUST|胸")
+CHEST_CODES = ("51185008", "T-D3000", "39607008", "T-28000", "113197003", "T-11300")  # chest, lung, rib
+RADIOGRAPH_MODALITIES = ("CR", "DX", "DR", "RG", "XR", "")
+FRONTAL_POSITIONS = ("PA", "AP", "")
+# Antero-posterior, postero-anterior and frontal, in SNOMED CT and the older SNOMED RT (DICOM part 16, CID 4010).
+FRONTAL_CODES = ("399348003", "R-10206", "272479007", "R-40888", "R-10214", "399033003", "R-10202")
+FRONTAL_WORDS = {"PA", "AP", "FRONTAL", "FACE"}
+LATERAL_WORDS = {
+    "LAT", "LATERAL", "LATERALE", "LL", "LLAT", "RLAT", "SEITLICH", "PROFIL", "PERFIL", "PROFILE",
+    "OBLIQUE", "OBL", "LAO", "RAO", "LPO", "RPO",
+}  # fmt: skip
+VIEW_DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
+
+
+class UnreadableDicom(ValueError):
+    """The file holds no single image that can be read; the message contains none of its text."""
+
+
+@contextmanager
+def pydicom_errors() -> Iterator[None]:
+    """Turn whatever pydicom and its decoders raise into `UnreadableDicom`: put nothing but their calls inside."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote the file
+            yield
+    except Exception as error:
+        reason = f"damaged, or compressed in a way that cannot be read ({type(error).__name__})"
+        raise UnreadableDicom(reason) from None
+
+
+def attribute(file, name: str):
+    """Return an attribute of a DICOM file, or None; pydicom parses it only when it is read, which can fail."""
+    with pydicom_errors():
+        return file.get(name)
+
+
+def text(file, name: str) -> str:
+    """Return an attribute as upper-case text without accents, empty if there is none."""
+    content = str(attribute(file, name) or "").strip()
+    with suppress(UnicodeError):  # UTF-8 in a file that states no character set
+        content = content.encode("latin-1").decode("utf-8")
+    decomposed = unicodedata.normalize("NFKD", content.upper())
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
+def unusual_attributes(file) -> tuple[str, ...]:
+    """Return what a file states that is unusual for a frontal chest radiograph: modality, body part, view."""
+    unusual = []
+    if text(file, "Modality") not in RADIOGRAPH_MODALITIES:
+        unusual.append("the file states a modality other than radiography")
+    if _shows_another_body_part(file):
+        unusual.append("the file states another body part")
+    if _is_not_frontal(file):
+        unusual.append("the file states a view that is not frontal")
+    return tuple(unusual)
+
+
+def _shows_another_body_part(file) -> bool:
+    if body_part := text(file, "BodyPartExamined"):
+        return not CHEST.search(body_part)
+    regions = _codes(file, "AnatomicRegionSequence")
+    return bool(regions) and not any(code in CHEST_CODES or CHEST.search(meaning) for code, meaning in regions)
+
+
+def _is_not_frontal(file) -> bool:
+    position = text(file, "ViewPosition")
+    if position not in FRONTAL_POSITIONS:
+        return True
+    views = _codes(file, "ViewCodeSequence")
+    if views and not any(code in FRONTAL_CODES or _names_only(meaning, FRONTAL_WORDS) for code, meaning in views):
+        return True
+    # In which direction of the patient rows and columns run: towards A or P in no frontal view.
+    orientation = attribute(file, "PatientOrientation") or ()
+    if any(str(direction).upper().startswith(("A", "P")) for direction in orientation):
+        return True
+    return not position and any(_names_only(text(file, name), LATERAL_WORDS) for name in VIEW_DESCRIPTIONS)
+
+
+def _codes(file, name: str) -> list[tuple[str, str]]:
+    """Return the value and the meaning of each code in a sequence."""
+    return [(text(item, "CodeValue"), text(item, "CodeMeaning")) for item in attribute(file, name) or ()]
+
+
+def _names_only(description: str, words: set[str]) -> bool:
+    """Return whether a description has some of the words for frontal or lateral views, and none of the others."""
+    named = set(re.findall(r"[A-Z]+", description.replace("ANTERO-POSTERIOR", "AP").replace("POSTERO-ANTERIOR", "PA")))
+    return bool(named & words) and not named & ((FRONTAL_WORDS | LATERAL_WORDS) - words)

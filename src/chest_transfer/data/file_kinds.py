@@ -1,0 +1,40 @@
+"""What a file is that cannot be read, by its first bytes: for error messages that say what to do."""
+
+# Where the bytes are, the bytes, what the file is, and what helps.
+_KINDS = (
+    (0, b"II*\x00", "a TIFF of a kind that cannot be read", "save it as PNG"),
+    (0, b"MM\x00*", "a TIFF of a kind that cannot be read", "save it as PNG"),
+    (0, b"%PDF", "a PDF document", "save its image as PNG or DICOM"),
+    (0, b"\x1f\x8b", "a file compressed with gzip", "unpack it: gunzip FILE"),
+    (0, b"BZh", "a file compressed with bzip2", "unpack it: bunzip2 FILE"),
+    (0, b"\xfd7zXZ", "a file compressed with xz", "unpack it: unxz FILE"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it, and name the folder"),
+    (0, b"Rar!", "a RAR archive", "unpack it, and name the folder"),
+    (0, b"PK\x03\x04", "a zip archive", "give it the suffix .zip"),
+    (257, b"ustar", "a tar archive", "unpack it, and name the folder"),
+    (4, b"ftypavif", "an AVIF image", "convert it to PNG"),
+    (4, b"ftypheic", "a HEIC image", "convert it to PNG"),
+    (4, b"ftypmif1", "a HEIF image", "convert it to PNG"),
+    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL image", "convert it to PNG"),
+    (0, b"\xff\x0a", "a JPEG XL image", "convert it to PNG"),
+    (344, b"n+1\x00", "a NIfTI volume", "save its image as PNG or DICOM"),
+    (0, b"\x89HDF", "an HDF5 file, as of weights or tables", "name a file or folder of images"),
+    (0, b"\x93NUMPY", "a NumPy array", "save it as a PNG of 8 or 16 bits"),
+    (0, b"version https://git-lfs", "a pointer of Git LFS", "fetch the file itself: git lfs pull"),
+    (0, b"<!DOCTYPE", "a web page", "download the file again"),
+    (0, b"<!doctype", "a web page", "download the file again"),
+    (0, b"<html", "a web page", "download the file again"),
+    (0, b"<svg", "an SVG drawing", "convert it to PNG"),
+)
+
+
+def described(content: bytes) -> str:
+    """Return what a file is and what helps, in a few words; empty where its first 400 bytes do not tell.
+
+    Args:
+        content: the file's first bytes, or all of them.
+    """
+    for position, start, kind, remedy in _KINDS:
+        if content[position:].startswith(start):
+            return f"it is {kind}: {remedy}"
+    return ""
