@@ -29,7 +29,14 @@ from chest_transfer.phantom.radiograph import radiograph
 from chest_transfer.settings import Preprocess
 
 SETTINGS = Preprocess(
-    fit="squeeze", test_share=0.2, validation_share=0.15, split_seed=1, duplicates="keep", max_skipped=0
+    fit="squeeze",
+    test_share=0.2,
+    validation_share=0.15,
+    split_seed=1,
+    splits="archive",
+    folders={},
+    duplicates="keep",
+    max_skipped=0,
 )
 JPEG = (1400, 1000)  # width x height, about the median of the 5,856 radiographs of the public pneumonia archive
 PNG = (1024, 1024)  # size of every file of NIH ChestX-ray14

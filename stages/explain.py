@@ -23,6 +23,7 @@ def main(dataset: str, model: str) -> None:
         test=open_arrays(arrays / "test.npz"),
         boxes=read_boxes(arrays),
         fit=settings.preprocess.fit,
+        folders=settings.preprocess.folders,
     )
     names, point = explained_models(settings, dataset), settings.evaluate.operating_point
     with atomic_write(Path(f"data/heat_maps/{dataset}/{model}")) as aside:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chest_transfer.data.catalog import dataset_named
-from chest_transfer.data.preprocessing import preprocess
+from chest_transfer.data.preprocessing import lines_about, preprocess
 from chest_transfer.errors import run_stage
 from chest_transfer.settings import read_settings
 
@@ -14,8 +14,8 @@ def main(dataset: str) -> None:
     summary = preprocess(
         dataset_named(dataset), archive, target, settings.preprocess, settings.image_size, settings.threads
     )
-    images = ", ".join(f"{count} {split}" for split, count in summary["images"].items())
-    print(f"{dataset}: {images} radiographs; {summary['skipped']['total']} unreadable")
+    for line in lines_about(summary):
+        print(f"{dataset}: {line}")
 
 
 if __name__ == "__main__":

@@ -158,15 +158,18 @@ def test_tiff_of_several_channels(chest, channels, bits):
         decode_image(content, 64)
 
 
-@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "CMYK", "YCbCr"])
-@pytest.mark.parametrize("form", ["TIFF", "JPEG", "JPEG2000", "WEBP", "BMP", "GIF", "PPM"])
+MODES = {  # that Pillow writes in each format
+    "TIFF": ("L", "LA", "RGB", "RGBA", "P", "CMYK", "YCbCr"), "JPEG": ("L", "RGB", "CMYK", "YCbCr"),
+    "JPEG2000": ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"), "WEBP": ("L", "LA", "RGB", "RGBA", "P", "CMYK", "YCbCr"),
+    "BMP": ("L", "RGB", "RGBA", "P"), "GIF": ("L", "LA", "RGB", "RGBA", "P"), "PPM": ("L", "RGB", "RGBA"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("form", "mode"), [(form, mode) for form, modes in MODES.items() for mode in modes])
 def test_other_formats_of_8_bits(chest, mode, form):
     image = Image.fromarray(chest).convert("RGB")
     image = image.quantize(256) if mode == "P" else image.convert(mode)
-    try:
-        content = encoded(image, form, lossless=True) if form == "WEBP" else encoded(image, form, quality=100)
-    except (OSError, ValueError, KeyError):
-        pytest.skip(f"Pillow writes no {form} of mode {mode}")
+    content = encoded(image, form, lossless=True) if form == "WEBP" else encoded(image, form, quality=100)
     allowed = 10 if form in ("JPEG", "GIF") or mode in ("P", "YCbCr") else LARGEST_DIFFERENCE  # these lose something
     assert difference(content, chest) <= allowed
     assert not is_color(content)
@@ -195,8 +198,8 @@ INVERSIONS = {  # photometric interpretation, presentation LUT shape: whether lo
 WAYS = (("MONOCHROME2", None), ("MONOCHROME1", "INVERSE"))
 PADDING = ("none", "value", "range", "value of the other sign")
 RESCALING = ((None, None), (1, 0), (2.5, -1000), (-1, 4095), (0, 0))
-STORED = [(bits, signed) for bits in (8, 10, 12, 14, 16) for signed in (False, True)]
-WINDOWS = (None, "LINEAR", "LINEAR_EXACT", "width 0", "two, the first empty", "no number")
+STORED = [(bits, signed) for bits in (8, 10, 12, 16) for signed in (False, True)]
+WINDOWS = ("LINEAR", "LINEAR_EXACT", "width 0", "two, the first empty")
 
 
 def stored_dicom(chest, bits, signed, inversion, padding, rescaling, window=None, allocated=16) -> bytes:
@@ -264,7 +267,7 @@ def test_every_way_to_store_a_dicom_picture(chest, inversion, padding):
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-@pytest.mark.parametrize("padding", PADDING)
+@pytest.mark.parametrize("padding", ["none", "range"])
 def test_windows_of_the_whole_range_change_nothing(chest, padding, window):
     expected = chest if padding == "none" else with_black_sides(chest)
     for (bits, signed), rescaling, inversion in itertools.product(STORED, RESCALING, WAYS):

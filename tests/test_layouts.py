@@ -93,11 +93,16 @@ class TestPneumonia:
             read(tmp_path, "pneumonia", twice)
 
     def test_the_archive_of_another_dataset_is_refused(self, tmp_path):
-        with pytest.raises(ChestTransferError, match=r"holds no TB_Chest_Radiography_Database/Normal\|Tuberculosis"):
+        with pytest.raises(ChestTransferError, match=r"no radiographs of Tuberculosis; .* chest_xray/test/NORMAL"):
             read(tmp_path, "tuberculosis", self.TREE | {"README.txt": ""})
+        with pytest.raises(ChestTransferError, match=r"holds no TB_Chest_Radiography_Database/Normal\|Tuberculosis"):
+            read(tmp_path, "tuberculosis", {"x/COVID/a.png": b""})
 
 
 class TestCovid:
+    CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral_Pneumonia")
+    WITHOUT_IMAGES_FOLDER = {f"D/{name.replace('Viral_', 'Viral ')}/{name}-1.png": b"" for name in CLASSES}  # noqa: RUF012
+
     def test_masks_are_ignored_and_names_may_contain_spaces(self, tmp_path):
         root = "COVID-19_Radiography_Dataset"
         listing = read(
@@ -109,16 +114,19 @@ class TestCovid:
                 f"{root}/COVID/images/COVID-1.png": b"3",
                 f"{root}/COVID/masks/COVID-1.png": b"4",
                 f"{root}/COVID.metadata.xlsx": b"5",
+                f"{root}/Normal/images/Normal-1.png": b"6",
+                f"{root}/Lung_Opacity/images/Lung_Opacity-1.png": b"7",
             },
         )
-        assert [radiograph.labels for radiograph in listing.radiographs] == [("COVID",), ("Viral_Pneumonia",)]
+        assert [radiograph.labels[0] for radiograph in listing.radiographs] == list(self.CLASSES)
+        assert listing.not_used == {"other_folder": 2}
 
     def test_early_releases_without_an_images_folder_are_read(self, tmp_path):
-        assert len(read(tmp_path, "covid", {"D/COVID/COVID-1.png": b"", "D/Normal/Normal-1.png": b""}).radiographs) == 2
+        assert len(read(tmp_path, "covid", self.WITHOUT_IMAGES_FOLDER).radiographs) == 4
 
     def test_patients_are_unknown(self, tmp_path):
-        listing = read(tmp_path, "covid", {"D/COVID/COVID-1.png": b"", "D/Normal/Normal-1.png": b""})
-        assert [radiograph.patient for radiograph in listing.radiographs] == [None, None]
+        listing = read(tmp_path, "covid", self.WITHOUT_IMAGES_FOLDER)
+        assert [radiograph.patient for radiograph in listing.radiographs] == [None] * 4
 
 
 class TestNih:

@@ -20,7 +20,14 @@ from chest_transfer.errors import ChestTransferError
 from chest_transfer.settings import Preprocess
 
 SETTINGS = Preprocess(
-    fit="squeeze", test_share=0.2, validation_share=0.15, split_seed=1, duplicates="keep", max_skipped=3
+    fit="squeeze",
+    test_share=0.2,
+    validation_share=0.15,
+    split_seed=1,
+    splits="archive",
+    folders={},
+    duplicates="keep",
+    max_skipped=3,
 )
 
 

@@ -25,7 +25,8 @@ FITS = ("pretrain", "probe", "finetune", "train", "transfer")  # sections that t
 REGISTRIES = {
     "precision": PRECISIONS,
     "preprocess.fit": SQUARE_FITS,
-    "preprocess.duplicates": ("keep", "drop"),  # has no registry: a condition in `preprocess`
+    "preprocess.splits": ("archive", "pooled"),  # these two have no registry: conditions in `preprocess`
+    "preprocess.duplicates": ("keep", "drop"),
     "transfer.regime": [regime for regime in REGIMES if regime not in TRANSFERRED],
     "evaluate.operating_point": OPERATING_POINTS,
     "explain.method": METHODS,

@@ -58,6 +58,8 @@ class Preprocess(Section):
     test_share: Annotated[Float, Field(ge=0.05, le=0.5)]
     validation_share: Annotated[Float, Field(ge=0.05, le=0.5)]
     split_seed: Seed
+    splits: Literal["archive", "pooled"]
+    folders: dict[str, str]
     duplicates: Literal["keep", "drop"]
     max_skipped: Annotated[int, Field(ge=0)]
 

@@ -21,7 +21,7 @@ LONGEST_SIDE = 320  # pixels
 
 
 def class_samples(
-    dataset: Dataset, archive_path: Path, images: pd.DataFrame, count: int
+    dataset: Dataset, archive_path: Path, images: pd.DataFrame, count: int, folders: dict[str, str]
 ) -> dict[str, list[np.ndarray]]:
     """Return the first radiographs of each class in the order of `order_by_name_hash`.
 
@@ -30,13 +30,15 @@ def class_samples(
         archive_path: Path of its archive.
         images: table `images.csv`, indexed by name.
         count: int, of each class.
+        folders: dict of other names of class folders, from the settings.
 
     Returns:
         dict of lists of (H, W) uint8 arrays by class, in their own shape, at most `LONGEST_SIDE` pixels a side.
     """
     samples = {}
     with Archive(archive_path) as archive:
-        member_of = {radiograph.name: radiograph.member for radiograph in dataset.layout.read(archive).radiographs}
+        listing = dataset.layout.read(archive, folders)
+        member_of = {radiograph.name: radiograph.member for radiograph in listing.radiographs}
         labels = images["labels"].str.split("|")
         for name in dataset.classes:
             names = images.index[[name in labels_of_image for labels_of_image in labels]].to_numpy(str)

@@ -1,17 +1,12 @@
-"""Archives of radiographs: read without unpacking, or made from a folder or a tar file.
+"""Archives of radiographs: zip files, read without unpacking."""
 
-Inside the pipeline an archive is always one zip file, because its members can be read in any order.
-"""
-
-import shutil
-import tarfile
 import zipfile
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from chest_transfer.data.file_kinds import described
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.files import ArchiveWriter
 
 LARGEST_MEMBER = 128 * 1024 * 1024  # bytes; a radiograph of 4096 x 4096 16-bit pixels has 32 MiB
 MOST_MEMBERS = 1_000_000  # NIH ChestX-ray14 has 112,134
@@ -30,17 +25,17 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(self.path)
         except zipfile.BadZipFile as error:
-            raise ChestTransferError(
-                f"'{self.path}' is not a complete zip archive ({error}); delete it and fetch it again"
-            ) from None
+            with self.path.open("rb") as file:
+                kind = described(file.read(512))
+            reason = f": {kind}" if kind else f" ({error}); delete it and fetch it again"
+            raise ChestTransferError(f"'{self.path}' is not a complete zip archive{reason}") from None
         self._check_members()
-        # macOS writes a resource fork `__MACOSX/._x` beside every file, and `.DS_Store` into every folder.
-        self.members = sorted(
-            info.filename
+        self._info_of = {
+            with_slashes(info.filename): info
             for info in self._zip.infolist()
-            if not info.is_dir()
-            and not any(part == "__MACOSX" or part.startswith(".") for part in PurePosixPath(info.filename).parts)
-        )
+            if not info.filename.endswith(("/", "\\")) and not is_hidden(info.filename)
+        }
+        self.members = sorted(self._info_of)
 
     def __enter__(self) -> "Archive":
         return self
@@ -53,7 +48,7 @@ class Archive:
         return _open_once, (self.path, status.st_mtime_ns, status.st_size)
 
     def _check_members(self) -> None:
-        names, reason = self._zip.namelist(), ""
+        names, reason = [with_slashes(name) for name in self._zip.namelist()], ""
         if len(names) > MOST_MEMBERS:
             reason = f"{len(names):,} files (at most {MOST_MEMBERS:,})"
         elif len(set(names)) < len(names):
@@ -66,17 +61,26 @@ class Archive:
                 f"'{self.path}' holds {reason}, which no archive of radiographs does; fetch it again"
             )
 
+    def start(self, member: str, length: int) -> bytes:
+        """Return the first bytes of one member, none where it is damaged."""
+        try:
+            with self._zip.open(self._info_of[member]) as content:
+                return content.read(length)
+        except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, RuntimeError, NotImplementedError):
+            return b""
+
     def read(self, member: str, size_limit: int = LARGEST_MEMBER) -> bytes:
         """Return the bytes of one member.
 
         Raises:
             ValueError: the member is damaged, encrypted, or unpacks to more than `size_limit` bytes.
         """
-        size = self._zip.getinfo(member).file_size
+        info = self._info_of[member]
+        size = info.file_size
         if size > size_limit:
             raise ValueError(f"{size:,} bytes unpacked, more than {size_limit:,}")
         try:
-            content = self._zip.read(member)
+            content = self._zip.read(info)
         except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
             raise ValueError(f"damaged in the archive: {error}") from None
         if len(content) != size:
@@ -90,42 +94,15 @@ def _open_once(path: Path, *version: int) -> Archive:
     return Archive(path)
 
 
+def with_slashes(name: str) -> str:
+    """Return a member's name with slashes between its folders: some programs on Windows write backslashes."""
+    return name if "/" in name else name.replace("\\", "/")
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a member is one that macOS adds: `__MACOSX/._x` beside every file, `.DS_Store` in every folder."""
+    return any(part == "__MACOSX" or part.startswith(".") for part in PurePosixPath(with_slashes(name)).parts)
+
+
 def _leads_out(name: str) -> bool:
     return name.startswith(("/", "\\")) or (".." in name and ".." in PurePosixPath(name.replace("\\", "/")).parts)
-
-
-def pack(source: Path, target: Path) -> None:
-    """Write a folder, a tar file or a zip file as the zip archive `target`.
-
-    Raises:
-        ChestTransferError: `source` is none of these, or a damaged tar file.
-    """
-    if source.is_dir():
-        with ArchiveWriter(target) as writer:
-            for path in sorted(path for path in source.rglob("*") if path.is_file()):
-                with path.open("rb") as content:
-                    writer.write(path.relative_to(source).as_posix(), content)
-    elif zipfile.is_zipfile(source):
-        shutil.copyfile(source, target)  # a copy, not a link: DVC write-protects what it caches
-    elif source.is_file() and tarfile.is_tarfile(source):
-        _pack_tar(source, target)
-    else:
-        raise ChestTransferError(
-            f"'{source}' is not a zip archive, tar archive or folder; point `sources` at one that is"
-        )
-
-
-def _pack_tar(source: Path, target: Path) -> None:
-    # In the file's own order, because a compressed tar can only be read forward.
-    try:
-        with tarfile.open(source) as tar, ArchiveWriter(target) as writer:
-            for member in tar:
-                if member.isfile() and member.size <= LARGEST_MEMBER:
-                    writer.write(str(PurePosixPath(member.name)), tar.extractfile(member))
-                elif not member.isdir():
-                    reason = f"more than {LARGEST_MEMBER:,} bytes" if member.isfile() else "a link or a device"
-                    raise ChestTransferError(
-                        f"'{source}' holds '{member.name}', {reason}; pack it again with `tar --dereference`"
-                    )
-    except (tarfile.TarError, EOFError, zipfile.zlib.error) as error:
-        raise ChestTransferError(f"'{source}' is not a complete tar archive ({error}); fetch it again") from None

@@ -10,10 +10,13 @@ from chest_transfer.data.archive_tables import read_columns, read_sheet
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.findings import ALIASES
 from chest_transfer.data.layouts import ListedRadiograph
+from chest_transfer.data.nih_tables import SAMPLE_TABLE
 from chest_transfer.errors import ChestTransferError
 
 ATTRIBUTES = ("sex", "age", "view", "subtype", "source")  # that define subgroups, where an archive has them
 BOX_LIST = "BBox_List_2017.csv"
+NIH_BOX_LIST = "BBox_List_2017_Official_NIH.csv"  # the same, as NIH names it
+NIH_SIDE = 1024  # pixels of NIH's own files, which the list refers to in resized versions as well
 BOX_COLUMNS = ("name", "finding", "x", "y", "width", "height")
 OLDEST_AGE = 120  # years; NIH's table has ages up to 414
 _AGE_BANDS = {"0-17": 18, "18-39": 40, "40-59": 60, "60-79": 80, "80+": OLDEST_AGE + 1}  # the age where each ends
@@ -37,7 +40,7 @@ def read_attributes(archive: Archive, radiographs: list[ListedRadiograph]) -> pd
     name_of_file = {PurePosixPath(radiograph.name).name: radiograph.name for radiograph in radiographs}
     for member in archive.members:
         file = PurePosixPath(member).name
-        if file.startswith("Data_Entry_2017"):
+        if file.startswith("Data_Entry_2017") or file == SAMPLE_TABLE:
             table = read_columns(archive, member, {0: "image", 4: "age", 5: "sex", 6: "view"})
             table["age"] = table["age"].map(age_band)
             for column in ("age", "sex", "view"):
@@ -61,7 +64,8 @@ def age_band(text: str) -> str:
 def read_box_list(archive: Archive, radiographs: list[ListedRadiograph]) -> pd.DataFrame:
     """Return where findings are, in the archive's pixels: a table with the columns `BOX_COLUMNS`, often empty."""
     name_of_file = {PurePosixPath(radiograph.name).name: radiograph.name for radiograph in radiographs}
-    member = next((member for member in archive.members if PurePosixPath(member).name == BOX_LIST), None)
+    names = (BOX_LIST, NIH_BOX_LIST)
+    member = next((member for member in archive.members if PurePosixPath(member).name in names), None)
     if member is None:
         return pd.DataFrame(columns=list(BOX_COLUMNS))
     table = read_columns(archive, member, dict(enumerate(BOX_COLUMNS)))

@@ -73,10 +73,10 @@ def read_dicom(content: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def holds_image(content: bytes) -> bool:
     """Return whether a DICOM file has pixels: a CD's directory, a report or a presentation state has none."""
-    import pydicom
-
     try:
         with pydicom_errors():
+            import pydicom
+
             return "Rows" in pydicom.dcmread(io.BytesIO(content), force=True, specific_tags=["Rows"])
     except UnreadableDicom:
         return True  # so that the reason is given where it is read

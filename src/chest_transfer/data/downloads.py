@@ -8,7 +8,8 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from chest_transfer.data.archives import Archive, pack
+from chest_transfer.data.archive_packing import holds_archives, pack
+from chest_transfer.data.archives import Archive
 from chest_transfer.data.catalog import Dataset, Kaggle, Web
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import atomic_write, write_text
@@ -39,7 +40,7 @@ def fetch(dataset: Dataset, source: str, target: Path, checksums: Path) -> None:
         if source == "kaggle":
             downloaded, digest = _download(dataset.origin)
             _check_recorded_digest(checksums, dataset.name, digest, downloaded)
-            _link_or_copy(downloaded, aside)
+            pack(downloaded, aside) if holds_archives(downloaded) else _link_or_copy(downloaded, aside)
         else:
             pack(_local(dataset, source), aside)
         with Archive(aside) as archive:

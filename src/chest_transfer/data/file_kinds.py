@@ -1,4 +1,10 @@
-"""What a file is that cannot be read, by its first bytes: for error messages that say what to do."""
+"""What a file is: an image by its suffix, or what cannot be read by its first bytes, for errors that say what to do."""
+
+from pathlib import PurePosixPath
+
+IMAGE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".pgm"
+)  # fmt: skip
 
 # Where the bytes are, the bytes, what the file is, and what helps.
 _KINDS = (
@@ -10,7 +16,6 @@ _KINDS = (
     (0, b"\xfd7zXZ", "a file compressed with xz", "unpack it: unxz FILE"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it, and name the folder"),
     (0, b"Rar!", "a RAR archive", "unpack it, and name the folder"),
-    (0, b"PK\x03\x04", "a zip archive", "give it the suffix .zip"),
     (257, b"ustar", "a tar archive", "unpack it, and name the folder"),
     (4, b"ftypavif", "an AVIF image", "convert it to PNG"),
     (4, b"ftypheic", "a HEIC image", "convert it to PNG"),
@@ -26,6 +31,17 @@ _KINDS = (
     (0, b"<html", "a web page", "download the file again"),
     (0, b"<svg", "an SVG drawing", "convert it to PNG"),
 )
+
+
+def is_image_name(name: str) -> bool:
+    """Return whether a file's name has the suffix of an image."""
+    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def may_be_dicom(name: str) -> bool:
+    """Return whether a name is one that DICOM files have without a suffix of their own: `IM0001`, `1.2.840.113619`."""
+    suffix = PurePosixPath(name).suffix
+    return not suffix or suffix[1:].isdigit()
 
 
 def described(content: bytes) -> str:

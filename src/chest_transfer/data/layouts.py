@@ -1,19 +1,22 @@
-"""How each public archive is laid out: its members become a listing of radiographs with labels and patients."""
+"""Archives of class folders: their members become a listing of radiographs with labels and patients."""
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from chest_transfer.data.archive_tables import read_columns, table_bytes
 from chest_transfer.data.archives import Archive
-from chest_transfer.data.findings import ALIASES, NIH_FINDINGS, NO_FINDING
-from chest_transfer.data.selection import order_by_name_hash
+from chest_transfer.data.dicom import is_dicom
+from chest_transfer.data.file_kinds import is_image_name, may_be_dicom
 from chest_transfer.errors import ChestTransferError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
+FOLDERS_SHOWN = 8  # in an error
+DICOM_HEADER_BYTES = 132
+_SPLIT_FOLDERS = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class ListedRadiograph:
         name: str, how this project calls it: unique in its dataset.
         labels: tuple of str, its classes.
         patient: str or None, the key of its patient where the archive tells.
-        split: `train` or `test` where the archive has an official split.
+        split: `train`, `val` or `test` where the archive is split.
     """
 
     member: str
@@ -45,22 +48,27 @@ class Listing:
         radiographs: list of ListedRadiograph.
         not_used: how many images were not used, by reason.
         tables: SHA-256 of each table that was read: versions of one table differ in labels.
+        other_folders: how many images lie in folders that are of no class.
     """
 
     radiographs: list[ListedRadiograph]
     not_used: Counter = field(default_factory=Counter)
     tables: dict[str, str] = field(default_factory=dict)
+    other_folders: Counter = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
 class ClassFolders:
     """`<root>/[train|val|test/]<class>/[images/]<name>`; masks and nested copies are not used.
 
+    Folders match whatever their case, and with `_`, `-` or a space between words.
+
     Args:
         root: str, the archive's top folder; any other is accepted as well.
         folders: dict, the folder name of each class.
         patient_of: function from a file's stem to the key of its patient, None where the name tells none.
-        splits: bool, whether class folders are within train/, val/ and test/.
+        splits: bool, whether class folders are within train/, val/ and test/. Where they are not in the public archive,
+            somebody else's split is taken over, validation included.
         images: str or None, the folder inside a class folder that holds its images; also accepted without it.
         suffix: str, of the archive's files.
     """
@@ -72,139 +80,95 @@ class ClassFolders:
     images: str | None = None
     suffix: str = ".png"
 
-    def read(self, archive: Archive) -> Listing:
-        class_of = {folder: name for name, folder in self.folders.items()}
+    def read(self, archive: Archive, folders: dict[str, str] | None = None) -> Listing:
+        """Return the radiographs of an archive.
+
+        Args:
+            archive: Archive.
+            folders: dict of other names of class folders to classes, from the settings.
+
+        Raises:
+            ChestTransferError: a class has no radiographs, a split is incomplete, or there are two such layouts.
+        """
+        class_of = {_same_name(folder): name for name, folder in self.folders.items()}
+        class_of |= {_same_name(folder): name for folder, name in (folders or {}).items() if name in self.folders}
         roots: dict[PurePosixPath, list[ListedRadiograph]] = {}
+        other_folders = Counter()
         for member in archive.members:
             path = PurePosixPath(member)
-            if path.suffix.lower() not in IMAGE_SUFFIXES:
+            if not _is_image(archive, member):
                 continue
-            folder = path.parent.parent if path.parent.name == self.images else path.parent
-            split, root = (folder.parent.name, folder.parent.parent) if self.splits else (None, folder.parent)
-            if folder.name not in class_of or (self.splits and split not in ("train", "val", "test")):
+            folder = path.parent
+            if self.images and _same_name(folder.name) == self.images and _same_name(folder.parent.name) in class_of:
+                folder = folder.parent
+            split = _SPLIT_FOLDERS.get(folder.parent.name.lower())
+            if _same_name(folder.name) not in class_of or (self.splits and split is None):
+                other_folders[str(path.parent)] += 1
                 continue
-            labels = (class_of[folder.name],)
-            name = str(path.relative_to(root))
+            root = folder.parent.parent if split else folder.parent
             # The official validation split has 16 images, too few to use: it joins the training split.
-            official = {"test": "test", "train": "train", "val": "train"}.get(split)
+            kept_split = "train" if self.splits and split == "val" else split
+            label = class_of[_same_name(folder.name)]
             roots.setdefault(root, []).append(
-                ListedRadiograph(member, name, labels, self.patient_of(path.stem), official)
+                ListedRadiograph(member, str(path.relative_to(root)), (label,), self.patient_of(path.stem), kept_split)
             )
-        return self._shallowest_layout(archive, roots)
+        return self._shallowest_layout(archive, roots, other_folders)
 
-    def _shallowest_layout(self, archive: Archive, roots: dict[PurePosixPath, list[ListedRadiograph]]) -> Listing:
-        complete = {
-            root: radiographs
-            for root, radiographs in roots.items()
-            if not self.splits or {"train", "test"} <= {radiograph.split for radiograph in radiographs}
-        }
+    def _shallowest_layout(
+        self, archive: Archive, roots: dict[PurePosixPath, list[ListedRadiograph]], other_folders: Counter
+    ) -> Listing:
+        complete = [root for root, radiographs in roots.items() if not self._missing(radiographs)]
         if not complete:
-            folders = "|".join(self.folders.values())
-            expected = "/".join(filter(None, [self.root, "train|test" * self.splits, folders, self.images]))
-            raise ChestTransferError(
-                f"'{archive.path}' holds no {expected}/*{self.suffix}; it holds {_first_members(archive)}; "
-                "check `source` and `sources` in params.yaml"
-            )
+            raise self._incomplete(archive, roots, other_folders)
         depth = min(len(root.parts) for root in complete)
         shallowest = [root for root in complete if len(root.parts) == depth]
         if len(shallowest) > 1:
             raise ChestTransferError(
                 f"'{archive.path}' holds the same layout twice: {', '.join(map(str, shallowest))}; keep one of them"
             )
-        copies = sum(len(radiographs) for root, radiographs in roots.items() if root != shallowest[0])
-        listing = Listing(sorted(complete[shallowest[0]], key=lambda radiograph: radiograph.name))
-        if copies:
-            listing.not_used["nested_copy"] = copies
+        listing = Listing(
+            sorted(roots[shallowest[0]], key=lambda radiograph: radiograph.name), other_folders=other_folders
+        )
+        for root, radiographs in roots.items():
+            reason = "nested_copy" if root in complete else "other_folder"
+            if root != shallowest[0]:
+                listing.not_used[reason] += len(radiographs)
+        if other_folders:
+            listing.not_used["other_folder"] += other_folders.total()
         return listing
 
+    def _missing(self, radiographs: list[ListedRadiograph]) -> list[str]:
+        """Return the classes and the official splits that a layout does not have."""
+        classes = {label for radiograph in radiographs for label in radiograph.labels}
+        splits = {radiograph.split for radiograph in radiographs}
+        missing = [name for name in self.folders if name not in classes]
+        return missing + [split for split in ("train", "test") if self.splits and split not in splits]
 
-@dataclass(frozen=True)
-class NihTables:
-    """`images_0xx/images/<patient>_<follow-up>.png` with `Data_Entry_2017.csv` and the two official split lists.
-
-    Args:
-        combinations: None for multi-label data; else tuple of the label combinations (`A|B`, sorted) that are classes.
-        most_per_class: int or None, images of a class at most: the first in the order of `order_by_name_hash`.
-    """
-
-    combinations: tuple[str, ...] | None = None
-    most_per_class: int | None = None
-
-    def read(self, archive: Archive) -> Listing:
-        members = {PurePosixPath(member).name: member for member in reversed(archive.members)}
-        table_name = self._table(archive, members)
-        content = table_bytes(archive, members[table_name])
-        listing = Listing([], tables={table_name: hashlib.sha256(content).hexdigest()})
-        split_of = {}
-        for split, list_name in (("train", "train_val_list.txt"), ("test", "test_list.txt")):
-            if list_name not in members:
-                raise ChestTransferError(f"'{archive.path}' holds no {list_name}; fetch the whole archive")
-            listed = dict.fromkeys(table_bytes(archive, members[list_name]).decode("utf-8-sig").split(), split)
-            if both := split_of.keys() & listed.keys():
-                raise ChestTransferError(f"'{archive.path}' lists {min(both)} to train and to test; fetch it again")
-            split_of |= listed
-        labels_of = _labels_by_image(archive, members[table_name], content)
-        for name, labels in sorted(labels_of.items()):
-            if name not in members:
-                listing.not_used["listed_but_absent"] += 1
-            elif name not in split_of:
-                listing.not_used["in_neither_split_list"] += 1
-            elif self.combinations is None:
-                self._add(listing, members[name], name, labels, split_of[name])
-            elif (combination := "|".join(labels) or NO_FINDING) in self.combinations:
-                self._add(listing, members[name], name, (combination,), split_of[name])
-            else:
-                listing.not_used["other_combination"] += 1
-        images = sum(name.lower().endswith(IMAGE_SUFFIXES) for name in members)
-        if unlisted := images - sum(name in members for name in labels_of):
-            listing.not_used["absent_from_table"] = unlisted
-        if not listing.radiographs:
-            raise ChestTransferError(
-                f"'{archive.path}' holds no image that {table_name} lists; it holds {_first_members(archive)}"
+    def _incomplete(self, archive: Archive, roots: dict, other_folders: Counter) -> ChestTransferError:
+        fullest = min(roots.values(), key=lambda found: (len(self._missing(found)), -len(found)), default=[])
+        present = Counter(str(PurePosixPath(radiograph.member).parent) for radiograph in fullest) + other_folders
+        folders = ", ".join(f"{folder} ({count})" for folder, count in present.most_common(FOLDERS_SHOWN))
+        if not fullest:
+            classes = "|".join(self.folders.values())
+            expected = "/".join(filter(None, [self.root, "train|test" * self.splits, classes, self.images]))
+            held = f"folders of images: {folders}" if folders else first_members(archive)
+            return ChestTransferError(
+                f"'{archive.path}' holds no {expected}/*{self.suffix}; it holds {held}; "
+                "check `source` and `sources` in params.yaml"
             )
-        return self._cap(listing) if self.most_per_class else listing
-
-    @staticmethod
-    def _table(archive: Archive, members: dict[str, str]) -> str:
-        for name in ("Data_Entry_2017.csv", "Data_Entry_2017_v2020.csv"):
-            if name in members:
-                return name
-        raise ChestTransferError(f"'{archive.path}' holds no Data_Entry_2017.csv; it holds {_first_members(archive)}")
-
-    @staticmethod
-    def _add(listing: Listing, member: str, name: str, labels: tuple[str, ...], split: str) -> None:
-        listing.radiographs.append(ListedRadiograph(member, name, labels, name.split("_")[0], split))
-
-    def _cap(self, listing: Listing) -> Listing:
-        kept, images_of = [], Counter()
-        for row in order_by_name_hash([radiograph.name for radiograph in listing.radiographs]):
-            radiograph = listing.radiographs[row]
-            images_of[radiograph.labels] += 1
-            if images_of[radiograph.labels] <= self.most_per_class:
-                kept.append(radiograph)
-        listing.not_used["beyond_the_cap"] = len(listing.radiographs) - len(kept)
-        listing.radiographs = sorted(kept, key=lambda radiograph: radiograph.name)
-        return listing
+        missing = self._missing(fullest)
+        return ChestTransferError(
+            f"'{archive.path}' holds no radiographs of {', '.join(missing)}; its folders of images: {folders}; "
+            f"{remedy_for_names(other_folders, missing)}"
+        )
 
 
-def _labels_by_image(archive: Archive, member: str, content: bytes) -> dict[str, tuple[str, ...]]:
-    """Return the findings of each image, sorted; none for `NO_FINDING`."""
-    where = f"{archive.path}: {PurePosixPath(member).name}"
-    header = content[:200].decode("utf-8-sig", "replace")
-    if not header.startswith("Image Index,Finding Labels,"):
-        raise ChestTransferError(f"{where} starts with {header[:40]!r} where 'Image Index,Finding Labels,' should be")
-    table = read_columns(archive, member, {0: "image", 1: "findings"})
-    if (repeated := table["image"].duplicated()).any():
-        raise ChestTransferError(f"{where} lists {table.loc[repeated, 'image'].iloc[0]} twice; correct the table")
-    labels_of = {}
-    for image, text in zip(table["image"], table["findings"], strict=True):
-        findings = [ALIASES.get(finding, finding) for finding in text.split("|") if finding != NO_FINDING]
-        if unknown := set(findings) - set(NIH_FINDINGS):
-            raise ChestTransferError(
-                f"{where} gives {image} the finding '{min(unknown)}' (known: {', '.join(NIH_FINDINGS)}); correct it"
-            )
-        labels_of[image] = tuple(sorted(findings))
-    return labels_of
+def remedy_for_names(other_folders: Counter, missing: list[str]) -> str:
+    """Return what helps where folders of no class are there and classes are missing."""
+    if not other_folders:
+        return "check `source` and `sources` in params.yaml"
+    [(folder, _)] = other_folders.most_common(1)
+    return f"tell which class a folder is: -S 'preprocess.folders={{{PurePosixPath(folder).name}: {missing[0]}}}'"
 
 
 _PNEUMONIA_NAMES = re.compile(
@@ -229,10 +193,20 @@ def pneumonia_patient(stem: str) -> str | None:
     )
 
 
+def _same_name(folder: str) -> str:
+    """Return a folder's name without the differences that do not count."""
+    return " ".join(folder.lower().replace("_", " ").replace("-", " ").split())
+
+
+def _is_image(archive: Archive, member: str) -> bool:
+    return is_image_name(member) or (may_be_dicom(member) and is_dicom(archive.start(member, DICOM_HEADER_BYTES)))
+
+
 def no_patient(stem: str) -> None:
     """Return None: the archive does not tell its patients."""
 
 
-def _first_members(archive: Archive) -> str:
+def first_members(archive: Archive) -> str:
+    """Return how many files an archive holds, and the first of them, for errors."""
     first = ", ".join(archive.members[:3])
     return f"{len(archive.members)} files ({first}, ...)" if first else "no files"

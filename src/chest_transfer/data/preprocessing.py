@@ -14,8 +14,8 @@ from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import write_arrays
 from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.decoding import SquareRadiograph, decode_all
-from chest_transfer.data.descriptions import read_attributes, read_box_list
-from chest_transfer.data.layouts import ListedRadiograph, Listing
+from chest_transfer.data.descriptions import NIH_SIDE, read_attributes, read_box_list
+from chest_transfer.data.layouts import FOLDERS_SHOWN, ListedRadiograph, Listing, remedy_for_names
 from chest_transfer.data.splits import LEFT_OUT, SPLITS, Split, rarest_label, split_by_patient
 from chest_transfer.data.squares import box_in_square
 from chest_transfer.errors import ChestTransferError
@@ -52,16 +52,16 @@ def preprocess(
     with atomic_write(target) as aside:
         aside.mkdir()
         with Archive(archive_path) as archive:
-            listing = dataset.layout.read(archive)
+            listing = dataset.layout.read(archive, settings.folders)
             pixels = aside / "pixels"
             radiographs, files, skipped = _write_pixels(archive, listing, pixels, settings, image_size, processes)
             attributes, box_list = read_attributes(archive, radiographs), read_box_list(archive, radiographs)
-        labels = _labels(radiographs, dataset)
+        labels, keeps_split = _labels(radiographs, dataset), settings.splits == "archive"
         split = split_by_patient(
             np.array([_patient(radiograph) for radiograph in radiographs]),
             files.pop("digest").to_numpy(str),
             rarest_label(labels) if dataset.multi_label else labels,
-            np.array([radiograph.split or "" for radiograph in radiographs]),
+            np.array([radiograph.split or "" for radiograph in radiographs] if keeps_split else [""] * len(labels)),
             test_share=settings.test_share,
             validation_share=settings.validation_share,
             seed=settings.split_seed,
@@ -74,6 +74,8 @@ def preprocess(
         files.join(attributes).to_csv(aside / "images.csv")
         _boxes_in_squares(box_list, files, dataset, settings.fit).to_csv(aside / "boxes.csv", index=False)
         summary = _summary(dataset, listing, skipped, labels, split) | {"fit": settings.fit}
+        if not dataset.multi_label:
+            _check_classes(archive_path, summary, listing.other_folders)
         write_json(aside / "summary.json", summary)
     return summary
 
@@ -113,12 +115,19 @@ def _write_pixels(
 
 
 def _boxes_in_squares(box_list: pd.DataFrame, files: pd.DataFrame, dataset: Dataset, fit: str) -> pd.DataFrame:
-    """Return the boxes of the dataset's classes as fractions of the square image."""
+    """Return the boxes of the dataset's classes as fractions of the square image.
+
+    Where some reach beyond their images, the archive is a resized version and they refer to NIH's own files.
+    """
+    boxes = box_list[box_list["finding"].isin(dataset.classes)]
+    boxes = boxes.assign(right=boxes["x"] + boxes["width"], bottom=boxes["y"] + boxes["height"])
+    sides = files.loc[boxes["name"], ["width", "height"]].to_numpy()
+    if (boxes[["right", "bottom"]].to_numpy() > sides + 1).any():
+        sides = np.full_like(sides, NIH_SIDE)
     rows = []
-    for box in box_list[box_list["finding"].isin(dataset.classes)].itertuples():
-        file = files.loc[box.name]
-        edges = box.x, box.y, box.x + box.width, box.y + box.height
-        left, top, right, bottom = box_in_square(edges, file["width"], file["height"], fit)
+    for box, (width, height) in zip(boxes.itertuples(), sides, strict=True):
+        edges = box.x, box.y, box.right, box.bottom
+        left, top, right, bottom = box_in_square(edges, width, height, fit)
         if left < right and top < bottom:
             rows.append((box.name, box.finding, *(round(edge, 5) for edge in (left, top, right, bottom))))
     return pd.DataFrame(rows, columns=["name", "finding", "left", "top", "right", "bottom"])
@@ -171,6 +180,21 @@ def _write_split(
     )
 
 
+def _check_classes(archive_path: Path, summary: dict, other_folders: Counter) -> None:
+    for split, images_of in summary["classes"].items():
+        if missing := [name for name, images in images_of.items() if not images]:
+            present = ", ".join(f"{name} ({images})" for name, images in images_of.items() if images)
+            remedy = "use more images"
+            if summary["official_test"]:
+                remedy = "cut all splits anew: -S preprocess.splits=pooled"
+            if other_folders:
+                remedy += f", or {remedy_for_names(other_folders, missing)}"
+            raise ChestTransferError(
+                f"the {split} split of '{archive_path}' holds {present or 'nothing'}, but no radiographs of "
+                f"{', '.join(missing)}; {remedy}"
+            )
+
+
 def _summary(dataset: Dataset, listing: Listing, skipped: dict[str, str], labels: np.ndarray, split: Split) -> dict:
     one_hot = labels if dataset.multi_label else np.eye(len(dataset.classes), dtype=int)[labels]
     counts = {name: one_hot[split.names == name].sum(axis=0) for name in SPLITS}
@@ -190,5 +214,28 @@ def _summary(dataset: Dataset, listing: Listing, skipped: dict[str, str], labels
         "skipped": dict(Counter(reason.split(":")[0] for reason in skipped.values())) | {"total": len(skipped)},
         "not_used": dict(sorted(listing.not_used.items())),
     }
-    optional = {"skipped_images": skipped, "tables": listing.tables, "same_patients_as": dataset.same_patients_as}
+    optional = {
+        "skipped_images": skipped, "tables": listing.tables, "same_patients_as": dataset.same_patients_as,
+        "other_folders": dict(listing.other_folders.most_common(FOLDERS_SHOWN)),
+    }  # fmt: skip
     return summary | {key: value for key, value in optional.items() if value}
+
+
+def lines_about(summary: dict) -> list[str]:
+    """Return what was read, and what was not, in lines for the screen: one for each class, then the rest.
+
+    Args:
+        summary: the content of `summary.json`.
+    """
+    by_class = {name: [summary["classes"][split][name] for split in SPLITS] for name in summary["classes"]["train"]}
+    lines = [
+        f"{name}: {', '.join(f'{count} {split}' for count, split in zip(counts, SPLITS, strict=True))}"
+        for name, counts in by_class.items()
+    ]
+    images = ", ".join(f"{count} {split}" for split, count in summary["images"].items())
+    lines.append(f"{images} radiographs; {summary['skipped']['total']} unreadable")
+    not_used = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in summary["not_used"].items())
+    folders = ", ".join(f"{folder} ({count})" for folder, count in summary.get("other_folders", {}).items())
+    if not_used:
+        lines.append(f"not used: {not_used}{folders and f'; folders that are of no class: {folders}'}")
+    return lines

@@ -21,7 +21,7 @@ class Split:
         names: (N,) str array of `train`, `val`, `test`, or `LEFT_OUT` for an image in none of them.
         groups: (N,) int array, the patient group of each image, with exact duplicates merged into one group.
         duplicates: int, how many images are an exact copy of an earlier one.
-        leaked: int, training images left out because their group is also in the official test split.
+        leaked: int, images left out because their group is also in the archive's own test or validation split.
     """
 
     names: np.ndarray
@@ -43,15 +43,16 @@ def split_by_patient(
 ) -> Split:
     """Split images into train, val and test by patient group, stratified.
 
-    An official test split is kept whole; a group on both sides of it loses its training images. Pass the images in the
-    order of their names, so that the order of the archive does not matter.
+    An official test or validation split is kept; a group on both sides of it loses its training images, one in test and
+    validation those of validation. Pass the images in the order of their names, so that the order of the archive does
+    not matter.
 
     Args:
         patients: (N,) str array, the key of each image's patient.
         digests: (N,) str array, a hash of each image file.
         strata: (N,) int array, the class whose share is kept equal in all splits (for multi-label data the rarest
             finding).
-        official: (N,) str array, `train`, `test` or empty: the archive's own split.
+        official: (N,) str array, `train`, `val`, `test` or empty: the archive's own split.
         test_share: float, of all images, where there is no official test split.
         validation_share: float, of the images that are not in the test split.
         seed: int; another seed gives another split.
@@ -68,14 +69,15 @@ def split_by_patient(
     if drop_duplicates:
         names[copies] = LEFT_OUT
     leaked = 0
-    if is_official_test.any():
-        names[is_official_test & (names != LEFT_OUT)] = "test"
-        leaking = (names == "train") & np.isin(groups, groups[is_official_test])
+    for split in ("test", "val"):
+        is_official = official == split
+        names[is_official & (names == "train")] = split
+        leaking = (names == "train") & np.isin(groups, groups[is_official])
         names[leaking] = LEFT_OUT
-        leaked = int(leaking.sum())
-    else:
-        _move_share(names, "test", groups, strata, test_share, seed)
-    _move_share(names, "val", groups, strata, validation_share, seed)
+        leaked += int(leaking.sum())
+    for split, share in (("test", test_share), ("val", validation_share)):
+        if not (official == split).any():
+            _move_share(names, split, groups, strata, share, seed)
     return Split(names, groups, int(copies.sum()), leaked)
 
 

@@ -36,6 +36,7 @@ class ExplainedDataset:
         test: Arrays of the test split.
         boxes: table `boxes.csv`.
         fit: str, how radiographs were made square.
+        folders: dict of other names of class folders, from the settings.
     """
 
     entry: Dataset
@@ -43,6 +44,7 @@ class ExplainedDataset:
     test: Arrays
     boxes: pd.DataFrame
     fit: str
+    folders: dict[str, str]
 
 
 def explain_models(
@@ -78,14 +80,16 @@ def explain_models(
 def score_localization(heat_maps: HeatMaps, dataset: ExplainedDataset) -> dict[str, dict]:
     """Return how well heat maps point: `boxes` for each class that has any, and `lungs` where the archive has masks."""
     with Archive(dataset.archive) as archive:
-        masks = lung_masks(dataset.entry, archive, dataset.test, dataset.fit)
+        masks = lung_masks(dataset.entry, archive, dataset.test, dataset.fit, dataset.folders)
     return {
         "boxes": _scores_in_boxes(heat_maps, dataset.test, dataset.boxes),
         "lungs": _scores_in_lungs(heat_maps, dataset.test, masks),
     }
 
 
-def lung_masks(dataset: Dataset, archive: Archive, test: Arrays, fit: str) -> dict[int, np.ndarray]:
+def lung_masks(
+    dataset: Dataset, archive: Archive, test: Arrays, fit: str, folders: dict[str, str]
+) -> dict[int, np.ndarray]:
     """Return the lung masks of at most `MOST_SCORED` test radiographs; none if the archive has no masks.
 
     Args:
@@ -93,13 +97,14 @@ def lung_masks(dataset: Dataset, archive: Archive, test: Arrays, fit: str) -> di
         archive: Archive of the dataset.
         test: Arrays of the test split.
         fit: str, how radiographs were made square.
+        folders: dict of other names of class folders, from the settings.
 
     Returns:
         dict of (H, W) bool arrays by row of the test split.
     """
     members, row_of = set(archive.members), {name: row for row, name in enumerate(test.names)}
     mask_members = {}
-    for radiograph in dataset.layout.read(archive).radiographs:
+    for radiograph in dataset.layout.read(archive, folders).radiographs:
         mask = _mask_member(radiograph.member)
         if mask in members and radiograph.name in row_of:
             mask_members[row_of[radiograph.name]] = mask

@@ -1,15 +1,16 @@
 """Image files for prediction: files, folders, glob patterns and zip archives, read one at a time."""
 
 import glob
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from chest_transfer.data.archive_packing import files_below
 from chest_transfer.data.archives import LARGEST_MEMBER, Archive
-from chest_transfer.data.dicom import is_dicom
-from chest_transfer.data.layouts import IMAGE_SUFFIXES
+from chest_transfer.data.dicom import holds_image, is_dicom
+from chest_transfer.data.file_kinds import IMAGE_SUFFIXES, is_image_name
 
-SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".pgm")
 DICOM_HEADER_BYTES = 132  # a preamble of 128 bytes, then "DICM"
 
 
@@ -32,9 +33,10 @@ def find_images(places: list[str]) -> Iterator[ImageFile]:
     """Yield the image files at some places, in order.
 
     Args:
-        places: List of strings: files, folders (searched recursively), glob patterns such as `images/*.png`, or zip
-            archives. In folders, files with one of `SUFFIXES` and DICOM files are used; in archives, files with one of
-            `SUFFIXES`. A place without any yields one `ImageFile` that could not be read.
+        places: List of strings: files, folders (searched recursively, links followed), glob patterns such as
+            `images/*.png`, or zip archives. In folders and archives, files with one of `IMAGE_SUFFIXES` and DICOM files
+            are used; DICOM files without an image, as a CD's directory, are counted on stderr. A place without any
+            picture yields one `ImageFile` that could not be read.
     """
     for place in places:
         is_empty = True
@@ -42,21 +44,18 @@ def find_images(places: list[str]) -> Iterator[ImageFile]:
             is_empty = False
             yield picture
         if is_empty:
-            allowed = f"{', '.join(SUFFIXES)}, DICOM; folders, zip archives, patterns"
+            allowed = f"{', '.join(IMAGE_SUFFIXES)}, DICOM; folders, zip archives, patterns"
             yield ImageFile(place, None, f"no picture there (allowed: {allowed}); check the path")
 
 
 def _pictures_at(place: str) -> Iterator[ImageFile]:
     path = Path(place)
     if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.is_file() and (file.suffix.lower() in SUFFIXES or _is_dicom_file(file)):
-                yield _read_file(file)
+        yield from _with_image(place, map(_read_file, filter(_may_be_image, files_below(path))))
     elif path.suffix.lower() == ".zip" and path.is_file():
         with Archive(path) as archive:
-            for member in archive.members:
-                if Path(member).suffix.lower() in SUFFIXES:
-                    yield _read_member(archive, f"{place}/{member}", member)
+            members = (_read_member(archive, f"{place}/{member}", member) for member in archive.members)
+            yield from _with_image(place, filter(_is_image, members))
     elif path.is_file():
         yield _read_file(path)
     else:
@@ -80,9 +79,27 @@ def _read_member(archive: Archive, name: str, member: str) -> ImageFile:
         return ImageFile(name, None, str(error))
 
 
-def _is_dicom_file(path: Path) -> bool:
+def _may_be_image(path: Path) -> bool:
+    if is_image_name(path.name):
+        return True
     try:
         with path.open("rb") as file:
             return is_dicom(file.read(DICOM_HEADER_BYTES))
     except OSError:
         return False
+
+
+def _is_image(picture: ImageFile) -> bool:
+    return is_image_name(picture.name) or is_dicom(picture.content or b"")
+
+
+def _with_image(place: str, pictures: Iterator[ImageFile]) -> Iterator[ImageFile]:
+    """Yield the pictures but the DICOM files without an image, which are counted on stderr."""
+    without = []
+    for picture in pictures:
+        if picture.content and is_dicom(picture.content) and not holds_image(picture.content):
+            without.append(picture.name)
+        else:
+            yield picture
+    if without:
+        print(f"{place}: {len(without)} DICOM files hold no image, such as {without[0]}", file=sys.stderr)

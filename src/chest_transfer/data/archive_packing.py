@@ -1,0 +1,146 @@
+"""Packing: a folder, a zip or a tar file, with the archives inside them, becomes one zip file.
+
+Inside the pipeline an archive is always one zip file, because its members can be read in any order.
+"""
+
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from chest_transfer.data.archives import LARGEST_MEMBER, is_hidden, with_slashes
+from chest_transfer.data.file_kinds import described
+from chest_transfer.errors import ChestTransferError
+from chest_transfer.files import ArchiveWriter
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+MOST_LEVELS = 3  # of archives in archives: more are left packed
+FIRST_BYTES = 512
+
+
+def pack(source: Path, target: Path) -> None:
+    """Write a folder, a tar file or a zip file as the zip archive `target`.
+
+    Archives inside are unpacked to folders of their name: Kaggle's first layout was a zip in a zip, NIH's own
+    distribution is a folder of tar files. Links to files and folders are followed.
+
+    Raises:
+        ChestTransferError: `source` is none of these, or it or an archive inside is damaged; a link leads nowhere.
+    """
+    if zipfile.is_zipfile(source) and not holds_archives(source):
+        shutil.copyfile(source, target)  # a copy, not a link: DVC write-protects what it caches
+        return
+    with ArchiveWriter(target) as writer:
+        _Packer(writer, target.parent).add(source, PurePosixPath(), levels=0)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield all files below a folder in the order of their names; links to folders are followed, circles are not.
+
+    Raises:
+        ChestTransferError: a link leads nowhere.
+    """
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            if path.resolve() not in (folder.resolve(), *folder.resolve().parents):
+                yield from files_below(path)
+        elif path.exists():
+            yield path
+        else:
+            raise ChestTransferError(f"'{path}' is a link that leads nowhere; mend or remove it")
+
+
+def holds_archives(source: Path) -> bool:
+    """Return whether a zip file has archives inside."""
+    with zipfile.ZipFile(source) as opened:
+        return any(_is_archive(info.filename) for info in opened.infolist() if not info.is_dir())
+
+
+def _is_archive(name: str) -> bool:
+    return name.lower().endswith(ARCHIVE_SUFFIXES) and not is_hidden(name)
+
+
+def _without_suffix(name: str) -> str:
+    suffix = max((suffix for suffix in ARCHIVE_SUFFIXES if name.lower().endswith(suffix)), key=len)
+    return name[: -len(suffix)]
+
+
+class _Packer:
+    """Adds folders and archives to a zip file.
+
+    Args:
+        writer: ArchiveWriter.
+        space: Path of a folder for archives that have to be taken out of others.
+    """
+
+    def __init__(self, writer: ArchiveWriter, space: Path):
+        self._writer, self._space = writer, space
+
+    def add(self, source: Path, folder: PurePosixPath, levels: int) -> None:
+        """Add the content of a folder or an archive to a folder of the zip file; `levels` archives are around it."""
+        try:
+            if source.is_dir():
+                self._add_folder(source, folder)
+            elif zipfile.is_zipfile(source):
+                self._add_zip(source, folder, levels)
+            elif source.is_file() and tarfile.is_tarfile(source):
+                self._add_tar(source, folder, levels)
+            else:
+                raise _not_an_archive(source, folder)
+        except (zipfile.BadZipFile, tarfile.TarError, EOFError, zipfile.zlib.error, RuntimeError) as error:
+            raise ChestTransferError(
+                f"'{source if levels == 0 else folder}' is not a complete archive ({error}); fetch it again"
+            ) from None
+
+    def _add_folder(self, source: Path, folder: PurePosixPath) -> None:
+        for path in files_below(source):
+            name = path.relative_to(source).as_posix()
+            if _is_archive(name):
+                self.add(path, folder / _without_suffix(name), levels=1)
+            else:
+                with path.open("rb") as content:
+                    self._writer.write(str(folder / name), content)
+
+    def _add_zip(self, source: Path, folder: PurePosixPath, levels: int) -> None:
+        with zipfile.ZipFile(source) as opened:
+            for info in opened.infolist():
+                if not info.is_dir():
+                    with opened.open(info) as content:
+                        self._add_member(folder / with_slashes(info.filename), content, levels)
+
+    def _add_tar(self, source: Path, folder: PurePosixPath, levels: int) -> None:
+        # In the file's own order, because a compressed tar can only be read forward.
+        with tarfile.open(source) as opened:
+            for member in opened:
+                if member.isfile():
+                    if member.size > LARGEST_MEMBER and not _is_archive(member.name):
+                        raise _refused(source, member, f"more than {LARGEST_MEMBER:,} bytes")
+                    self._add_member(folder / PurePosixPath(member.name), opened.extractfile(member), levels)
+                elif not member.isdir():
+                    raise _refused(source, member, "a link or a device")
+
+    def _add_member(self, name: PurePosixPath, content: BinaryIO, levels: int) -> None:
+        if not _is_archive(str(name)) or levels >= MOST_LEVELS:
+            self._writer.write(str(name), content)
+            return
+        with tempfile.NamedTemporaryFile(dir=self._space, prefix="packing-") as taken_out:
+            shutil.copyfileobj(content, taken_out)
+            taken_out.flush()
+            self.add(Path(taken_out.name), name.with_name(_without_suffix(name.name)), levels + 1)
+
+
+def _refused(source: Path, member: tarfile.TarInfo, reason: str) -> ChestTransferError:
+    return ChestTransferError(f"'{source}' holds '{member.name}', {reason}; pack it again with `tar --dereference`")
+
+
+def _not_an_archive(source: Path, folder: PurePosixPath) -> ChestTransferError:
+    with source.open("rb") as file:
+        start = file.read(FIRST_BYTES)
+    kind = "it is a zip archive that was cut short; fetch it again" if start.startswith(b"PK") else described(start)
+    name = f"'{source}'" if folder == PurePosixPath() else f"'{folder}' in the archive"
+    return ChestTransferError(
+        f"{name} is not a zip archive, tar archive or folder{kind and f': {kind}'}; point `sources` at one that is"
+    )
