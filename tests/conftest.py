@@ -134,6 +134,7 @@ TOY = {
     "datasets": ["pneumonia"],
     "weights": ["none"],
     "image_size": 32,
+    "threads": 1,  # two tests run at once
     "phantom__patients": 60,
     "phantom__image_size": 48,
     "pretrain__patients": 100,

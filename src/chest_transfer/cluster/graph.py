@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.files import atomic_write
 from chest_transfer.lockfile import read_lock, write_lock
 
 
@@ -110,5 +111,5 @@ def write_files(folder: Path, results: list[Result]) -> None:
     """Write the uncached outputs of results, and leave dvc.lock as it is."""
     for result in results:
         for path, content in result.files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(content)
+            with atomic_write(folder / path) as aside:
+                aside.write_bytes(content)

@@ -30,7 +30,7 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
 
 def failed_fits(table: pd.DataFrame) -> list[str]:
     """Return a line for each model whose fit failed."""
-    failed = table[table["fit"].notna() & (table["fit"] != OK)]
+    failed = table[table["fit"].fillna(OK) != OK]
     return [f"CAUTION: the fit of {' '.join(row.Index)} failed: {row.fit}" for row in failed.itertuples()]
 
 

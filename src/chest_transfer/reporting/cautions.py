@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from chest_transfer.training.fit_check import OK
+from chest_transfer.training.fit_check import has_failed
 
 WITHOUT_DISEASE = ("border", "file", "color_mode")  # shortcut models that see no disease
 SERIOUS_SHARE = 0.5  # of the best model's lead over 0.5 that a shortcut model without disease must have
@@ -75,7 +75,7 @@ def _failed_fits(name: str, scores: dict[str, dict]) -> list[Caution]:
     return [
         Caution(True, f"{name}: the fit of {model} failed: {record['fit']}.")
         for model, record in scores.items()
-        if record.get("fit", OK) != OK
+        if has_failed(record)
     ]
 
 

@@ -10,7 +10,7 @@ from chest_transfer.errors import ChestTransferError
 from chest_transfer.model_names import ModelName, models_of_experiment
 from chest_transfer.reporting.cautions import Caution, dataset_cautions, overlap_cautions
 from chest_transfer.settings import Settings
-from chest_transfer.training.fit_check import OK
+from chest_transfer.training.fit_check import has_failed
 
 PLOTS = ("roc", "precision_recall", "reliability", "confusion", "history", "counts", "brightness", "sizes", "patients")
 REGIMES = {
@@ -91,7 +91,7 @@ def gain_sentence(dataset: Dataset, regime: str, start: str, gain: dict) -> str:
     area, control = dataset.scores[f"{regime}-{start}"]["auc"], dataset.scores[gain["against"]]["auc"]
     source = f"a model of {start}" if regime == "transfer" else STARTS.get(start, start)
     models = f"{regime}-{start}", gain["against"]
-    failed = [model for model in models if dataset.scores[model].get("fit", OK) != OK]
+    failed = [model for model in models if has_failed(dataset.scores[model])]
     if failed:
         verdict = f"no gain from {source} can be claimed, because the fit of {' and that of '.join(failed)} failed"
     elif gain["auc_low"] > 0:

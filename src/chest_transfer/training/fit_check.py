@@ -31,6 +31,14 @@ def check_fit(labels: np.ndarray, logits: np.ndarray, history: pd.DataFrame, mul
     return OK
 
 
+def has_failed(scores: dict) -> bool:
+    """Return whether the scores of a model, as `metrics/detail` has them, say that its fit failed.
+
+    Scores of a model that was not fitted to the dataset (`as_is`) say nothing about a fit.
+    """
+    return scores.get("fit", OK) != OK
+
+
 def _explained_share(labels: np.ndarray, logits: np.ndarray, multi_label: bool) -> float:
     """Return the share of the entropy of the classes that a model explains: 0 is no better than their frequencies.
 
@@ -44,7 +52,7 @@ def _explained_share(labels: np.ndarray, logits: np.ndarray, multi_label: bool) 
     else:
         columns = [(-(labels * log_softmax(logits, axis=1)).sum(axis=1), labels.argmax(axis=1))]
     model, guess = np.array([_cross_entropies(*column) for column in columns]).sum(axis=0)
-    return float((1 - model / np.maximum(guess, 1e-12)).max())  # 0 where only one class occurs
+    return float((1 - model / np.maximum(guess, 1e-12)).max())  # entropy: 0 where only one class occurs
 
 
 def _cross_entropies(entropies: np.ndarray, classes: np.ndarray) -> tuple[list[float], list[float]]:
