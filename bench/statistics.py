@@ -2,6 +2,8 @@
 
 python -m bench.statistics [--sets 500] [--models 10]
 
+With few patients, and for averages over findings that are mostly rare, only how often the interval contains the truth.
+
 A patient has one to three radiographs, whose scores share a part of their noise; a fifth of the patients are diseased.
 Two models of the same true area score the same radiographs, so their errors are correlated. Printed as fractions of the
 sets: how often the 95 % interval contains the true area (expected: 0.95), and how often a difference is found where
@@ -13,6 +15,7 @@ import resource
 import tempfile
 import time
 from contextlib import chdir
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +25,16 @@ from sklearn.metrics import roc_auc_score
 
 from chest_transfer.data.findings import NIH_FINDINGS
 from chest_transfer.data.predictions import Predictions
+from chest_transfer.evaluation.calibrated_predictions import uncalibrated_predictions
 from chest_transfer.evaluation.delong import bootstrap_p_value, delong, delong_p_value
-from chest_transfer.evaluation.intervals import cluster_bootstrap_weights, confidence_interval, ranking_scores
+from chest_transfer.evaluation.intervals import (
+    PatientCounts,
+    cluster_bootstrap_weights,
+    confidence_interval,
+    ranking_scores,
+    with_interval,
+)
+from chest_transfer.evaluation.metrics import score
 from chest_transfer.evaluation.summary import evaluate_dataset
 from chest_transfer.model_names import ModelName
 from chest_transfer.settings import read_settings
@@ -32,6 +43,9 @@ SEPARATION = 1.2  # of diseased and healthy, in standard deviations of a score
 # Shares of a score's variance that are common to all radiographs of a patient, and to both models of a radiograph.
 PATIENT_VARIANCE, IMAGE_VARIANCE = 0.4, 0.3
 DISEASED_SHARE = 0.2
+FEW = ((5, 20), (10, 50), (20, 80), (30, 120), (50, 200))  # ill and healthy patients
+RARE = np.array([2, 2, 3, 3, 4, 5, 5, 8, 8, 10, 12, 15, 20, 30])  # expected ill patients of each finding
+RARE_SEPARATIONS, RARE_PATIENTS = np.linspace(0.3, 2.2, len(RARE)), 120
 NIH_TEST_IMAGES, NIH_VALIDATION_IMAGES, IMAGES_PER_PATIENT = 25_596, 11_219, 9
 
 
@@ -79,6 +93,47 @@ def coverage_and_false_alarms(sets: int, patients: int, resamples: int, seed: in
             "false alarms, DeLong over patients": delong_p_value(areas, covariance, 0, 1) < 0.05,
         })  # fmt: skip
     return pd.DataFrame(outcomes).mean().to_dict()
+
+
+def coverage_of_few_patients(sets: int, resamples: int, seed: int = 1) -> pd.DataFrame:
+    """Return how often intervals contain the true area with few patients of one to three radiographs.
+
+    Returns:
+        Table of ill and healthy patients, true area, and the fractions of the bootstrap and of `with_interval`.
+    """
+    rows = []
+    for (ill, healthy), true_area in product(FEW, (0.7, 0.9, 0.97)):
+        separation, rng = norm.ppf(true_area) * np.sqrt(2), np.random.default_rng(seed)
+        covered = []
+        for number in range(sets):
+            patient_of = np.repeat(np.arange(ill + healthy), rng.integers(1, 4, ill + healthy))
+            labels = (patient_of < ill).astype(int)
+            shared = np.sqrt(PATIENT_VARIANCE) * rng.normal(size=ill + healthy)[patient_of]
+            scores = separation * labels + shared + np.sqrt(1 - PATIENT_VARIANCE) * rng.normal(size=len(labels))
+            weights = cluster_bootstrap_weights(patient_of.astype(str), resamples, seed=number)
+            areas, _ = ranking_scores(labels, scores, np.vstack([np.ones_like(weights[:1]), weights]))
+            low, high = confidence_interval(areas[1:])
+            given = with_interval("auc", areas[0], areas[1:], PatientCounts(ill, healthy))
+            covered.append((low <= true_area <= high, given["auc_low"] <= true_area <= given["auc_high"]))
+        rows.append((ill, healthy, true_area, *np.mean(covered, axis=0)))
+    return pd.DataFrame(rows, columns=["ill", "healthy", "area", "bootstrap", "given"])
+
+
+def coverage_with_rare_findings(sets: int, resamples: int, seed: int = 1) -> float:
+    """Return how often intervals of a macro average contain the true one, of findings that are mostly rare."""
+    rng, covered = np.random.default_rng(seed), []
+    true_areas = norm.cdf(RARE_SEPARATIONS / np.sqrt(2))
+    for number in range(sets):
+        patient_of = np.repeat(np.arange(RARE_PATIENTS), rng.integers(1, 4, RARE_PATIENTS))
+        labels = (rng.random((RARE_PATIENTS, len(RARE))) < RARE / RARE_PATIENTS).astype(int)[patient_of]
+        shared = np.sqrt(PATIENT_VARIANCE) * rng.normal(size=(RARE_PATIENTS, len(RARE)))[patient_of]
+        logits = RARE_SEPARATIONS * labels + shared + np.sqrt(1 - PATIENT_VARIANCE) * rng.normal(size=labels.shape)
+        names = [str(number) for number in range(len(RARE))]
+        predictions = uncalibrated_predictions(labels, logits, names, True, patient_of)
+        scores = score(predictions, cluster_bootstrap_weights(patient_of.astype(str), resamples, seed=number))
+        low, high = confidence_interval(scores.resampled["auc"])
+        covered.append(low <= true_areas[predictions.averaged_classes].mean() <= high)
+    return float(np.mean(covered))
 
 
 def write_predictions(name: ModelName, split: str, labels: np.ndarray, rng: np.random.Generator) -> None:
@@ -133,6 +188,10 @@ def main() -> None:
     options = parser.parse_args()
     for name, fraction in coverage_and_false_alarms(options.sets, options.patients, options.resamples).items():
         print(f"{name}: {fraction:.3f}")
+    print(coverage_of_few_patients(options.sets, options.resamples).round(3).to_string(index=False))
+    print(
+        f"coverage, macro average with rare findings: {coverage_with_rare_findings(options.sets, options.resamples):.3f}"
+    )
     print(f"areas of all resamples: {speedup_over_scikit_learn():.0f} times as fast as a loop over scikit-learn's")
     seconds, memory = evaluate_at_full_size(options.models)
     size = f"{NIH_TEST_IMAGES:,} images, {len(NIH_FINDINGS)} findings"

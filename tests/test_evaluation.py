@@ -64,7 +64,7 @@ def all_scores(of: CalibratedPredictions) -> dict:
     """Every score without its interval, as metrics hold it."""
     scores = score(of, np.ones((3, len(of.labels)), np.uint8))
     values = {name: rounded(value) for name, value in (scores.values | other_scores(of)).items()}
-    return values | {"findings": {name: rounded(area) for name, (area, _) in scores.class_areas.items()}}
+    return values | {"findings": {name: rounded(area) for name, (area, *_) in scores.class_areas.items()}}
 
 
 def two_classes(disease) -> np.ndarray:

@@ -108,8 +108,9 @@ def shortcut_scores(
         if not has_model_for_each:
             logits[:, 0] = 0
         labels, classes = test.targets.astype(int), list(test.classes)
-        predictions = uncalibrated_predictions(labels, logits, classes, multi_label=has_model_for_each)
-        scores[name] = with_interval("auc", *score_area(predictions, weights))
+        predictions = uncalibrated_predictions(labels, logits, classes, has_model_for_each, test.patients)
+        counts = predictions.patient_counts(predictions.averaged_classes)
+        scores[name] = with_interval("auc", *score_area(predictions, weights), counts)
     return scores
 
 

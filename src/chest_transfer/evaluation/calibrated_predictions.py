@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from chest_transfer.data.predictions import Predictions, read_predictions
+from chest_transfer.evaluation.intervals import PatientCounts
 from chest_transfer.evaluation.operating_points import (
     Calibration,
     calibrated_log_odds,
@@ -28,6 +29,7 @@ class CalibratedPredictions:
         multi_label: bool, whether an image may have several labels.
         temperature: float.
         thresholds: (K,) array of calibrated probabilities.
+        patients: (N,) str array; None where each image counts as a patient.
     """
 
     labels: np.ndarray
@@ -36,6 +38,7 @@ class CalibratedPredictions:
     multi_label: bool
     temperature: float
     thresholds: np.ndarray
+    patients: np.ndarray | None = None
 
     @cached_property
     def log_odds(self) -> np.ndarray:
@@ -64,24 +67,40 @@ class CalibratedPredictions:
         candidates = [1] if count == 2 and not self.multi_label else range(count)
         return [k for k in candidates if 0 < self.labels[:, k].sum() < len(self.labels)]
 
+    @property
+    def averaged_classes(self) -> list[int]:
+        """The evaluable classes with enough patients for an interval; where none has, all that are evaluable."""
+        enough = [k for k in self.evaluable_classes if self.patient_counts([k]).are_enough]
+        return enough or self.evaluable_classes
+
+    def patient_counts(self, classes: list[int]) -> PatientCounts:
+        """Return how many patients have images with, and how many images without, the rarest of some classes."""
+        patients = np.arange(len(self.labels)) if self.patients is None else self.patients
+        with_class = [len(np.unique(patients[self.labels[:, k] == 1])) for k in classes]
+        without = [len(np.unique(patients[self.labels[:, k] == 0])) for k in classes]
+        return PatientCounts(min(with_class, default=0), min(without, default=0), len(classes))
+
     def of_images(self, rows: np.ndarray) -> "CalibratedPredictions":
         """Return the predictions for some of the images, chosen by (N,) bool."""
-        return self if rows.all() else replace(self, labels=self.labels[rows], logits=self.logits[rows])
+        if rows.all():
+            return self
+        patients = None if self.patients is None else self.patients[rows]
+        return replace(self, labels=self.labels[rows], logits=self.logits[rows], patients=patients)
 
 
 def calibrate(predictions: Predictions, calibration: Calibration, multi_label: bool, point: str):
     """Return raw predictions with a calibration and the thresholds of an operating point as CalibratedPredictions."""
     return CalibratedPredictions(
         predictions.labels, predictions.logits, predictions.classes, multi_label, calibration.temperature,
-        np.asarray(calibration.thresholds[point]),
+        np.asarray(calibration.thresholds[point]), predictions.patients,
     )  # fmt: skip
 
 
 def uncalibrated_predictions(
-    labels: np.ndarray, logits: np.ndarray, classes: list[str], multi_label: bool
+    labels: np.ndarray, logits: np.ndarray, classes: list[str], multi_label: bool, patients: np.ndarray | None = None
 ) -> CalibratedPredictions:
     """Return predictions with temperature 1 and thresholds of 0.5, for scores that need neither."""
-    return CalibratedPredictions(labels, logits, classes, multi_label, 1.0, np.full(labels.shape[1], 0.5))
+    return CalibratedPredictions(labels, logits, classes, multi_label, 1.0, np.full(labels.shape[1], 0.5), patients)
 
 
 def calibrated_test_predictions(name: ModelName, multi_label: bool, operating_point: str) -> CalibratedPredictions:

@@ -10,7 +10,13 @@ from chest_transfer.data.predictions import Predictions
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions, uncalibrated_predictions
 from chest_transfer.evaluation.delong import bootstrap_p_value, delong, delong_p_value
 from chest_transfer.evaluation.health import as_health, is_health
-from chest_transfer.evaluation.intervals import confidence_interval, rounded
+from chest_transfer.evaluation.intervals import (
+    NO_WIDTH,
+    area_interval,
+    confidence_interval,
+    difference_interval,
+    rounded,
+)
 from chest_transfer.evaluation.metrics import Scores, score_area
 from chest_transfer.model_names import NOT_FITTED, ModelName
 
@@ -113,15 +119,30 @@ def _health_area(model: EvaluatedModel, unseen: np.ndarray, weights: np.ndarray,
     if is_health(model.test):
         return _area(model, unseen, weights)
     health = as_health(model.test, multi_label, multi_label)
-    predictions = uncalibrated_predictions(health.labels, health.logits, health.classes, multi_label=False)
+    predictions = uncalibrated_predictions(health.labels, health.logits, health.classes, False, health.patients)
     predictions = predictions.of_images(unseen)
     return _Area(*score_area(predictions, weights[:, unseen]), predictions)
+
+
+def _difference_bounds(first: _Area, second: _Area, differences: np.ndarray) -> tuple[float, float]:
+    """Return the interval of a difference; NaN where there are too few patients.
+
+    Where it has no width, as of two perfect models, it comes from the interval of each; not so for equal predictions.
+    """
+    counts = first.predictions.patient_counts(first.predictions.averaged_classes)
+    if not counts.are_enough:
+        return float("nan"), float("nan")
+    low, high = confidence_interval(differences)
+    if high - low < NO_WIDTH and not np.array_equal(first.predictions.log_odds, second.predictions.log_odds):
+        intervals = area_interval(first.value, counts), area_interval(second.value, counts)
+        return difference_interval((first.value, second.value), intervals)
+    return low, high
 
 
 def _difference(first: _Area, second: _Area, patients: np.ndarray) -> list[float | None]:
     """Return the columns of `COLUMNS` behind the names."""
     differences = second.resampled - first.resampled
-    low, high = confidence_interval(differences)
+    low, high = _difference_bounds(first, second, differences)
     p_delong = float("nan")
     if len(first.predictions.evaluable_classes) == 1:
         [k] = first.predictions.evaluable_classes

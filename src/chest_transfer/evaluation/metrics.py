@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.metrics import f1_score, log_loss, precision_score, recall_score, roc_curve
 
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
-from chest_transfer.evaluation.intervals import confusion_counts, ranking_scores, weighted_sums
+from chest_transfer.evaluation.intervals import PatientCounts, confusion_counts, ranking_scores, weighted_sums
 
 CALIBRATION_BINS = 15  # as Guo et al. 2017
 READ_OFF_SPECIFICITY = 0.9  # at which sensitivity is read off the ROC curve
@@ -19,12 +19,14 @@ class Scores:
     Args:
         values: dict of float, by score.
         resampled: dict of (R,) arrays, by score.
-        class_areas: dict of (float, (R,) array), the area under the ROC curve of each evaluable class.
+        patients: PatientCounts behind the scores.
+        class_areas: dict of (float, (R,) array, PatientCounts), the area under the ROC curve of each evaluable class.
     """
 
     values: dict[str, float]
     resampled: dict[str, np.ndarray]
-    class_areas: dict[str, tuple[float, np.ndarray]]
+    patients: PatientCounts
+    class_areas: dict[str, tuple[float, np.ndarray, PatientCounts]]
 
     @property
     def area(self) -> tuple[float, np.ndarray]:
@@ -35,30 +37,40 @@ class Scores:
 def score(predictions: CalibratedPredictions, weights: np.ndarray, classes: list[int] | None = None) -> Scores:
     """Return the scores that get a confidence interval.
 
-    With two exclusive classes all are those of the disease. Otherwise they are macro averages over the classes, each
-    against the rest; accuracy is that of whole images, or for multi-label data of all decisions.
+    With two exclusive classes all are those of the disease. Otherwise they are macro averages over the classes with
+    enough patients for an interval, each against the rest; accuracy is that of whole images, or for multi-label data of
+    all decisions.
 
     Args:
         predictions: CalibratedPredictions of N images.
         weights: (R, N) array, of `cluster_bootstrap_weights`.
-        classes: list of int, the classes to average over; None for all that are evaluable.
+        classes: list of int, the classes to average over; None for `averaged_classes`.
     """
+    averaged = predictions.averaged_classes if classes is None else classes
     classes = predictions.evaluable_classes if classes is None else classes
     with_all_images = np.vstack([np.ones((1, len(predictions.labels)), weights.dtype), weights])
     areas, precisions = _ranking_scores(predictions, with_all_images, classes)
-    resampled = {"auc": _mean(areas), "average_precision": _mean(precisions)}
-    resampled |= _decision_scores(predictions, with_all_images, classes)
+    is_averaged = np.isin(classes, averaged)
+    resampled = {
+        "auc": _mean_of_classes(areas[:, is_averaged]),
+        "average_precision": _mean_of_classes(precisions[:, is_averaged]),
+    }
+    resampled |= _decision_scores(predictions, with_all_images, averaged)
     return Scores(
         values={name: float(row[0]) for name, row in resampled.items()},
         resampled={name: row[1:] for name, row in resampled.items()},
-        class_areas={predictions.classes[k]: (float(row[0]), row[1:]) for k, row in zip(classes, areas.T, strict=True)},
+        patients=predictions.patient_counts(averaged),
+        class_areas={
+            predictions.classes[k]: (float(row[0]), row[1:], predictions.patient_counts([k]))
+            for k, row in zip(classes, areas.T, strict=True)
+        },
     )
 
 
 def score_area(predictions: CalibratedPredictions, weights: np.ndarray) -> tuple[float, np.ndarray]:
     """Return only the area under the ROC curve of `score`, and its value (R,) in each resample."""
     with_all_images = np.vstack([np.ones((1, len(predictions.labels)), weights.dtype), weights])
-    areas = _mean(_ranking_scores(predictions, with_all_images, predictions.evaluable_classes)[0])
+    areas = _mean_of_classes(_ranking_scores(predictions, with_all_images, predictions.averaged_classes)[0])
     return float(areas[0]), areas[1:]
 
 
@@ -73,14 +85,11 @@ def other_scores(predictions: CalibratedPredictions) -> dict[str, float]:
     `sensitivity_at_90_specificity` is read off the ROC curve of the split itself, as papers do: no threshold is used.
     `uncalibrated_` scores are those before the temperature.
     """
-    if not predictions.evaluable_classes:
-        return {}
-    values = _label_averages(predictions) | {
-        "sensitivity_at_90_specificity": np.mean([
-            _sensitivity_at_specificity(predictions.labels[:, k], predictions.log_odds[:, k])
-            for k in predictions.evaluable_classes
-        ])
-    }  # fmt: skip
+    sensitivities = [
+        _sensitivity_at_specificity(predictions.labels[:, k], predictions.log_odds[:, k])
+        for k in predictions.evaluable_classes
+    ]
+    values = _label_averages(predictions) | {"sensitivity_at_90_specificity": _mean_or_nan(sensitivities)}
     values |= _probability_scores(predictions, predictions.probabilities, prefix="")
     values |= _probability_scores(predictions, predictions.uncalibrated, prefix="uncalibrated_")
     return {name: float(value) for name, value in values.items()}
@@ -134,19 +143,29 @@ def _decision_scores(
     several_exclusive = not predictions.multi_label and labels.shape[1] > 2
     return {
         "accuracy": weighted_sums(correct[:, None], weights)[:, 0] / weights.sum(axis=1),
-        "balanced_accuracy": _mean(sensitivity if several_exclusive else (sensitivity + specificity) / 2),
-        "precision": _mean(precision),
-        "sensitivity": _mean(sensitivity),
-        "specificity": _mean(specificity),
-        "f1": _mean(f1),
+        "balanced_accuracy": _mean_of_classes(sensitivity if several_exclusive else (sensitivity + specificity) / 2),
+        "precision": _mean_of_classes(precision),
+        "sensitivity": _mean_of_classes(sensitivity),
+        "specificity": _mean_of_classes(specificity),
+        "f1": _mean_of_classes(f1),
     }
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Return the mean of each row, NaN left out; NaN for a row without any value."""
+def _mean_of_classes(values: np.ndarray) -> np.ndarray:
+    """Return the mean over classes of each resample: of values (R, K) whose first row has all images.
+
+    A resample may lack a rare class. Averaging over the others would move it by what sets this class apart, and the
+    interval away from the value: their mean change is added to the value instead.
+    """
     is_known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
-        return np.where(is_known, values, 0).sum(axis=-1) / is_known.sum(axis=-1)
+        means = np.where(is_known, values, 0).sum(axis=-1) / is_known.sum(axis=-1)
+        change = np.where(is_known, values - values[:1], 0).sum(axis=-1) / is_known.sum(axis=-1)
+    return np.where(is_known.all(axis=-1), means, means[0] + change)
+
+
+def _mean_or_nan(values) -> float:
+    return float(np.mean(values)) if np.size(values) else float("nan")
 
 
 def _label_averages(predictions: CalibratedPredictions) -> dict[str, float]:
@@ -168,8 +187,8 @@ def _probability_scores(predictions: CalibratedPredictions, probabilities: np.nd
     errors = [calibration_error(labels[:, k], probabilities[:, k]) for k in classes]
     return {
         f"{prefix}loss": _cross_entropy(labels, probabilities, predictions.multi_label),
-        f"{prefix}brier": np.mean((probabilities[:, classes] - labels[:, classes]) ** 2),
-        f"{prefix}ece": np.mean(errors),
+        f"{prefix}brier": _mean_or_nan((probabilities[:, classes] - labels[:, classes]) ** 2),
+        f"{prefix}ece": _mean_or_nan(errors),
     }
 
 

@@ -23,7 +23,10 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     combined = table.copy()
     for name in [column.removesuffix("_low") for column in table if column.endswith("_low")]:
         bounds = [f"{name}_low", f"{name}_high"]
-        combined[name] = ["{:.3f} ({:.3f}-{:.3f})".format(*row) for row in table[[name, *bounds]].to_numpy(float)]
+        combined[name] = [
+            f"{value:.3f} ({low:.3f}-{high:.3f})" if low == low else f"{value:.3f} (no interval)"
+            for value, low, high in table[[name, *bounds]].to_numpy(float)
+        ]
         combined = combined.drop(columns=bounds)
     return combined
 

@@ -57,5 +57,5 @@ def _scores(predictions: CalibratedPredictions, weights: np.ndarray, classes: li
     scores = score(predictions, weights, classes)
     columns: dict[str, float | None] = {}
     for name in SCORES:
-        columns |= with_interval(name, scores.values[name], scores.resampled[name])
+        columns |= with_interval(name, scores.values[name], scores.resampled[name], scores.patients)
     return columns

@@ -127,7 +127,7 @@ def _score_record(predictions: CalibratedPredictions, scores: Scores) -> dict:
     """Return all scores, those with an interval as three numbers; None for what cannot be scored."""
     record: dict = {}
     for name, value in scores.values.items():
-        record |= with_interval(name, value, scores.resampled[name])
+        record |= with_interval(name, value, scores.resampled[name], scores.patients)
     record |= {name: rounded(value) for name, value in other_scores(predictions).items()}
     if len(scores.class_areas) > 1:
         record["findings"] = {name: with_interval("auc", *area) for name, area in scores.class_areas.items()}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
 from chest_transfer.training.fit_check import has_failed
 
 WITHOUT_DISEASE = ("border", "file", "color_mode")  # shortcut models that see no disease
@@ -45,6 +46,7 @@ def dataset_cautions(name: str, data: dict, scores: dict[str, dict], explained: 
     """
     return [
         *_failed_fits(name, scores),
+        *_few_patients(name, scores),
         *_leaks(name, data),
         *_shortcuts(name, data, scores),
         *_limits(name, data),
@@ -77,6 +79,13 @@ def _failed_fits(name: str, scores: dict[str, dict]) -> list[Caution]:
         for model, record in scores.items()
         if has_failed(record)
     ]
+
+
+def _few_patients(name: str, scores: dict[str, dict]) -> list[Caution]:
+    if any(record["auc"] is not None and record["auc_low"] is None for record in scores.values()):
+        text = f"{name}: fewer than {FEWEST_PATIENTS} ill or healthy test patients: no intervals, and no conclusions."
+        return [Caution(True, text)]
+    return []
 
 
 def _leaks(name: str, data: dict) -> list[Caution]:

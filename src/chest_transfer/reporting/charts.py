@@ -71,7 +71,7 @@ def intervals(rows: list[tuple[str, float, float, float]], label: str, zero: flo
     """Draw a dot with its interval for each row, the first on top.
 
     Args:
-        rows: list of (name, value, low, high).
+        rows: list of (name, value, low, high); low and high are None where there is no interval.
         label: str, of the values.
         zero: float, the value without any effect: 0 for a gain, 0.5 for an area under the ROC curve.
     """
@@ -81,8 +81,10 @@ def intervals(rows: list[tuple[str, float, float, float]], label: str, zero: flo
         if zero is not None:
             axes.axvline(zero, color=INK, linewidth=1)
         for line, (_, value, low, high) in enumerate(rows):
-            axes.plot([low, high], [line, line], color=SERIES[0], linewidth=2, solid_capstyle="butt")
-            axes.plot([value], [line], "o", color=SERIES[0], markersize=5)
+            if low is not None:
+                axes.plot([low, high], [line, line], color=SERIES[0], linewidth=2, solid_capstyle="butt")
+            fill = SERIES[0] if low is not None else "none"
+            axes.plot([value], [line], "o", color=SERIES[0], markerfacecolor=fill, markersize=5)
         axes.set(
             xlabel=label, yticks=range(len(rows)), yticklabels=[row[0] for row in rows], ylim=(len(rows) - 0.4, -0.6)
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
 from chest_transfer.model_names import ModelName, models_of_experiment
 from chest_transfer.reporting.cautions import Caution, dataset_cautions, overlap_cautions
 from chest_transfer.settings import Settings
@@ -94,16 +95,20 @@ def gain_sentence(dataset: Dataset, regime: str, start: str, gain: dict) -> str:
     failed = [model for model in models if has_failed(dataset.scores[model])]
     if failed:
         verdict = f"no gain from {source} can be claimed, because the fit of {' and that of '.join(failed)} failed"
+    elif gain["auc_low"] is None:
+        verdict = f"no gain from {source} can be claimed from fewer than {FEWEST_PATIENTS} ill or healthy test patients"
     elif gain["auc_low"] > 0:
         verdict = f"{source} helped"
     elif gain["auc_high"] < 0:
         verdict = f"{source} did harm"
     else:
         verdict = f"no gain from {source} can be claimed"
-    interval = f"{signed(gain['auc'])}, 95 % interval {signed(gain['auc_low'])} to {signed(gain['auc_high'])}"
+    difference = signed(gain["auc"])
+    if gain["auc_low"] is not None:
+        difference += f", 95 % interval {signed(gain['auc_low'])} to {signed(gain['auc_high'])}"
     return (
         f"{dataset.name}, {REGIMES[regime]}: {verdict}. Test AUC {area:.3f} against {control:.3f} from random weights "
-        f"({interval})."
+        f"({difference})."
     )
 
 

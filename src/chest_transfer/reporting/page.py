@@ -13,7 +13,7 @@ from PIL import Image
 from chest_transfer.reporting import charts
 from chest_transfer.reporting.cautions import Caution
 from chest_transfer.reporting.gathering import Dataset, signed
-from chest_transfer.reporting.html_tables import confusion_table, decimal, html_table, with_interval
+from chest_transfer.reporting.html_tables import DASH, confusion_table, decimal, html_table, with_interval
 from chest_transfer.settings import Settings
 
 TEMPLATES = Environment(
@@ -121,7 +121,7 @@ def _part(dataset: Dataset) -> dict:
     rows = [(SHORTCUTS[name], score["auc"], score["auc_low"], score["auc_high"]) for name, score in shortcuts.items()]
     best = max(dataset.scores.items(), key=lambda item: item[1]["auc"] or 0)
     rows.insert(0, (f"best model ({best[0]})", best[1]["auc"], best[1]["auc_low"], best[1]["auc_high"]))
-    rows = [row for row in rows if None not in row]
+    rows = [row for row in rows if row[1] is not None]
     return {
         "charts": chart_list,
         "confusions": [
@@ -144,12 +144,16 @@ def _part(dataset: Dataset) -> dict:
     }  # fmt: skip
 
 
+def _difference(row) -> str:
+    if pd.isna(row.auc_low):
+        return DASH if pd.isna(row.auc) else signed(row.auc)
+    return f"{signed(row.auc)} ({signed(row.auc_low)} to {signed(row.auc_high)})"
+
+
 def _pairs(pairs: pd.DataFrame) -> Markup:
     rows = [
-        [row.model, row.other, f"{signed(row.auc)} ({signed(row.auc_low)} to {signed(row.auc_high)})", _p_value(row.p),
-         _p_value(row.p_delong)]
-        for row in pairs.itertuples()
-    ]  # fmt: skip
+        [row.model, row.other, _difference(row), _p_value(row.p), _p_value(row.p_delong)] for row in pairs.itertuples()
+    ]
     heads = ["first", "second", "difference (95 % interval)", "p, bootstrap", "p, DeLong"]
     return html_table("", heads, rows, text_columns=2)
 
