@@ -189,9 +189,8 @@ def main() -> None:
     for name, fraction in coverage_and_false_alarms(options.sets, options.patients, options.resamples).items():
         print(f"{name}: {fraction:.3f}")
     print(coverage_of_few_patients(options.sets, options.resamples).round(3).to_string(index=False))
-    print(
-        f"coverage, macro average with rare findings: {coverage_with_rare_findings(options.sets, options.resamples):.3f}"
-    )
+    macro = coverage_with_rare_findings(options.sets, options.resamples)
+    print(f"coverage, macro average with rare findings: {macro:.3f}")
     print(f"areas of all resamples: {speedup_over_scikit_learn():.0f} times as fast as a loop over scikit-learn's")
     seconds, memory = evaluate_at_full_size(options.models)
     size = f"{NIH_TEST_IMAGES:,} images, {len(NIH_FINDINGS)} findings"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, TOY, all_recorded, all_stages, change_settings, commit, run, toy_repository
+from conftest import ROOT, TOY, all_recorded, all_stages, change_settings, commit, refused, run, toy_repository
 
 
 @pytest.fixture(scope="module")
@@ -152,12 +152,37 @@ def test_a_rate_given_on_the_command_line_arrives_as_a_number(two_models):
     assert stages_run(done.stdout)[0] == "train@pneumonia-cnn-phantom"
     history = pd.read_csv(folder / "data/predictions/pneumonia/cnn/train-phantom/history.csv")
     assert history["learning_rate"].tolist() == pytest.approx([3e-5])
+    # Nothing was evaluated: the metrics are still those of the last commit.
+    stale = states(folder)["workspace"]
+    assert stale == "stale: data/predictions/pneumonia/cnn changed after evaluate@pneumonia"
+    refusal = refused(run(folder, "chest-transfer", "report", check=False))
+    assert "the metrics of pneumonia are not of params.yaml (data/predictions" in refusal
+    assert refusal.endswith("run: dvc repro")
 
 
-def test_a_grid_is_queued(two_models):
+def states(folder: Path) -> dict[str, str]:
+    """The state of each experiment in the leaderboard."""
+    table = pd.read_csv(io.StringIO(run(folder, "chest-transfer", "leaderboard", "--csv").stdout))
+    scores = table[["auc", "accuracy"]] if "auc" in table else table[["AUC", "accuracy"]]
+    assert (scores.notna().all(axis=1) == (table["state"] == "finished")).all()
+    return dict(zip(table["experiment"], table["state"], strict=True))
+
+
+def test_a_grid_is_queued_and_experiments_that_are_not_finished_have_no_scores(two_models):
     folder = clone(two_models, "grid")
     run(folder, "dvc", "exp", "run", "--queue", "-S", "model=cnn,mobilenetv2")
     assert run(folder, "dvc", "queue", "status").stdout.count("Queued") == 2
+    assert states(folder) == {"main": "finished"} | dict.fromkeys(queued(folder), "queued")
+    run(folder, "dvc", "queue", "remove", "--all")
+    run(folder, "dvc", "exp", "run", "-n", "fails", "-S", "model=resnet99", check=False)
+    assert states(folder) == {"workspace": "stale: probe-phantom has not been run", "main": "finished"}
+    change_settings(folder / "params.yaml", model="cnn", train__epochs=9)
+    assert states(folder)["workspace"] == "stale: train@pneumonia-cnn-phantom ran with another train.epochs"
+
+
+def queued(folder: Path) -> list[str]:
+    lines = run(folder, "dvc", "queue", "status").stdout.splitlines()
+    return [line.split()[1] for line in lines if line.endswith("Queued")]
 
 
 def test_the_lock_is_verified_without_any_data(two_models):

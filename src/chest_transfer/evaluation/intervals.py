@@ -85,7 +85,7 @@ def with_interval(
 ) -> dict[str, float | None]:
     """Return a score as `name`, `<name>_low` and `<name>_high`, the bounds None where there is no interval.
 
-    The percentile interval of the bootstrap is too narrow for few patients, and has no width for a perfect or a constant
+    The percentile interval of the bootstrap is too narrow for few patients, and has no width for a perfect or constant
     model: there `area_interval` and `proportion_interval` replace it.
 
     Args:

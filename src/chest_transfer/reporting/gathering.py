@@ -8,10 +8,13 @@ import pandas as pd
 
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
+from chest_transfer.lockfile import read_lock
 from chest_transfer.model_names import ModelName, models_of_experiment
 from chest_transfer.reporting.cautions import Caution, dataset_cautions, overlap_cautions
+from chest_transfer.reporting.staleness import why_stale
 from chest_transfer.settings import Settings
 from chest_transfer.training.fit_check import has_failed
+from chest_transfer.yaml_files import read_yaml
 
 PLOTS = ("roc", "precision_recall", "reliability", "confusion", "history", "counts", "brightness", "sizes", "patients")
 REGIMES = {
@@ -71,8 +74,9 @@ def gather(settings: Settings, folder: Path = Path()) -> tuple[list[Dataset], li
     """Return the datasets of an experiment, and what must be known about it, serious cautions first.
 
     Raises:
-        ChestTransferError: an evaluation is missing.
+        ChestTransferError: an evaluation is missing, or was made with other settings.
     """
+    _check_metrics(folder, settings)
     datasets = [_dataset(folder, name, settings) for name in settings.datasets]
     cautions = []
     if settings.source == "phantom" and not settings.sources:
@@ -85,6 +89,16 @@ def gather(settings: Settings, folder: Path = Path()) -> tuple[list[Dataset], li
     text = f"One training seed ({settings.seed}): intervals are over test patients, not over other seeds."
     cautions.append(Caution(False, text))
     return datasets, sorted(cautions, key=lambda caution: not caution.serious)
+
+
+def _check_metrics(folder: Path, settings: Settings) -> None:
+    """Check that the metrics are of these settings; without an evaluation by DVC that cannot be known."""
+    lock, params = read_lock(folder), read_yaml(folder / "params.yaml")
+    for name in settings.datasets:
+        file = folder / f"metrics/{name}.json"
+        is_known = f"evaluate@{name}" in lock["stages"] and file.exists()
+        if is_known and (reason := why_stale(lock, params, name, file.read_bytes())):
+            raise ChestTransferError(f"the metrics of {name} are not of params.yaml ({reason}); run: dvc repro")
 
 
 def gain_sentence(dataset: Dataset, regime: str, start: str, gain: dict) -> str:

@@ -8,13 +8,19 @@ from pathlib import Path
 import pandas as pd
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.lockfile import parse_lock
+from chest_transfer.reporting.staleness import why_stale
+from chest_transfer.yaml_files import YAMLError
 
 SCORES = ("auc", "accuracy", "sensitivity", "specificity", "f1")
+FINISHED = "finished"
 PUBLISHED = Path("presets/published.csv")
 
 
 def list_experiments(all_commits: bool = False) -> list[dict]:
     """Return the data of `dvc exp show`: the workspace, and the last commit or all commits, with their experiments.
+
+    Each revision gets a `state`: finished, queued, running, failed, or why its metrics do not belong to its settings.
 
     Raises:
         ChestTransferError: not a DVC repository.
@@ -24,7 +30,31 @@ def list_experiments(all_commits: bool = False) -> list[dict]:
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise ChestTransferError(f"dvc exp show failed: {reason}; run from the project's folder")
-    return json.loads(done.stdout)
+    experiments = json.loads(done.stdout)
+    for entry, executor in _revisions(experiments):
+        state = (executor or {}).get("state") or "finished"
+        entry["state"] = _why_stale(entry) or FINISHED if state in ("finished", "success") else state
+    return experiments
+
+
+def _why_stale(entry: dict) -> str:
+    """Return why the metrics of a revision do not belong to its settings; empty where they do."""
+    params = _params(entry)
+    try:
+        lock = parse_lock((_file_of(entry["rev"], "dvc.lock") or b"").decode())
+    except (YAMLError, UnicodeError):
+        return "stale: dvc.lock cannot be read"
+    for dataset in params.get("datasets") or ():
+        if reason := why_stale(lock, params, dataset, _file_of(entry["rev"], f"metrics/{dataset}.json")):
+            return f"stale: {reason}"
+    return ""
+
+
+def _file_of(revision: str, path: str) -> bytes | None:
+    if revision == "workspace":
+        return Path(path).read_bytes() if Path(path).exists() else None
+    done = subprocess.run(["git", "show", f"{revision}:./{path}"], capture_output=True, check=False)
+    return done.stdout if done.returncode == 0 else None
 
 
 def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
@@ -34,16 +64,20 @@ def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
         experiments: list of dict, of `list_experiments`.
 
     Returns:
-        Table with the columns experiment, model (the backbone), image_size, source, seed, settings (all others),
+        Table with the columns experiment, state, model (the backbone), image_size, source, seed, settings (all others),
         dataset, regime, weights, then `SCORES` with `auc_low` and `auc_high`. Rows that a commit and the workspace
-        share are listed once.
+        share are listed once. An experiment that is not finished, or whose metrics are not of its settings, has one
+        row without dataset and scores.
     """
     rows = []
-    for entry in _revisions(experiments):
-        data = entry.get("data") or {}
-        params = ((data.get("params") or {}).get("params.yaml") or {}).get("data") or {}
+    for entry, _ in _revisions(experiments):
+        data, params, state = entry.get("data") or {}, _params(entry), entry.get("state", FINISHED)
         facts = {key: params.get(key) for key in ("model", "image_size", "source", "seed")}
         facts["settings"] = json.dumps({key: value for key, value in params.items() if key != "seed"}, sort_keys=True)
+        facts["state"] = state
+        if state != FINISHED:
+            rows.append({"experiment": _name(entry)} | facts)
+            continue
         for file, content in (data.get("metrics") or {}).items():
             if Path(file).parent != Path("metrics") or Path(file).stem not in params.get("datasets", []):
                 continue
@@ -52,7 +86,18 @@ def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
                     scores = {key: record.get(key) for key in ("auc", "auc_low", "auc_high", *SCORES[1:])}
                     where = {"dataset": Path(file).stem, "regime": regime, "weights": weights}
                     rows.append({"experiment": _name(entry)} | facts | where | scores)
-    columns = ["experiment", "model", "image_size", "source", "seed", "settings", "dataset", "regime", "weights"]
+    columns = [
+        "experiment",
+        "state",
+        "model",
+        "image_size",
+        "source",
+        "seed",
+        "settings",
+        "dataset",
+        "regime",
+        "weights",
+    ]
     columns += ["auc", "auc_low", "auc_high", *SCORES[1:]]
     table = pd.DataFrame(rows, columns=columns)
     return table.drop_duplicates(subset=[column for column in columns if column != "experiment"], ignore_index=True)
@@ -62,11 +107,17 @@ def _name(entry: dict) -> str:
     return entry["name"] or (entry["rev"] if entry["rev"] == "workspace" else entry["rev"][:7])
 
 
+def _params(entry: dict) -> dict:
+    return (((entry.get("data") or {}).get("params") or {}).get("params.yaml") or {}).get("data") or {}
+
+
 def _revisions(experiments: list[dict]):
+    """Yield each revision with what DVC says about its execution, None for one that has been executed."""
     for entry in experiments:
-        yield entry
+        yield entry, None
         for experiment in entry.get("experiments") or []:
-            yield from experiment["revs"]
+            for revision in experiment["revs"]:
+                yield revision, experiment.get("executor")
 
 
 def leaderboard(scores: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
@@ -78,8 +129,11 @@ def leaderboard(scores: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Table with the columns dataset, model, regime, weights, image_size, AUC (with its interval for one seed; mean
-        and range for several), accuracy, sensitivity, specificity, f1, seeds, experiment, published.
+        and range for several), accuracy, sensitivity, specificity, f1, seeds, experiment, published, state. Experiments
+        without scores of their own come last, with their state alone.
     """
+    is_finished = scores["state"] == FINISHED
+    unfinished, scores = scores[~is_finished], scores[is_finished]
     keys = ["dataset", "model", "regime", "weights", "image_size", "source", "settings"]
     rows = []
     for values, runs in scores.groupby(keys, sort=False, dropna=False):
@@ -89,9 +143,12 @@ def leaderboard(scores: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
         row |= {"seeds": len(runs), "experiment": runs["experiment"].iloc[0], "published": _published(row, published)}
         rows.append(row)
     if not rows:
-        raise ChestTransferError("no experiment has metrics yet; run: dvc exp run")
+        states = "; ".join(f"{row.experiment}: {row.state}" for row in unfinished.itertuples())
+        raise ChestTransferError(f"no experiment has metrics of its own ({states or 'none has run'}); run: dvc exp run")
     table = pd.DataFrame(rows).sort_values(["dataset", "mean"], ascending=[True, False], ignore_index=True)
-    return table.drop(columns=["mean", "source", "settings"])
+    table = table.drop(columns=["mean", "source", "settings"]).assign(state=FINISHED)
+    without_scores = unfinished[["experiment", "model", "image_size", "state"]]
+    return pd.concat([table.astype(object), without_scores], ignore_index=True).fillna("")
 
 
 def _area(runs: pd.DataFrame) -> str:
