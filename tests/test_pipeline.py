@@ -172,7 +172,7 @@ def test_a_grid_is_queued_and_experiments_that_are_not_finished_have_no_scores(t
     folder = clone(two_models, "grid")
     run(folder, "dvc", "exp", "run", "--queue", "-S", "model=cnn,mobilenetv2")
     assert run(folder, "dvc", "queue", "status").stdout.count("Queued") == 2
-    assert states(folder) == {"main": "finished"} | dict.fromkeys(queued(folder), "queued")
+    assert states(folder) == {"workspace": "finished"} | dict.fromkeys(queued(folder), "queued")
     run(folder, "dvc", "queue", "remove", "--all")
     run(folder, "dvc", "exp", "run", "-n", "fails", "-S", "model=resnet99", check=False)
     assert states(folder) == {"workspace": "stale: probe-phantom has not been run", "main": "finished"}

@@ -61,6 +61,9 @@ def _changed_setting(entry: dict, params: dict) -> str:
         for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         if value != recorded:
+            if isinstance(value, dict) and isinstance(recorded, dict):
+                name = next(name for name in {**value, **recorded} if value.get(name) != recorded.get(name))
+                key = f"{key}.{name}"
             return f"another {key}"
     return ""
 
@@ -78,6 +81,6 @@ def _changed_file(dep: dict, outs: list[dict]) -> str:
     if len(outs) == 1 and outs[0]["path"] == dep["path"]:
         return f"{dep['path']} changed" if outs[0]["md5"] != dep["md5"] else ""
     are_parts = outs and all(PurePosixPath(out["path"]).is_relative_to(dep["path"]) for out in outs)
-    if are_parts and sum(out.get("size", 0) for out in outs) > dep.get("size", 0):
+    if are_parts and any(sum(out.get(key, 0) for out in outs) != dep.get(key, 0) for key in ("size", "nfiles")):
         return f"{dep['path']} changed"
     return ""
