@@ -19,6 +19,7 @@ from scipy.signal.windows import hann
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.catalog import CATALOG
 from chest_transfer.data.downloads import fetch
+from chest_transfer.data.listing import read_listing
 from chest_transfer.data.radiographs import decode_square
 from chest_transfer.phantom.archive import write_archive
 from chest_transfer.settings import Phantom
@@ -32,7 +33,7 @@ IMAGES = 160
 def images_of(name: str, path: Path) -> np.ndarray:
     """Return `IMAGES` radiographs of an archive, spread evenly over it: (n, side, side) uint8."""
     with Archive(path) as archive:
-        listed = CATALOG[name].layout.read(archive).radiographs
+        listed = read_listing(CATALOG[name].layout, archive).radiographs
         chosen = [listed[row] for row in np.linspace(0, len(listed) - 1, IMAGES).astype(int)]
         return np.stack([decode_square(archive.read(radiograph.member), SIZES[name]) for radiograph in chosen])
 

@@ -12,6 +12,7 @@ from chest_transfer.data.archives import Archive
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.dicom import NEGATIVE, lung_contrast, read_dicom
 from chest_transfer.data.dicom_attributes import UnreadableDicom
+from chest_transfer.data.listing import read_listing
 from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.data.radiographs import UnreadableImage, decode_image, decode_square
 from chest_transfer.phantom.patients import Patient
@@ -176,7 +177,7 @@ def test_a_dataset_of_dicom_files_is_preprocessed(tmp_path):
         members[f"{root}/{kind}/{kind}-{number}.dcm"] = dicom(pixels)
     make_zip(tmp_path / "tb.zip", members)
     with Archive(tmp_path / "tb.zip") as archive:
-        assert len(dataset_named("tuberculosis").layout.read(archive).radiographs) == 40
+        assert len(read_listing(dataset_named("tuberculosis").layout, archive).radiographs) == 40
     settings = read_settings("params.yaml").preprocess
     summary = preprocess(dataset_named("tuberculosis"), tmp_path / "tb.zip", tmp_path / "tb", settings, 32, 2)
     assert sum(summary["images"].values()) == 40

@@ -17,6 +17,7 @@ from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import open_arrays, write_arrays, write_npz
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.descriptions import read_attributes, read_box_list, read_boxes, read_images
+from chest_transfer.data.listing import read_listing
 from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.data.radiographs import decode_square
 from chest_transfer.data.splits import SPLITS
@@ -193,7 +194,7 @@ def test_nihs_ages_views_and_boxes_are_read(tmp_path):
         "train_val_list.txt": "2_0.png\n3_0.png",
     }
     with Archive(make_zip(tmp_path / "nih.zip", files | tables)) as archive:
-        listing = dataset_named("nih").layout.read(archive)
+        listing = read_listing(dataset_named("nih").layout, archive)
         attributes, boxes = (read(archive, listing.radiographs) for read in (read_attributes, read_box_list))
     assert attributes["age"].tolist() == ["40-59", "", "0-17"]
     assert attributes["view"].tolist() == ["PA", "AP", ""]
@@ -208,7 +209,7 @@ def test_the_sources_in_a_metadata_sheet_are_found_though_it_writes_names_in_cap
     members |= {f"{root}/Tuberculosis/Tuberculosis-1.png": encoded(np.full((20, 20), 9, np.uint8))}
     members |= {f"{root}/Normal.metadata.xlsx": (tmp_path / "sheet.xlsx").read_bytes()}
     with Archive(make_zip(tmp_path / "tb.zip", members)) as archive:
-        listing = dataset_named("tuberculosis").layout.read(archive)
+        listing = read_listing(dataset_named("tuberculosis").layout, archive)
         attributes = read_attributes(archive, listing.radiographs)
     assert attributes["source"].tolist() == ["kaggle.com/c/rsna", "", ""]
 

@@ -18,6 +18,7 @@ from chest_transfer.data.archive_packing import pack
 from chest_transfer.data.archives import LARGEST_MEMBER, MOST_MEMBERS, Archive
 from chest_transfer.data.catalog import CATALOG
 from chest_transfer.data.descriptions import read_attributes, read_box_list
+from chest_transfer.data.listing import read_listing
 from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.settings import Preprocess, read_settings
@@ -38,7 +39,7 @@ BOX = "Image Index,Finding Label,Bbox [x,y,w,h],,,\n00000001_000.png,Cardiomegal
 def read_all(path) -> None:
     """Read all of an NIH archive but its radiographs."""
     with Archive(path) as archive:
-        listing = CATALOG["nih"].layout.read(archive)
+        listing = read_listing(CATALOG["nih"].layout, archive)
         read_attributes(archive, listing.radiographs)
         read_box_list(archive, listing.radiographs)
 

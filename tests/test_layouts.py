@@ -10,6 +10,7 @@ from chest_transfer.data.catalog import CATALOG, dataset_named
 from chest_transfer.data.descriptions import age_band
 from chest_transfer.data.findings import NIH_FINDINGS, NO_FINDING
 from chest_transfer.data.layouts import pneumonia_patient
+from chest_transfer.data.listing import read_listing
 from chest_transfer.errors import ChestTransferError
 
 HEADER = (
@@ -20,7 +21,7 @@ HEADER = (
 
 def read(tmp_path, dataset: str, members: dict):
     with Archive(make_zip(tmp_path / "archive.zip", members)) as archive:
-        return CATALOG[dataset].layout.read(archive)
+        return read_listing(CATALOG[dataset].layout, archive)
 
 
 def nih(rows: list[str], header: str = HEADER, **changes) -> dict:

@@ -6,6 +6,7 @@ import re
 import pytest
 from conftest import ROOT, TOY, commit, run, toy_repository
 
+from chest_transfer.lockfile import read_lock
 from chest_transfer.mending import mend
 
 
@@ -52,6 +53,48 @@ def test_a_byte_flipped_by_the_disk_is_found_reported_and_restored(repository, p
     run(repository, "dvc", "repro", "evaluate")
     assert damaged.read_bytes() == intact
     assert "nothing is broken" in mend_command(repository, "--bytes")
+
+
+ENTRY = """  {stage}:
+    cmd: python -m stages.{stage}
+    outs:
+    - path: data/{stage}
+      md5: {md5}
+"""
+
+
+def lock_of(**md5_of: str) -> str:
+    entries = "".join(ENTRY.format(stage=stage, md5=md5 * 32) for stage, md5 in md5_of.items())
+    return f"schema: '2.0'\nstages:\n{entries}"
+
+
+@pytest.mark.parametrize("style", ["merge", "diff3"])
+@pytest.mark.parametrize(
+    ("base", "ours", "theirs", "joined", "named"),
+    [
+        ({"a": "a"}, {"a": "a", "b": "d"}, {"a": "a", "c": "e"}, {"a": "a", "b": "d", "c": "e"}, None),
+        ({"a": "a"}, {"a": "d"}, {"a": "e"}, {"a": "d"}, "of a, which both have"),
+        ({"a": "a", "b": "a"}, {"a": "d", "b": "d"}, {"a": "e", "b": "e", "c": "e"}, {"a": "d", "b": "d", "c": "e"},
+         "of a, b, which both have"),
+    ],
+)  # fmt: skip
+def test_a_merge_conflict_is_joined_stage_by_stage(tmp_path, monkeypatch, style, base, ours, theirs, joined, named):
+    monkeypatch.chdir(tmp_path)
+    lock = tmp_path / "dvc.lock"
+    run(tmp_path, "git", "init", "-q", "-b", "main")
+    for branch, content in (("main", base), ("theirs", theirs), ("ours", ours)):
+        if branch != "main":
+            run(tmp_path, "git", "checkout", "-q", "-b", branch, "main")
+        lock.write_text(lock_of(**content))
+        commit(tmp_path, branch)
+    run(tmp_path, "git", "-c", f"merge.conflictStyle={style}", "merge", "theirs", check=False)
+    assert "<<<<<<< " in lock.read_text()
+    [repair] = mend()
+    assert repair.startswith("dvc.lock had a merge conflict: the stages of both sides were joined")
+    assert named is None or named in repair
+    outs = {stage: entry["outs"][0]["md5"][0] for stage, entry in read_lock(tmp_path)["stages"].items()}
+    assert outs == joined
+    assert mend() == []
 
 
 def test_intact_files_stay_and_truncated_ones_that_git_does_not_have_are_removed(repository, tmp_path, monkeypatch):

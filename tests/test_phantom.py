@@ -19,6 +19,7 @@ from bench.phantoms import peak_memory
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.catalog import CATALOG
 from chest_transfer.data.findings import NIH_FINDINGS as NIH_CLASSES
+from chest_transfer.data.listing import read_listing
 from chest_transfer.data.radiographs import decode_square
 from chest_transfer.phantom.archive import write_archive
 from chest_transfer.phantom.cohorts import COHORTS, NIH_FINDING_COUNTS, NIH_IMAGES, nih_findings
@@ -52,7 +53,7 @@ def test_each_dataset_layout_reads_its_simulated_archive(name, tmp_path):
     dataset = CATALOG[name]
     write_archive(dataset, SETTINGS, tmp_path / "a.zip")
     with Archive(tmp_path / "a.zip") as archive:
-        listing = dataset.layout.read(archive)
+        listing = read_listing(dataset.layout, archive)
         image = decode_square(archive.read(listing.radiographs[0].member), 48)
     assert image.std() > 20
     labels = {label for radiograph in listing.radiographs for label in radiograph.labels}
@@ -90,7 +91,7 @@ def test_the_archive_has_the_pitfalls_of_the_public_one(tmp_path):
     write_archive(CATALOG["pneumonia"], SETTINGS, tmp_path / "a.zip")
     with Archive(tmp_path / "a.zip") as archive:
         raw = archive._zip.namelist()
-        listing = CATALOG["pneumonia"].layout.read(archive)
+        listing = read_listing(CATALOG["pneumonia"].layout, archive)
         modes = {
             (radiograph.labels[0], Image.open(io.BytesIO(archive.read(radiograph.member))).mode)
             for radiograph in listing.radiographs
@@ -106,7 +107,7 @@ def test_class_frequencies_match_the_public_archive(tmp_path):
     write_archive(CATALOG["tuberculosis"], Phantom(seed=1, patients=120, image_size=32), tmp_path / "a.zip")
     with Archive(tmp_path / "a.zip") as archive:
         counts = Counter(
-            radiograph.labels[0] for radiograph in CATALOG["tuberculosis"].layout.read(archive).radiographs
+            radiograph.labels[0] for radiograph in read_listing(CATALOG["tuberculosis"].layout, archive).radiographs
         )
     assert counts["Tuberculosis"] / 120 == pytest.approx(700 / 4200, abs=0.02)
 

@@ -17,6 +17,7 @@ from PIL import Image
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import open_arrays
 from chest_transfer.data.catalog import dataset_named
+from chest_transfer.data.listing import read_listing
 from chest_transfer.data.predictions import read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.operating_points import calibrated_probabilities
@@ -61,7 +62,7 @@ def predictor(packed):
 def members(repository) -> dict[str, bytes]:
     """Name -> bytes of the test radiographs, as they are in the archive."""
     with Archive(repository / "data/raw/pneumonia.zip") as archive:
-        listing = dataset_named("pneumonia").layout.read(archive)
+        listing = read_listing(dataset_named("pneumonia").layout, archive)
         test = [radiograph for radiograph in listing.radiographs if radiograph.split == "test"]
         return {radiograph.name: archive.read(radiograph.member) for radiograph in test}
 

@@ -10,16 +10,21 @@ import re
 import subprocess
 from pathlib import Path
 
-from chest_transfer.lockfile import LOCK, locked_outputs, parse_lock, read_lock
+from chest_transfer.lockfile import LOCK, locked_outputs, parse_lock, read_lock, write_lock
 from chest_transfer.yaml_files import YAMLError
 
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+CONFLICT = b"<<<<<<< "
+CONFLICT_PARTS = {"<<<<<<<": "ours", "|||||||": "ancestor", "=======": "theirs", ">>>>>>>": "both"}
 RUNNING_STAGES = Path(".dvc/tmp/rwlock")
 CACHE = Path(".dvc/cache/files/md5")
 
 
 def mend() -> list[str]:
-    """Replace a truncated dvc.lock by the version in Git, or remove it, and remove a truncated table of running stages.
+    """Mend dvc.lock and DVC's table of running stages.
+
+    A dvc.lock in which Git left a merge conflict gets the entries of both sides; a truncated one is replaced by the
+    version in Git, or removed. A truncated table of running stages is removed.
 
     `dvc repro` then restores from DVC's run cache what is no longer in dvc.lock.
 
@@ -27,6 +32,8 @@ def mend() -> list[str]:
         List of strings, a sentence for each file that was mended.
     """
     repairs = []
+    if LOCK.exists() and CONFLICT in LOCK.read_bytes():
+        repairs.append(_join_sides())
     if LOCK.exists() and not _lock_is_intact():
         committed = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, check=False)
         if committed.returncode == 0:
@@ -39,6 +46,31 @@ def mend() -> list[str]:
         RUNNING_STAGES.unlink()
         repairs.append(f"{RUNNING_STAGES} was cut short: removed")
     return repairs
+
+
+def _join_sides() -> str:
+    """Write a dvc.lock with the stages of both sides of a merge conflict; of a stage on both, this branch's is kept."""
+    text = LOCK.read_text()
+    ours, theirs = (parse_lock(_side(text, side)) for side in ("ours", "theirs"))
+    different = [
+        stage for stage in ours["stages"].keys() & theirs["stages"].keys()
+        if ours["stages"][stage] != theirs["stages"][stage]
+    ]  # fmt: skip
+    write_lock(ours | {"stages": theirs["stages"] | ours["stages"]})
+    kept = f"; of {', '.join(sorted(different))}, which both have, this branch's was kept" if different else ""
+    return f"{LOCK} had a merge conflict: the stages of both sides were joined{kept}"
+
+
+def _side(text: str, side: str) -> str:
+    """Return the text of one side of Git's conflict markers; that of their common ancestor, if there, is left out."""
+    lines, part = [], "both"
+    for line in text.splitlines(keepends=True):
+        marker = line[:7]
+        if marker in CONFLICT_PARTS and (line[7:8].isspace() or not line[7:8]):
+            part = CONFLICT_PARTS[marker]
+        elif part in ("both", side):
+            lines.append(line)
+    return "".join(lines)
 
 
 def mend_bytes() -> list[str]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.catalog import Dataset
+from chest_transfer.data.listing import read_listing
 from chest_transfer.data.radiographs import decode_image
 from chest_transfer.data.selection import order_by_name_hash
 from chest_transfer.evaluation.figures import label_row
@@ -37,7 +38,7 @@ def class_samples(
     """
     samples = {}
     with Archive(archive_path) as archive:
-        listing = dataset.layout.read(archive, folders)
+        listing = read_listing(dataset.layout, archive, folders)
         member_of = {radiograph.name: radiograph.member for radiograph in listing.radiographs}
         labels = images["labels"].str.split("|")
         for name in dataset.classes:

@@ -78,6 +78,11 @@ def _experiment(change: str, repository: str) -> Experiment:
 def _check_repository() -> None:
     from dvc.repo import Repo
 
+    if subprocess.run(["git", "rev-parse", "--verify", "HEAD"], capture_output=True, check=False).returncode:
+        raise ChestTransferError(
+            "workers clone the last commit, but this folder is in no Git repository with one; "
+            "run: git init && git add -A && git commit -m 'First commit'"
+        )
     if changed := _git("status", "--porcelain", "--untracked-files=no"):
         raise ChestTransferError(
             f"workers clone the last commit, but '{changed.split()[-1]}' has uncommitted changes; run: git commit -a"

@@ -12,13 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from chest_transfer.data.archives import LARGEST_MEMBER, is_hidden, with_slashes
-from chest_transfer.data.file_kinds import described
+from chest_transfer.data.file_kinds import FIRST_BYTES, described
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import ArchiveWriter
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MOST_LEVELS = 3  # of archives in archives: more are left packed
-FIRST_BYTES = 512
 
 
 def pack(source: Path, target: Path) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from chest_transfer.data.file_kinds import described
+from chest_transfer.data.file_kinds import FIRST_BYTES, described
 from chest_transfer.errors import ChestTransferError
 
 LARGEST_MEMBER = 128 * 1024 * 1024  # bytes; a radiograph of 4096 x 4096 16-bit pixels has 32 MiB
@@ -26,7 +26,7 @@ class Archive:
             self._zip = zipfile.ZipFile(self.path)
         except zipfile.BadZipFile as error:
             with self.path.open("rb") as file:
-                kind = described(file.read(512))
+                kind = described(file.read(FIRST_BYTES))
             reason = f": {kind}" if kind else f" ({error}); delete it and fetch it again"
             raise ChestTransferError(f"'{self.path}' is not a complete zip archive{reason}") from None
         self._check_members()

@@ -6,8 +6,7 @@ A new dataset is one entry here. Counts and layouts are those of the public arch
 from dataclasses import dataclass
 
 from chest_transfer.data.findings import NIH_FINDINGS
-from chest_transfer.data.layouts import ClassFolders, no_patient, pneumonia_patient
-from chest_transfer.data.nih_tables import NihTables
+from chest_transfer.data.layouts import ClassFolders, NihTables, no_patient, pneumonia_patient
 from chest_transfer.errors import unknown_name_error
 
 

@@ -9,14 +9,11 @@ import pandas as pd
 from chest_transfer.data.archive_tables import read_columns, read_sheet
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.findings import ALIASES
-from chest_transfer.data.layouts import ListedRadiograph
-from chest_transfer.data.nih_tables import SAMPLE_TABLE
+from chest_transfer.data.layouts import BOX_LIST, NIH_BOX_LIST, SAMPLE_TABLE
+from chest_transfer.data.listed import ListedRadiograph
 from chest_transfer.errors import ChestTransferError
 
 ATTRIBUTES = ("sex", "age", "view", "subtype", "source")  # that define subgroups, where an archive has them
-BOX_LIST = "BBox_List_2017.csv"
-NIH_BOX_LIST = "BBox_List_2017_Official_NIH.csv"  # the same, as NIH names it
-NIH_SIDE = 1024  # pixels of NIH's own files, which the list refers to in resized versions as well
 BOX_COLUMNS = ("name", "finding", "x", "y", "width", "height")
 OLDEST_AGE = 120  # years; NIH's table has ages up to 414
 _AGE_BANDS = {"0-17": 18, "18-39": 40, "40-59": 60, "60-79": 80, "80+": OLDEST_AGE + 1}  # the age where each ends

@@ -6,6 +6,7 @@ IMAGE_SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".pgm"
 )  # fmt: skip
 
+FIRST_BYTES = 512  # that tell what a file is
 # Where the bytes are, the bytes, what the file is, and what helps.
 _KINDS = (
     (0, b"II*\x00", "a TIFF of a kind that cannot be read", "save it as PNG"),
@@ -44,13 +45,19 @@ def may_be_dicom(name: str) -> bool:
     return not suffix or suffix[1:].isdigit()
 
 
-def described(content: bytes) -> str:
-    """Return what a file is and what helps, in a few words; empty where its first 400 bytes do not tell.
+def kind_of(content: bytes) -> str:
+    """Return what a file is, such as `a PDF document`, from its first `FIRST_BYTES`; empty where they do not tell."""
+    return _kind_and_remedy(content)[0]
 
-    Args:
-        content: the file's first bytes, or all of them.
-    """
+
+def described(content: bytes) -> str:
+    """Return what a file is that is no image, and what helps; empty where its first bytes do not tell."""
+    kind, remedy = _kind_and_remedy(content)
+    return f"it is {kind}: {remedy}" if kind else ""
+
+
+def _kind_and_remedy(content: bytes) -> tuple[str, str]:
     for position, start, kind, remedy in _KINDS:
         if content[position:].startswith(start):
-            return f"it is {kind}: {remedy}"
-    return ""
+            return kind, remedy
+    return "", ""

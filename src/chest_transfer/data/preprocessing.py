@@ -13,9 +13,12 @@ from tqdm import tqdm
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import write_arrays
 from chest_transfer.data.catalog import Dataset
+from chest_transfer.data.class_folders import remedy_for_names
 from chest_transfer.data.decoding import SquareRadiograph, decode_all
-from chest_transfer.data.descriptions import NIH_SIDE, read_attributes, read_box_list
-from chest_transfer.data.layouts import FOLDERS_SHOWN, ListedRadiograph, Listing, remedy_for_names
+from chest_transfer.data.descriptions import read_attributes, read_box_list
+from chest_transfer.data.layouts import NIH_SIDE
+from chest_transfer.data.listed import FOLDERS_SHOWN, ListedRadiograph, Listing
+from chest_transfer.data.listing import read_listing
 from chest_transfer.data.splits import LEFT_OUT, SPLITS, Split, rarest_label, split_by_patient
 from chest_transfer.data.squares import box_in_square
 from chest_transfer.errors import ChestTransferError
@@ -52,7 +55,7 @@ def preprocess(
     with atomic_write(target) as aside:
         aside.mkdir()
         with Archive(archive_path) as archive:
-            listing = dataset.layout.read(archive, settings.folders)
+            listing = read_listing(dataset.layout, archive, settings.folders)
             pixels = aside / "pixels"
             radiographs, files, skipped = _write_pixels(archive, listing, pixels, settings, image_size, processes)
             attributes, box_list = read_attributes(archive, radiographs), read_box_list(archive, radiographs)

@@ -10,6 +10,7 @@ import pandas as pd
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.catalog import Dataset
+from chest_transfer.data.listing import read_listing
 from chest_transfer.data.radiographs import decode_square
 from chest_transfer.data.selection import order_by_name_hash
 from chest_transfer.evaluation.calibrated_predictions import calibrated_test_predictions
@@ -104,7 +105,7 @@ def lung_masks(
     """
     members, row_of = set(archive.members), {name: row for row, name in enumerate(test.names)}
     mask_members = {}
-    for radiograph in dataset.layout.read(archive, folders).radiographs:
+    for radiograph in read_listing(dataset.layout, archive, folders).radiographs:
         mask = _mask_member(radiograph.member)
         if mask in members and radiograph.name in row_of:
             mask_members[row_of[radiograph.name]] = mask

@@ -15,8 +15,7 @@ import numpy as np
 from PIL import Image
 
 from chest_transfer.data.catalog import Dataset
-from chest_transfer.data.descriptions import BOX_LIST
-from chest_transfer.data.layouts import ClassFolders
+from chest_transfer.data.layouts import BOX_LIST, ClassFolders
 from chest_transfer.files import ArchiveWriter, atomic_write
 from chest_transfer.phantom.cohorts import COHORTS, Cohort, class_and_finding
 from chest_transfer.phantom.metadata_tables import FolderRow, NihRow, box_list, metadata_sheet, nih_tables

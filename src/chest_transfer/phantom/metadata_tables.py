@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from chest_transfer.data.descriptions import BOX_LIST
 from chest_transfer.data.findings import ALIASES
+from chest_transfer.data.layouts import BOX_LIST
 from chest_transfer.files import ArchiveWriter
 
 NIH_HEADER = (

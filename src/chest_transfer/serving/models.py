@@ -104,7 +104,8 @@ def _text(path: str, revision: str | None) -> str:
     try:
         if revision is None:
             return Path(path).read_text()
-        words = ["git", "show", f"{revision}:{path}"]
+        # Relative, because the project may be a folder of a larger repository.
+        words = ["git", "show", f"{revision}:./{path}"]
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout
     except FileNotFoundError:
         raise ChestTransferError(

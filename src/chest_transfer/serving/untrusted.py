@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from chest_transfer.data.file_kinds import FIRST_BYTES, kind_of
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.saving import FACTS
 
@@ -37,7 +38,11 @@ def check_untrusted_model(path: Path) -> None:
     except FileNotFoundError:
         raise ChestTransferError(f"no model at '{path}'; run: dvc repro, or: dvc pull") from None
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise ChestTransferError(f"'{path}' is no saved model of this project: {error}") from None
+        with path.open("rb") as file:
+            kind = kind_of(file.read(FIRST_BYTES)) or str(error)
+        raise ChestTransferError(
+            f"'{path}' is no saved model of this project ({kind}); give a .keras file, or a name such as pneumonia"
+        ) from None
     unexpected = [name for name in members if name not in ALLOWED_MEMBERS and not name.endswith(".npy")]
     if unexpected:
         raise ChestTransferError(

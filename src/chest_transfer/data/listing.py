@@ -1,0 +1,30 @@
+"""The radiographs of an archive, whatever its layout."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from chest_transfer.data.archives import Archive
+from chest_transfer.data.class_folders import read_class_folders
+from chest_transfer.data.layouts import ClassFolders, NihTables
+from chest_transfer.data.listed import Listing
+from chest_transfer.data.nih_tables import read_nih_tables
+
+NO_OTHER_NAMES: Mapping[str, str] = MappingProxyType({})
+
+
+def read_listing(
+    layout: ClassFolders | NihTables, archive: Archive, folders: Mapping[str, str] = NO_OTHER_NAMES
+) -> Listing:
+    """Return the radiographs of an archive, and what was not used.
+
+    Args:
+        layout: of the dataset, ClassFolders or NihTables.
+        archive: Archive.
+        folders: dict of other names of class folders to classes, from the settings.
+
+    Raises:
+        ChestTransferError: the archive has another layout, or a class has no radiographs; a table or a list is missing.
+    """
+    if isinstance(layout, NihTables):
+        return read_nih_tables(layout, archive)
+    return read_class_folders(layout, archive, folders)
