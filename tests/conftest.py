@@ -54,7 +54,7 @@ def browser():
 SLOW_FILES = (
     *SLOWEST, "test_app.py", "test_devices.py", "test_downloads.py", "test_explain.py", "test_export.py",
     "test_finetune.py", "test_honesty.py", "test_mending.py", "test_networks.py", "test_phantom.py", "test_predict.py",
-    "test_probe.py", "test_remotes.py", "test_report.py", "test_transfer.py",
+    "test_probe.py", "test_remotes.py", "test_report.py", "test_storage.py", "test_transfer.py",
 )  # fmt: skip
 SLOW_FIXTURES = {"project", "evaluated", "browser"}
 FAST_CLASSES = {"TestLoss", "TestWarmup", "TestFitCheck", "TestBatches"}  # of those files

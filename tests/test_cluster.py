@@ -203,3 +203,9 @@ def test_an_experiment_without_a_remote_is_an_error(repository, tmp_path):
     command = ["python", "-m", "chest_transfer.cli", "cluster"]
     error = refused(run(folder, *command, check=False, PYTHONPATH=os.fspath(ROOT / "src")))
     assert "share outputs through a DVC remote" in error
+
+
+def test_a_folder_without_git_is_an_error_that_says_what_to_do(project):
+    refusal = refused(run(project, "chest-transfer", "cluster", check=False))
+    assert "this folder is in no Git repository" in refusal
+    assert refusal.endswith("run: git init && git add -A && git commit -m 'First commit'")

@@ -182,6 +182,31 @@ def test_a_fresh_clone_pulls_a_model_of_this_or_another_revision(repository, mem
     assert not (tmp_path / "clone/models/pneumonia").exists()
 
 
+def test_a_project_in_a_folder_of_a_larger_repository_finds_its_revisions(repository, members, tmp_path):
+    larger = tmp_path / "larger"
+    run(tmp_path, "git", "clone", "-q", str(repository), "larger/projects/chest")
+    project = larger / "projects/chest"
+    shutil.rmtree(project / ".git")
+    run(project, "dvc", "remote", "modify", "storage", "url", str(repository.parent / "remote"))
+    run(larger, "git", "init", "-q")
+    commit(larger, "Everything")
+    (project / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")  # what this folder has does not matter
+    (tmp_path / "one.jpeg").write_bytes(next(iter(members.values())))
+    for name in ("pneumonia", "pneumonia/train-none"):
+        done = command(project, "predict", name, str(tmp_path / "one.jpeg"), "--rev", "HEAD", "--json")
+        assert json.loads(done.stdout)["predictions"][0]["probabilities"]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(b"\x89HDF\r\n\x1a\n", "an HDF5 file"), (b"%PDF-1.4", "a PDF document"), (b"x", "File is not a zip file")],
+)
+def test_a_file_that_is_no_model_is_named(tmp_path, content, kind):
+    (tmp_path / "model.h5").write_bytes(content)
+    with pytest.raises(ChestTransferError, match=rf"no saved model of this project \({kind}.*\); give a .keras file"):
+        check_untrusted_model(tmp_path / "model.h5")
+
+
 def test_the_best_model_is_fetched_as_one_file_at_a_git_tag(repository, tmp_path):
     run(repository, "git", "tag", "-a", "pneumonia-v1.0.0", "-m", "First model")
     run(tmp_path, "git", "clone", "-q", str(repository), "clone")

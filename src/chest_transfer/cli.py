@@ -64,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     cluster.add_argument("--repository", default="", help="Git address that workers clone (default: this folder)")
     cluster.set_defaults(command=_cluster)
 
+    storage = commands.add_parser("storage", help="list, push or collect what DVC stores for all commits, by dvc.lock")
+    storage.add_argument("action", choices=["list", "push", "collect"], help="collect removes the rest from the cache")
+    storage.add_argument("--remote", help="of DVC, to push to (default: the default one)")
+    storage.add_argument("--execute", action="store_true", help="push or remove, instead of only counting")
+    storage.set_defaults(command=_storage)
+
     mend = commands.add_parser("mend", help="repair DVC's own files after a kill or a power cut")
     mend.add_argument(
         "--bytes", action="store_true", help="also hash all outputs and DVC's cache, and remove damaged files"
@@ -149,6 +155,24 @@ def _cluster(arguments: argparse.Namespace) -> None:
     )
     if failed_stages:
         sys.exit(2)
+
+
+def _storage(arguments: argparse.Namespace) -> None:
+    from chest_transfer.storage import collect, push, stored_outputs
+
+    again = "" if arguments.execute else "; to do it, add --execute"
+    if arguments.action == "list":
+        for output in stored_outputs():
+            where = "here" if output.is_here else "not here"
+            print(f"{output.md5[:8]}  {output.size / 1e6:8.1f} MB  {where:8}  {output.path}")
+    elif arguments.action == "collect":
+        count = collect(arguments.execute)
+        print(f"{count} files in the cache that no dvc.lock lists{': removed' if arguments.execute else again}")
+    else:
+        lacking, missing = push(arguments.remote, arguments.execute)
+        print(f"{lacking} files that the remote lacks{': pushed' if arguments.execute else again}")
+        if missing:
+            print(f"{missing} outputs are listed, but are not in this cache; push them from where they were made")
 
 
 def _mend(arguments: argparse.Namespace) -> None:

@@ -134,14 +134,22 @@ def _fetch(path: str, revision: str | None, target: Path) -> None:
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
 
+    # In a revision, DVC's paths are relative to the repository, of which the project may be a folder.
+    prefix = _git_prefix() if revision else ""
     try:
         with atomic_write(target) as aside:
-            DVCFileSystem(os.curdir, rev=revision).get_file(path, str(aside))
+            DVCFileSystem(os.curdir, rev=revision, subrepos=bool(prefix)).get_file(prefix + path, str(aside))
     except (DvcException, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ChestTransferError(
             f"'{path}' is neither here nor in DVC's cache or remote ({reason}); run: dvc pull {path}, or: dvc repro"
         ) from None
+
+
+def _git_prefix() -> str:
+    """Return the path of this folder in its Git repository, as `projects/chest/`; empty in the repository's own."""
+    words = ["git", "rev-parse", "--show-prefix"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _cache_folder() -> Path:
