@@ -82,7 +82,7 @@ def _failed_fits(name: str, scores: dict[str, dict]) -> list[Caution]:
 
 
 def _few_patients(name: str, scores: dict[str, dict]) -> list[Caution]:
-    if any(record["auc"] is not None and record["auc_low"] is None for record in scores.values()):
+    if any(record["auc"] is not None and record.get("auc_low", 0) is None for record in scores.values()):
         text = f"{name}: fewer than {FEWEST_PATIENTS} ill or healthy test patients: no intervals, and no conclusions."
         return [Caution(True, text)]
     return []
