@@ -161,9 +161,9 @@ class TestSplits:
         [
             (
                 "test/NORMAL",
-                r"the test split of .* holds PNEUMONIA \(20\), but no radiographs of NORMAL; .*splits=pooled",
+                r"the test split holds PNEUMONIA \(20\), but no radiographs of NORMAL; .*splits=pooled",
             ),
-            ("train/PNEUMONIA", r"the train split of .* no radiographs of PNEUMONIA"),
+            ("train/PNEUMONIA", r"the train split holds .* no radiographs of PNEUMONIA"),
             ("test/", "holds no radiographs of test"),
         ],
     )

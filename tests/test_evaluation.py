@@ -540,8 +540,8 @@ def test_the_settings_of_the_evaluation_change_no_network_and_no_raw_predictions
     after = files_of(experiment)
     changed = changed_between(before, after) - {"params.yaml"}
     assert {path for path in changed if not path.startswith(WRITTEN_FROM_EVALUATE)} == set()
-    # The threshold is in `detail`, the bounds of the shortcut models' areas are in `data`.
-    assert {"metrics/detail/pneumonia.json", "metrics/data/pneumonia.json"} <= changed
+    # The threshold is in `detail`. Bounds from so few patients do not come from the resamples.
+    assert "metrics/detail/pneumonia.json" in changed
     networks = [path for path in after if path.endswith(".keras")]
     assert len(networks) == 4  # the backbone, two classifiers, and the packed one, which has every operating point
     assert not changed & set(networks)

@@ -356,24 +356,35 @@ def test_colors_of_a_dicom_file_are_noticed(chest):
     assert COLOR in read_dicom(content)[1]
 
 
-def without_header(content: bytes, implicit: bool = False, meta: bool = False) -> bytes:
+def without_header(content: bytes, implicit: bool = False, meta: bool = False, big: bool = False) -> bytes:
     import pydicom
 
     file = pydicom.dcmread(io.BytesIO(content))
     saved = io.BytesIO()
     if meta:
         return content[132:]
+    if big:
+        file.PixelData = np.frombuffer(file.PixelData, "<u2").byteswap().tobytes()  # in words, of one level or two
     file.file_meta = pydicom.dataset.FileMetaDataset()
     file.preamble = None
-    file.save_as(saved, implicit_vr=implicit, little_endian=True)
+    pydicom.dcmwrite(saved, file, implicit_vr=implicit, little_endian=not big, force_encoding=True)
     return saved.getvalue()
 
 
-@pytest.mark.parametrize(("implicit", "meta"), [(False, False), (True, False), (False, True)])
-def test_a_data_set_without_its_header_is_read(chest, implicit, meta):
-    content = without_header(dicom(chest), implicit, meta)
+@pytest.mark.parametrize("bits", [8, 12])
+@pytest.mark.parametrize(
+    "form", [{}, {"implicit": True}, {"meta": True}, {"big": True}], ids=["explicit", "implicit", "meta", "big endian"]
+)
+def test_a_data_set_without_its_header_is_read(chest, form, bits):
+    whole = dicom(chest) if bits == 8 else dicom(levels_of(chest, 12).astype("<u2"), BitsStored=12, HighBit=11)
+    content = without_header(whole, **form)
     assert is_dicom(content[:132])
-    assert np.abs(read_dicom(content)[0].astype(int) - chest).max() == 0
+    assert np.abs(read_dicom(content)[0].astype(int) - chest).max() <= (0 if bits == 8 else LARGEST_DIFFERENCE)
+
+
+@pytest.mark.parametrize("side", [1, 2, 5, 15])
+def test_an_image_of_a_few_pixels_is_read_without_a_warning(side):
+    assert read_dicom(dicom(np.full((side, side), 7, np.uint8)))[0].shape == (side, side)
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "JPEG2000", "WEBP", "BMP", "GIF", "PPM"])

@@ -73,9 +73,9 @@ def lock_of(**md5_of: str) -> str:
     ("base", "ours", "theirs", "joined", "named"),
     [
         ({"a": "a"}, {"a": "a", "b": "d"}, {"a": "a", "c": "e"}, {"a": "a", "b": "d", "c": "e"}, None),
-        ({"a": "a"}, {"a": "d"}, {"a": "e"}, {"a": "d"}, "of a, which both have"),
+        ({"a": "a"}, {"a": "d"}, {"a": "e"}, {"a": "d"}, "differ in a: those of HEAD were kept"),
         ({"a": "a", "b": "a"}, {"a": "d", "b": "d"}, {"a": "e", "b": "e", "c": "e"}, {"a": "d", "b": "d", "c": "e"},
-         "of a, b, which both have"),
+         "differ in a, b: those of HEAD were kept"),
     ],
 )  # fmt: skip
 def test_a_merge_conflict_is_joined_stage_by_stage(tmp_path, monkeypatch, style, base, ours, theirs, joined, named):
@@ -95,6 +95,33 @@ def test_a_merge_conflict_is_joined_stage_by_stage(tmp_path, monkeypatch, style,
     outs = {stage: entry["outs"][0]["md5"][0] for stage, entry in read_lock(tmp_path)["stages"].items()}
     assert outs == joined
     assert mend() == []
+
+
+def test_an_entry_is_never_put_together_from_both_sides(tmp_path, monkeypatch):
+    """Git joins lines that only one side changed: the settings would be of both, the outputs of one."""
+    monkeypatch.chdir(tmp_path)
+    entry = (
+        "schema: '2.0'\nstages:\n  train:\n    params:\n      a: {a}\n{middle}      b: {b}\n"
+        "    outs:\n    - path: m\n      md5: {md5}\n"
+    )
+    middle = "".join(f"      filler{number}: 0\n" for number in range(9))
+    run(tmp_path, "git", "init", "-q", "-b", "main")
+    for branch, a, b, md5 in (("main", 0, 0, "a"), ("theirs", 0, 5, "d"), ("ours", 64, 0, "e")):
+        if branch != "main":
+            run(tmp_path, "git", "checkout", "-q", "-b", branch, "main")
+        (tmp_path / "dvc.lock").write_text(entry.format(a=a, b=b, md5=md5 * 32, middle=middle))
+        commit(tmp_path, branch)
+    run(tmp_path, "git", "merge", "theirs", check=False)
+    conflict = (tmp_path / "dvc.lock").read_text()
+    assert "a: 64" in conflict
+    assert "b: 5" in conflict
+    mend()
+    entry = read_lock(tmp_path)["stages"]["train"]
+    assert (entry["params"]["a"], entry["params"]["b"], entry["outs"][0]["md5"][0]) == (64, 0, "e")
+    (tmp_path / "dvc.lock").write_text(conflict)
+    commit(tmp_path, "The conflict, committed")
+    assert "they differ in train: which are left out" in mend()[0]
+    assert read_lock(tmp_path)["stages"] == {}
 
 
 def test_intact_files_stay_and_truncated_ones_that_git_does_not_have_are_removed(repository, tmp_path, monkeypatch):

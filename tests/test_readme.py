@@ -38,7 +38,8 @@ def test_every_other_command_runs_as_it_stands(tmp_path):
         if command == "dvc metrics diff":
             commit(folder, "mobilenetv2")
         if "probe.head" in command:  # what was run before is then there again
-            run(folder, "git", "checkout", "-q", "params.yaml")
+            run(folder, "git", "checkout", "-q", ".")
+            run(folder, "dvc", "checkout", "-q")
     assert "probe.none." in outputs["dvc metrics diff"]
     assert outputs["dvc queue status"].count("Queued") == 2
     pulled = next(output for command, output in outputs.items() if "--pull" in command)

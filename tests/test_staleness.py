@@ -1,6 +1,7 @@
 """Metrics belong to their settings, as dvc.lock has it: whatever is changed without `dvc repro` makes them stale."""
 
 import copy
+import json
 import re
 
 import pytest
@@ -80,6 +81,23 @@ def test_a_stage_that_ran_alone_makes_those_after_it_stale():
         ("train@pneumonia-cnn-none", wrote_more_predictions, "data/predictions/pneumonia/cnn changed after evaluate"),
     ):
         assert reason in why_stale(locked(stage, change), PARAMS, "pneumonia", METRICS)
+
+
+def test_a_file_in_a_folder_is_compared_where_the_cache_has_the_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    [folder] = LOCK["stages"]["preprocess@pneumonia"]["outs"]
+    train = next(
+        dep for dep in LOCK["stages"]["train@pneumonia-cnn-none"]["deps"] if dep["path"].endswith("/train.npz")
+    )
+    others = [dep for stage in LOCK["stages"].values() for dep in stage.get("deps", [])
+              if dep["path"].startswith(folder["path"] + "/")]  # fmt: skip
+    listing = [{"md5": dep["md5"], "relpath": dep["path"].removeprefix(folder["path"] + "/")} for dep in others]
+    cached = tmp_path / ".dvc/cache/files/md5" / folder["md5"][:2] / folder["md5"][2:]
+    cached.parent.mkdir(parents=True)
+    cached.write_text(json.dumps(listing))
+    assert why_stale(LOCK, PARAMS, "pneumonia", METRICS) == ""
+    cached.write_text(json.dumps(listing).replace(train["md5"], "0" * 32))
+    assert "data/arrays/pneumonia/train.npz changed after" in why_stale(LOCK, PARAMS, "pneumonia", METRICS)
 
 
 def test_metrics_that_were_edited_or_never_computed_are_stale():

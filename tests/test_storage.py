@@ -67,6 +67,35 @@ def test_collect_keeps_what_any_commit_lists_and_is_a_dry_run_first(repository):
     assert any("not here" in line for line in storage(repository, "list").splitlines())
 
 
+def test_collect_keeps_what_only_the_reflog_knows(repository):
+    """As an amended commit, an older stash, or an experiment in DVC's queue."""
+    storage(repository, "collect", "--execute")
+    (repository / "params.yaml").write_text("model: amended\nsize: 22\n")
+    run(repository, "dvc", "repro", "-q")
+    run(repository, "git", "commit", "-qam", "To be amended")
+    (repository / "params.yaml").write_text("model: amends\nsize: 22\n")
+    (repository / "dvc.lock").write_text("")
+    run(repository, "git", "commit", "-qa", "--amend", "-m", "Amended")
+    assert "models/a/amended.keras" in storage(repository, "list")
+    assert storage(repository, "collect").splitlines()[-1].startswith("0 files")
+
+
+def test_collect_refuses_where_it_cannot_know_what_is_listed(repository, tmp_path):
+    def refusal(folder) -> str:
+        return refused(run(folder, "chest-transfer", "storage", "collect", check=False))
+
+    (repository / "sub").mkdir()
+    assert "run from the project's folder" in refusal(repository / "sub")
+    run(tmp_path, "git", "clone", "-q", "--depth", "1", f"file://{repository}", "shallow")
+    assert "this clone is shallow" in refusal(tmp_path / "shallow")
+    run(repository, "dvc", "cache", "dir", "-q", "--local", str(tmp_path / "shared"))
+    assert "may be shared" in refusal(repository)
+    run(repository, "dvc", "cache", "dir", "-q", "--local", "--unset")
+    listing = next((repository / ".dvc/cache/files/md5").glob("*/*.dir"))
+    listing.unlink()
+    assert "the listing of the folder 'data/arrays'" in refusal(repository)
+
+
 def test_push_brings_every_commit_to_the_remote(repository, tmp_path):
     def remote_files() -> int:
         return sum(path.is_file() for path in (tmp_path / "remote").rglob("*"))

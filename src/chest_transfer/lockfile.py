@@ -6,6 +6,7 @@ from chest_transfer.files import write_text
 from chest_transfer.yaml_files import dump_yaml, parse_yaml
 
 LOCK = Path("dvc.lock")
+CACHE = Path(".dvc/cache/files/md5")  # DVC's, where no other is configured
 
 
 def parse_lock(text: str) -> dict:

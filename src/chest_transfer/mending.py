@@ -8,16 +8,16 @@ import hashlib
 import json
 import re
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
-from chest_transfer.lockfile import LOCK, locked_outputs, parse_lock, read_lock, write_lock
+from chest_transfer.lockfile import CACHE, LOCK, locked_outputs, parse_lock, read_lock, write_lock
 from chest_transfer.yaml_files import YAMLError
 
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 CONFLICT = b"<<<<<<< "
 CONFLICT_PARTS = {"<<<<<<<": "ours", "|||||||": "ancestor", "=======": "theirs", ">>>>>>>": "both"}
 RUNNING_STAGES = Path(".dvc/tmp/rwlock")
-CACHE = Path(".dvc/cache/files/md5")
 
 
 def mend() -> list[str]:
@@ -33,7 +33,8 @@ def mend() -> list[str]:
     """
     repairs = []
     if LOCK.exists() and CONFLICT in LOCK.read_bytes():
-        repairs.append(_join_sides())
+        with suppress(YAMLError, TypeError, AttributeError, KeyError):  # then it is restored from Git below
+            repairs.append(_join_sides())
     if LOCK.exists() and not _lock_is_intact():
         committed = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, check=False)
         if committed.returncode == 0:
@@ -49,16 +50,35 @@ def mend() -> list[str]:
 
 
 def _join_sides() -> str:
-    """Write a dvc.lock with the stages of both sides of a merge conflict; of a stage on both, this branch's is kept."""
+    """Write a dvc.lock with the stages of both sides of a merge conflict; of a stage on both, that of HEAD is kept.
+
+    The sides are those that Git's index has: between the markers in the file, Git has already joined single lines, so
+    that an entry may have settings that it never ran with. Without them (the conflict was committed), stages of which
+    the sides differ are left out, and DVC runs them again.
+
+    Raises:
+        YAMLError, TypeError, AttributeError, KeyError: a side is no dvc.lock.
+    """
+    indexed = [_git_show(f":{number}:./{LOCK}") for number in (2, 3)]
     text = LOCK.read_text()
-    ours, theirs = (parse_lock(_side(text, side)) for side in ("ours", "theirs"))
-    different = [
+    sides = indexed if None not in indexed else [_side(text, side) for side in ("ours", "theirs")]
+    ours, theirs = (parse_lock(side) for side in sides)
+    different = sorted(
         stage for stage in ours["stages"].keys() & theirs["stages"].keys()
         if ours["stages"][stage] != theirs["stages"][stage]
-    ]  # fmt: skip
-    write_lock(ours | {"stages": theirs["stages"] | ours["stages"]})
-    kept = f"; of {', '.join(sorted(different))}, which both have, this branch's was kept" if different else ""
-    return f"{LOCK} had a merge conflict: the stages of both sides were joined{kept}"
+    )  # fmt: skip
+    joined = theirs["stages"] | ours["stages"]
+    if None in indexed:
+        joined = {stage: entry for stage, entry in joined.items() if stage not in different}
+    write_lock(ours | {"stages": joined})
+    kept = "those of HEAD were kept" if None not in indexed else "which are left out"
+    note = f"; they differ in {', '.join(different)}: {kept}" if different else ""
+    return f"{LOCK} had a merge conflict: the stages of both sides were joined{note}"
+
+
+def _git_show(revision: str) -> str | None:
+    done = subprocess.run(["git", "show", revision], capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else None
 
 
 def _side(text: str, side: str) -> str:

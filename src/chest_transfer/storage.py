@@ -23,14 +23,12 @@ class StoredOutput:
         path: str.
         md5: str, as dvc.lock has it; ends with `.dir` for a folder.
         size: int, bytes.
-        commits: int, how many versions of dvc.lock list it.
         is_here: bool, whether it is in the cache of this repository, a folder with all of its files.
     """
 
     path: str
     md5: str
     size: int
-    commits: int
     is_here: bool
 
 
@@ -40,28 +38,41 @@ def stored_outputs() -> list[StoredOutput]:
     Raises:
         ChestTransferError: not a Git and DVC repository.
     """
-    counts: dict[tuple[str, str], int] = {}
     sizes = {}
     for content in _locks():
         for out in locked_outputs(content):
-            if out["path"].startswith(("data/", "models/")) and "md5" in out:  # metrics are in Git
-                key = out["path"], out["md5"]
-                counts[key], sizes[key] = counts.get(key, 0) + 1, out.get("size", 0)
+            if "md5" in out:
+                sizes[out["path"], out["md5"]] = out.get("size", 0)
     with _repository() as repository:
         cache = repository.cache.local
-        here = {key: _is_complete(cache, key[1]) for key in counts}
-    return [StoredOutput(*key, sizes[key], counts[key], here[key]) for key in sorted(counts)]
+        return [StoredOutput(*key, sizes[key], _is_complete(cache, key[1])) for key in sorted(sizes)]
 
 
 def collect(execute: bool) -> int:
-    """Remove from the cache what no dvc.lock lists; returns how many files those are, also if they are only counted."""
+    """Remove from the cache what no dvc.lock lists; returns how many files those are, also if they are only counted.
+
+    Raises:
+        ChestTransferError: it cannot be known what is listed: the clone is shallow, the cache is shared with other
+            projects, or the listing of a folder is not here.
+    """
     from dvc_data.hashfile.gc import gc
 
-    used = _hash_infos(stored_outputs())
-    with _repository() as repository:
+    if _git("rev-parse", "--is-shallow-repository").strip() == "true":
+        raise ChestTransferError("this clone is shallow, so older commits are unknown; run: git fetch --unshallow")
+    with _repository() as repository, repository.lock:
         cache = repository.cache.local
-        folders = [output for output in used if output.isdir and cache.exists(output.value)]
-        used += [entry for folder in folders for entry in _files_of(cache, folder)]
+        if not Path(cache.path).resolve().is_relative_to(Path.cwd().resolve()):
+            raise ChestTransferError(f"the cache '{cache.path}' may be shared with other projects; nothing was done")
+        outputs = stored_outputs()
+        used = _hash_infos(outputs)
+        for folder in [output for output in used if output.isdir]:
+            if not cache.exists(folder.value):
+                path = next(output.path for output in outputs if output.md5 == folder.value)
+                raise ChestTransferError(
+                    f"the listing of the folder '{path}' ({folder.value[:8]}) is not in the cache, so its files are "
+                    f"unknown; run: dvc fetch --all-commits, or from the commit that lists it: dvc fetch {path}"
+                )
+            used += _files_of(cache, folder)
         return gc(cache, used, dry=not execute)
 
 
@@ -83,6 +94,8 @@ def push(remote: str | None, execute: bool) -> tuple[int, int]:
     outputs = stored_outputs()
     present = _hash_infos(output for output in outputs if output.is_here)
     with _repository() as repository:
+        cache = repository.cache.local
+        present += [file for folder in present if folder.isdir for file in _files_of(cache, folder)]
         try:
             lacking = len(repository.cloud.status(present, remote=remote).new)
             if execute and lacking:
@@ -95,21 +108,30 @@ def push(remote: str | None, execute: bool) -> tuple[int, int]:
 
 
 def _locks() -> Iterator[dict]:
-    """Yield each version of dvc.lock once: of all branches, tags and experiments, and of this folder."""
-    if LOCK.exists():
-        yield parse_lock(LOCK.read_text())
-    seen = set()
-    for commit in _git("rev-list", "--all", "--", str(LOCK)).split():
-        blob = subprocess.run(["git", "rev-parse", f"{commit}:./{LOCK}"], capture_output=True, text=True, check=False)
-        if blob.returncode or blob.stdout in seen:  # a commit may have removed it
-            continue
-        seen.add(blob.stdout)
+    """Yield each version of dvc.lock once: of all commits that Git still knows, of its index, and of this folder.
+
+    Branches, tags, experiments, stashes and what the reflog has: amended commits, and the queue of DVC, of which all
+    experiments but the newest are in the reflog alone. Also those of other folders, for projects that were moved.
+    """
+    history = _git(
+        "log", "--all", "--reflog", "--full-history", "-m", "--root", "--raw", "--no-abbrev", "--format=", "--",
+        f":(top,glob)**/{LOCK}",
+    )  # fmt: skip
+    blobs = {line.split()[3] for line in history.splitlines() if line.startswith(":")}
+    blobs |= {line.split()[1] for line in _git("ls-files", "--stage", "--", str(LOCK)).splitlines()}
+    texts = [_git("cat-file", "blob", blob) for blob in sorted(blobs) if blob.strip("0")]
+    folders = [Path(), *Path(".dvc/tmp/exps").glob("*")]  # those of experiments that are running
+    texts += [(folder / LOCK).read_text() for folder in folders if (folder / LOCK).exists()]
+    for text in texts:
         try:
-            yield parse_lock(_git("cat-file", "blob", blob.stdout.strip()))
-        except YAMLError:
+            content = parse_lock(text)
+            locked_outputs(content)
+        except (YAMLError, KeyError, TypeError, AttributeError):
             raise ChestTransferError(
-                f"dvc.lock of commit {commit[:7]} is not YAML, so it is not known what it lists; nothing was done"
+                "a dvc.lock in the history or in this folder cannot be read, so it is not known what it lists; "
+                "run: chest-transfer mend"
             ) from None
+        yield content
 
 
 def _git(*words: str) -> str:
@@ -125,9 +147,12 @@ def _repository():
     from dvc.repo import Repo
 
     try:
-        return Repo(str(Path.cwd()))
+        repository = Repo(str(Path.cwd()))
     except NotDvcRepoError:
         raise ChestTransferError("this folder is no DVC repository; run from the project's folder") from None
+    if Path(repository.root_dir).resolve() != Path.cwd().resolve():
+        raise ChestTransferError(f"the project's folder is '{repository.root_dir}'; run from the project's folder")
+    return repository
 
 
 def _hash_infos(outputs: Iterable[StoredOutput]) -> list:

@@ -3,10 +3,12 @@
 Inside the pipeline an archive is always one zip file, because its members can be read in any order.
 """
 
+import lzma
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -16,7 +18,7 @@ from chest_transfer.data.file_kinds import FIRST_BYTES, described
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import ArchiveWriter
 
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 MOST_LEVELS = 3  # of archives in archives: more are left packed
 
 
@@ -29,7 +31,7 @@ def pack(source: Path, target: Path) -> None:
     Raises:
         ChestTransferError: `source` is none of these, or it or an archive inside is damaged; a link leads nowhere.
     """
-    if zipfile.is_zipfile(source) and not holds_archives(source):
+    if _is_zip(source) and not holds_archives(source):
         shutil.copyfile(source, target)  # a copy, not a link: DVC write-protects what it caches
         return
     with ArchiveWriter(target) as writer:
@@ -58,6 +60,24 @@ def holds_archives(source: Path) -> bool:
         return any(_is_archive(info.filename) for info in opened.infolist() if not info.is_dir())
 
 
+def _is_zip(path: Path) -> bool:
+    """Return whether a file is a zip archive; a tar file whose last member is one looks like it as well."""
+    return zipfile.is_zipfile(path) and not tarfile.is_tarfile(path)
+
+
+class _StrictTarInfo(tarfile.TarInfo):
+    """Raises an error at a damaged header; Python's own class takes it for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, opened):
+        try:
+            return super().fromtarfile(opened)
+        except tarfile.EOFHeaderError:
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"damaged at byte {opened.offset:,}: {error}") from None
+
+
 def _is_archive(name: str) -> bool:
     return name.lower().endswith(ARCHIVE_SUFFIXES) and not is_hidden(name)
 
@@ -83,13 +103,15 @@ class _Packer:
         try:
             if source.is_dir():
                 self._add_folder(source, folder)
-            elif zipfile.is_zipfile(source):
+            elif _is_zip(source):
                 self._add_zip(source, folder, levels)
             elif source.is_file() and tarfile.is_tarfile(source):
                 self._add_tar(source, folder, levels)
             else:
                 raise _not_an_archive(source, folder)
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, zipfile.zlib.error, RuntimeError) as error:
+        except NotImplementedError as error:  # a compression that Python does not know
+            raise ChestTransferError(f"'{source}' cannot be read ({error}); unpack it, and name the folder") from None
+        except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, RuntimeError) as error:
             raise ChestTransferError(
                 f"'{source if levels == 0 else folder}' is not a complete archive ({error}); fetch it again"
             ) from None
@@ -112,12 +134,12 @@ class _Packer:
 
     def _add_tar(self, source: Path, folder: PurePosixPath, levels: int) -> None:
         # In the file's own order, because a compressed tar can only be read forward.
-        with tarfile.open(source) as opened:
+        with tarfile.open(source, tarinfo=_StrictTarInfo) as opened:
             for member in opened:
                 if member.isfile():
                     if member.size > LARGEST_MEMBER and not _is_archive(member.name):
                         raise _refused(source, member, f"more than {LARGEST_MEMBER:,} bytes")
-                    self._add_member(folder / PurePosixPath(member.name), opened.extractfile(member), levels)
+                    self._add_member(folder / with_slashes(member.name), opened.extractfile(member), levels)
                 elif not member.isdir():
                     raise _refused(source, member, "a link or a device")
 

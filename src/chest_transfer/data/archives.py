@@ -1,6 +1,8 @@
 """Archives of radiographs: zip files, read without unpacking."""
 
+import lzma
 import zipfile
+import zlib
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -9,6 +11,8 @@ from chest_transfer.data.file_kinds import FIRST_BYTES, described
 from chest_transfer.errors import ChestTransferError
 
 LARGEST_MEMBER = 128 * 1024 * 1024  # bytes; a radiograph of 4096 x 4096 16-bit pixels has 32 MiB
+# What reading a damaged, encrypted or oddly compressed member raises; bzip2 raises OSError itself.
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError, OSError)
 MOST_MEMBERS = 1_000_000  # NIH ChestX-ray14 has 112,134
 
 
@@ -66,7 +70,7 @@ class Archive:
         try:
             with self._zip.open(self._info_of[member]) as content:
                 return content.read(length)
-        except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, RuntimeError, NotImplementedError):
+        except DAMAGED:
             return b""
 
     def read(self, member: str, size_limit: int = LARGEST_MEMBER) -> bytes:
@@ -81,7 +85,7 @@ class Archive:
             raise ValueError(f"{size:,} bytes unpacked, more than {size_limit:,}")
         try:
             content = self._zip.read(info)
-        except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        except DAMAGED as error:
             raise ValueError(f"damaged in the archive: {error}") from None
         if len(content) != size:
             raise ValueError(f"damaged in the archive: {len(content):,} bytes where {size:,} should be")

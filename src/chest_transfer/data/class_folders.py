@@ -67,9 +67,9 @@ def _shallowest_layout(
         )
     listing = Listing(sorted(roots[shallowest[0]], key=lambda radiograph: radiograph.name), other_folders=other_folders)
     for root, radiographs in roots.items():
-        reason = "nested_copy" if root in complete else "other_folder"
         if root != shallowest[0]:
-            listing.not_used[reason] += len(radiographs)
+            is_copy = root in complete or root.is_relative_to(shallowest[0])
+            listing.not_used["nested_copy" if is_copy else "other_folder"] += len(radiographs)
     if other_folders:
         listing.not_used["other_folder"] += other_folders.total()
     return listing

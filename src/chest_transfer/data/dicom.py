@@ -12,6 +12,7 @@ import numpy as np
 from chest_transfer.data.dicom_attributes import (
     UnreadableDicom,
     attribute,
+    items,
     pydicom_errors,
     text,
     unusual_attributes,
@@ -22,10 +23,12 @@ from chest_transfer.errors import ChestTransferError
 GRAY = ("MONOCHROME1", "MONOCHROME2")
 COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 MOST_PIXELS = 89_000_000
+SMALLEST_SIDE = 16  # pixels, that lungs can be found in
 NEGATIVE = "the file states the wrong photometric interpretation; its pixels were inverted"
 # Of 3,319 radiographs of four public archives, `lung_contrast` is below -0.5 for 3 and above 0 for 99.6 %.
 _NEGATIVE_CONTRAST = -0.75
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")  # of a data set, as its first tag has it in little endian
+_FIRST_TAGS_IN_BIG_ENDIAN = (b"\x00\x08\x00", b"\x00\x02\x00")
 _VALUE_REPRESENTATIONS = (b"AE", b"CS", b"DA", b"LO", b"OB", b"SH", b"TM", b"UI", b"UL", b"UN", b"SQ")
 
 
@@ -37,6 +40,8 @@ def is_dicom(content: bytes) -> bool:
     if content[128:132] == b"DICM":
         return True
     is_explicit, length = content[4:6] in _VALUE_REPRESENTATIONS, int.from_bytes(content[4:8], "little")
+    if content[:3] in _FIRST_TAGS_IN_BIG_ENDIAN:
+        return is_explicit
     return content[:2] in _FIRST_GROUPS and content[3:4] == b"\0" and (is_explicit or length <= 64) and len(content) > 8
 
 
@@ -60,7 +65,7 @@ def read_dicom(content: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
     file = _parsed(content)
     _check_single_image(file)
     unusual = unusual_attributes(file)
-    if attribute(file, "PhotometricInterpretation") in GRAY:
+    if text(file, "PhotometricInterpretation") in GRAY:
         gray, is_shown = _gray_picture(file)
     else:
         gray, is_color = _picture_of_colors(file)
@@ -85,11 +90,13 @@ def holds_image(content: bytes) -> bool:
 def lung_contrast(gray: np.ndarray) -> float:
     """Return how much darker the lung fields are than the mediastinum, in standard deviations of the image.
 
-    Negative for a negative image.
+    Negative for a negative image; 0 for one of fewer than `SMALLEST_SIDE` pixels a side.
 
     Args:
         gray: (H, W) array, a frontal chest radiograph.
     """
+    if min(gray.shape) < SMALLEST_SIDE:
+        return 0.0
     right_lung = _mean_in_box(gray, top=0.3, bottom=0.6, left=0.2, right=0.38)
     left_lung = _mean_in_box(gray, top=0.3, bottom=0.6, left=0.62, right=0.8)
     mediastinum = _mean_in_box(gray, top=0.35, bottom=0.75, left=0.45, right=0.58)
@@ -131,7 +138,7 @@ def _check_single_image(file) -> None:
         samples = int(file.get("SamplesPerPixel") or 1)
     if frames > 1:
         raise UnreadableDicom(f"it holds {frames} frames, not one radiograph")
-    interpretation = attribute(file, "PhotometricInterpretation")
+    interpretation = text(file, "PhotometricInterpretation")
     channels = {**dict.fromkeys(COLORS, 3), **dict.fromkeys(GRAY, 1), "PALETTE COLOR": 1}
     if interpretation not in channels:
         raise UnreadableDicom(f"its photometric interpretation is none of {', '.join(channels)}")
@@ -139,6 +146,12 @@ def _check_single_image(file) -> None:
         raise UnreadableDicom(f"it has {samples} samples a pixel, {channels[interpretation]} would be right")
     if pixels > MOST_PIXELS:
         raise UnreadableDicom(f"it holds more than {MOST_PIXELS:,} pixels")
+
+
+def _check_shape(file, pixels: np.ndarray) -> None:
+    expected = attribute(file, "Rows"), attribute(file, "Columns")
+    if pixels.shape[:2] != expected or pixels.ndim > (2 if text(file, "PhotometricInterpretation") in GRAY else 3):
+        raise UnreadableDicom("its pixels are more than one image of the size that it states")
 
 
 def _gray_picture(file) -> tuple[np.ndarray, np.ndarray]:
@@ -151,11 +164,16 @@ def _gray_picture(file) -> tuple[np.ndarray, np.ndarray]:
         slope, intercept = float(file.get("RescaleSlope") or 1), float(file.get("RescaleIntercept") or 0)
         levels = apply_modality_lut(stored, file) if has_modality_lut else stored * slope + intercept
         bits = int(file.BitsStored)
+    _check_shape(file, stored)
+    if not (np.isfinite(slope) and np.isfinite(intercept)):
+        raise UnreadableDicom("its rescale slope or intercept is no number")
+    if attribute(file, "HighBit") not in (bits - 1, None):
+        raise UnreadableDicom(f"its high bit is not {bits - 1}, where {bits} bits are stored")
     is_shown = ~_padding(file, stored)
     if not is_shown.any():
         raise UnreadableDicom("every pixel is padding")
     windowed = _windowed(file, levels.astype(np.float64), is_shown)
-    is_monochrome1 = attribute(file, "PhotometricInterpretation") == "MONOCHROME1"
+    is_monochrome1 = text(file, "PhotometricInterpretation") == "MONOCHROME1"
     is_inverse = is_monochrome1 or text(file, "PresentationLUTShape") == "INVERSE"
     lowest = -(2 ** (bits - 1)) if np.issubdtype(stored.dtype, np.signedinteger) else 0
     are_8_bit_levels = bits == 8 and not has_modality_lut and stored.min() >= lowest and stored.max() <= lowest + 255
@@ -173,8 +191,11 @@ def _padding(file, stored: np.ndarray) -> np.ndarray:
     if not isinstance(value, int):
         return np.zeros(stored.shape, bool)
     limit = attribute(file, "PixelPaddingRangeLimit")
+    bounds = np.array([value, limit if isinstance(limit, int) else value])
+    if stored.itemsize == 1 and (bounds.max() > 255 or bounds.min() < -128):  # bytes cannot hold it
+        return np.zeros(stored.shape, bool)
     # Files of signed pixels may state the value as if they were unsigned, and the other way round.
-    bounds = np.array([value, limit if isinstance(limit, int) else value]).astype(stored.dtype)
+    bounds = bounds.astype(stored.dtype)
     return (stored >= bounds.min()) & (stored <= bounds.max())
 
 
@@ -186,11 +207,13 @@ def _windowed(file, levels: np.ndarray, is_shown: np.ndarray) -> np.ndarray | No
     """
     from pydicom.pixels import apply_voi
 
-    if any("LUTData" in table for table in attribute(file, "VOILUTSequence") or ()):
+    if any("LUTData" in table for table in items(file, "VOILUTSequence")):
         with pydicom_errors():
             return apply_voi(levels.astype(np.int64), file)
     function = text(file, "VOILUTFunction")
     for center, width in zip(_numbers(file, "WindowCenter"), _numbers(file, "WindowWidth"), strict=False):
+        if center is None or width is None:
+            continue
         if function == "SIGMOID" and width > 0:
             windowed = 1 / (1 + np.exp(np.clip(-4 * (levels - center) / width, -700, 700)))
         elif function == "LINEAR_EXACT" and width > 0:
@@ -204,14 +227,14 @@ def _windowed(file, levels: np.ndarray, is_shown: np.ndarray) -> np.ndarray | No
     return None
 
 
-def _numbers(file, name: str) -> list[float]:
-    """Return the values of an attribute of numbers, none where it has none or something else."""
+def _numbers(file, name: str) -> list[float | None]:
+    """Return the values of an attribute of numbers, None for a value that is something else."""
     try:
         values = attribute(file, name)
     except UnreadableDicom:
         return []
     values = values if isinstance(values, Sequence) else [values]
-    return [float(value) for value in values if isinstance(value, (int, float))]
+    return [float(value) if isinstance(value, (int, float)) else None for value in values]
 
 
 def _picture_of_colors(file) -> tuple[np.ndarray, bool]:
@@ -220,11 +243,12 @@ def _picture_of_colors(file) -> tuple[np.ndarray, bool]:
 
     with pydicom_errors():
         channels, bits = file.pixel_array, int(file.BitsStored)
-        if file.PhotometricInterpretation == "PALETTE COLOR":
+        if text(file, "PhotometricInterpretation") == "PALETTE COLOR":
             channels = apply_color_lut(channels, file)
             bits = 8 * channels.itemsize
             if bits > 8:  # a palette states what is shown, not what was measured: its 65535 is white
                 channels, bits = (channels / 257).round().astype(np.uint8), 8
+    _check_shape(file, channels)
     gray = luma(channels)
     is_color = shows_color(channels[..., :3] * (255.0 / (2**bits - 1)))
     return (np.rint(gray).astype(np.uint8) if bits == 8 else np.asarray(stretch_to_8_bits(gray))), is_color

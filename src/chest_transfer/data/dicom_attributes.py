@@ -6,21 +6,23 @@ No text of a file reaches a message: it may name a patient.
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableSequence
 from contextlib import contextmanager, suppress
 
-CHEST = re.compile("CHEST|THORA|TORA|TORÁ|LUNG|RIB|PULM|POUMON|POLMON|BRUST|胸")
+CHEST = re.compile("CHEST|THORA|TORA|THX|CXR|LUNG|RIB|PULM|POUMON|POLMON|BRUST|胸|^UNKNOWN$|^OTHER$")
 CHEST_CODES = ("51185008", "T-D3000", "39607008", "T-28000", "113197003", "T-11300")  # chest, lung, rib
 RADIOGRAPH_MODALITIES = ("CR", "DX", "DR", "RG", "XR", "")
-FRONTAL_POSITIONS = ("PA", "AP", "")
 # Antero-posterior, postero-anterior and frontal, in SNOMED CT and the older SNOMED RT (DICOM part 16, CID 4010).
 FRONTAL_CODES = ("399348003", "R-10206", "272479007", "R-40888", "R-10214", "399033003", "R-10202")
 FRONTAL_WORDS = {"PA", "AP", "FRONTAL", "FACE"}
 LATERAL_WORDS = {
-    "LAT", "LATERAL", "LATERALE", "LL", "LLAT", "RLAT", "SEITLICH", "PROFIL", "PERFIL", "PROFILE",
+    "LAT", "LATERAL", "LATERALE", "LL", "RL", "LLAT", "RLAT", "SEITL", "SEITLICH", "PROFIL", "PERFIL", "PROFILE",
     "OBLIQUE", "OBL", "LAO", "RAO", "LPO", "RPO",
 }  # fmt: skip
-VIEW_DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
+VIEW_DESCRIPTIONS = (
+    "SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription", "StudyDescription",
+    "PerformedProcedureStepDescription",
+)  # fmt: skip
 
 
 class UnreadableDicom(ValueError):
@@ -43,6 +45,12 @@ def attribute(file, name: str):
     """Return an attribute of a DICOM file, or None; pydicom parses it only when it is read, which can fail."""
     with pydicom_errors():
         return file.get(name)
+
+
+def items(file, name: str) -> list:
+    """Return the items of a sequence, none where the file has none or something else."""
+    value = attribute(file, name)
+    return [item for item in value if hasattr(item, "get")] if isinstance(value, MutableSequence) else []
 
 
 def text(file, name: str) -> str:
@@ -75,24 +83,26 @@ def _shows_another_body_part(file) -> bool:
 
 def _is_not_frontal(file) -> bool:
     position = text(file, "ViewPosition")
-    if position not in FRONTAL_POSITIONS:
+    if position and not _names_only(position, FRONTAL_WORDS):
         return True
     views = _codes(file, "ViewCodeSequence")
     if views and not any(code in FRONTAL_CODES or _names_only(meaning, FRONTAL_WORDS) for code, meaning in views):
         return True
     # In which direction of the patient rows and columns run: towards A or P in no frontal view.
-    orientation = attribute(file, "PatientOrientation") or ()
-    if any(str(direction).upper().startswith(("A", "P")) for direction in orientation):
+    orientation = attribute(file, "PatientOrientation")
+    directions = orientation if isinstance(orientation, MutableSequence) else ()
+    if any(str(direction).upper().startswith(("A", "P")) for direction in directions):
         return True
     return not position and any(_names_only(text(file, name), LATERAL_WORDS) for name in VIEW_DESCRIPTIONS)
 
 
 def _codes(file, name: str) -> list[tuple[str, str]]:
     """Return the value and the meaning of each code in a sequence."""
-    return [(text(item, "CodeValue"), text(item, "CodeMeaning")) for item in attribute(file, name) or ()]
+    return [(text(item, "CodeValue"), text(item, "CodeMeaning")) for item in items(file, name)]
 
 
 def _names_only(description: str, words: set[str]) -> bool:
     """Return whether a description has some of the words for frontal or lateral views, and none of the others."""
-    named = set(re.findall(r"[A-Z]+", description.replace("ANTERO-POSTERIOR", "AP").replace("POSTERO-ANTERIOR", "PA")))
+    description = re.sub("ANTERO[-_ ]?POSTERIOR", "AP", description)
+    named = set(re.findall(r"[A-Z]+", re.sub("POSTERO[-_ ]?ANTERIOR", "PA", description)))
     return bool(named & words) and not named & ((FRONTAL_WORDS | LATERAL_WORDS) - words)

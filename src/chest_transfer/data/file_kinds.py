@@ -3,7 +3,8 @@
 from pathlib import PurePosixPath
 
 IMAGE_SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".pgm"
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".dcm", ".dicom", ".ima", ".tif", ".tiff", ".bmp", ".gif", ".webp",
+    ".jp2", ".j2k", ".pgm", ".ppm", ".pnm",
 )  # fmt: skip
 
 FIRST_BYTES = 512  # that tell what a file is

@@ -23,9 +23,16 @@ def stretch_to_8_bits(levels: np.ndarray, shown: np.ndarray | None = None) -> Im
 
     Args:
         levels: (H, W) float32 array.
-        shown: (H, W) bool array of the pixels that count; the others become black. None for all.
+        shown: (H, W) bool array of the pixels that count; the others become black, as do those that are no number. None
+            for all.
     """
+    is_number = np.isfinite(levels)
+    if not is_number.all():
+        shown = is_number if shown is None else shown & is_number
+        levels = np.where(is_number, levels, 0)
     counted = levels if shown is None else levels[shown]
+    if not counted.size:
+        return Image.fromarray(np.zeros(levels.shape, np.uint8))
     darkest, brightest = float(counted.min()), float(counted.max())
     if brightest > darkest:
         levels = (levels - darkest) * (255.0 / (brightest - darkest))

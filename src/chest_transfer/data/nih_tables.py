@@ -18,7 +18,7 @@ def read_nih_tables(layout: NihTables, archive: Archive) -> Listing:
     """Return the radiographs of NIH's own distribution, Kaggle's copy of it, its sample, or a resized version.
 
     Raises:
-        ChestTransferError: the table or a split list is missing, unreadable, or contradicts itlayout.
+        ChestTransferError: the table or a split list is missing, unreadable, or contradicts itself.
     """
     members = {PurePosixPath(member).name: member for member in reversed(archive.members)}
     table_name = _table(archive, members)

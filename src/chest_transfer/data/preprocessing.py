@@ -16,7 +16,7 @@ from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.class_folders import remedy_for_names
 from chest_transfer.data.decoding import SquareRadiograph, decode_all
 from chest_transfer.data.descriptions import read_attributes, read_box_list
-from chest_transfer.data.layouts import NIH_SIDE
+from chest_transfer.data.layouts import NIH_SIDE, ClassFolders
 from chest_transfer.data.listed import FOLDERS_SHOWN, ListedRadiograph, Listing
 from chest_transfer.data.listing import read_listing
 from chest_transfer.data.splits import LEFT_OUT, SPLITS, Split, rarest_label, split_by_patient
@@ -60,6 +60,7 @@ def preprocess(
             radiographs, files, skipped = _write_pixels(archive, listing, pixels, settings, image_size, processes)
             attributes, box_list = read_attributes(archive, radiographs), read_box_list(archive, radiographs)
         labels, keeps_split = _labels(radiographs, dataset), settings.splits == "archive"
+        by_class_folder = isinstance(dataset.layout, ClassFolders)
         split = split_by_patient(
             np.array([_patient(radiograph) for radiograph in radiographs]),
             files.pop("digest").to_numpy(str),
@@ -78,7 +79,9 @@ def preprocess(
         _boxes_in_squares(box_list, files, dataset, settings.fit).to_csv(aside / "boxes.csv", index=False)
         summary = _summary(dataset, listing, skipped, labels, split) | {"fit": settings.fit}
         if not dataset.multi_label:
-            _check_classes(archive_path, summary, listing.other_folders)
+            official = {radiograph.split for radiograph in radiographs} if by_class_folder and keeps_split else set()
+            missing = _missing_classes(archive_path, summary, official, listing.other_folders)
+            summary |= {"missing_classes": missing} if missing else {}
         write_json(aside / "summary.json", summary)
     return summary
 
@@ -183,19 +186,35 @@ def _write_split(
     )
 
 
-def _check_classes(archive_path: Path, summary: dict, other_folders: Counter) -> None:
+def _missing_classes(archive_path: Path, summary: dict, official: set[str], other_folders: Counter) -> list[str]:
+    """Return a sentence for each split that has no radiographs of a class.
+
+    Args:
+        archive_path: Path, to name in the error.
+        summary: counts by split and class.
+        official: the splits that the archive itself has.
+        other_folders: images in folders that are of no class.
+
+    Raises:
+        ChestTransferError: a split has one class alone, or one that the archive itself has lacks a class.
+    """
+    sentences = []
     for split, images_of in summary["classes"].items():
-        if missing := [name for name, images in images_of.items() if not images]:
-            present = ", ".join(f"{name} ({images})" for name, images in images_of.items() if images)
+        missing = [name for name, images in images_of.items() if not images]
+        if not missing:
+            continue
+        present = ", ".join(f"{name} ({images})" for name, images in images_of.items() if images) or "nothing"
+        sentence = f"the {split} split holds {present}, but no radiographs of {', '.join(missing)}"
+        if split not in official:
             remedy = "use more images"
-            if summary["official_test"]:
-                remedy = "cut all splits anew: -S preprocess.splits=pooled"
+        else:
+            remedy = "cut all splits anew: -S preprocess.splits=pooled"
             if other_folders:
                 remedy += f", or {remedy_for_names(other_folders, missing)}"
-            raise ChestTransferError(
-                f"the {split} split of '{archive_path}' holds {present or 'nothing'}, but no radiographs of "
-                f"{', '.join(missing)}; {remedy}"
-            )
+        if split in official or len(images_of) - len(missing) < 2:
+            raise ChestTransferError(f"'{archive_path}': {sentence}; {remedy}")
+        sentences.append(f"CAUTION: {sentence}; {remedy}")
+    return sentences
 
 
 def _summary(dataset: Dataset, listing: Listing, skipped: dict[str, str], labels: np.ndarray, split: Split) -> dict:
@@ -239,6 +258,7 @@ def lines_about(summary: dict) -> list[str]:
     lines.append(f"{images} radiographs; {summary['skipped']['total']} unreadable")
     not_used = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in summary["not_used"].items())
     folders = ", ".join(f"{folder} ({count})" for folder, count in summary.get("other_folders", {}).items())
+    lines += summary.get("missing_classes", [])
     if not_used:
         lines.append(f"not used: {not_used}{folders and f'; folders that are of no class: {folders}'}")
     return lines

@@ -196,4 +196,5 @@ def _upright(gray: Image.Image, image: Image.Image) -> Image.Image:
 def _grayscale(image: Image.Image) -> Image.Image:
     if image.mode in _SIXTEEN_BIT_MODES:
         return stretch_to_8_bits(np.asarray(image, dtype=np.float32))
-    return image.convert("L")
+    with _decoder_errors(b""):  # Pillow converts some modes, such as LAB, not to gray
+        return image.convert("L")

@@ -4,6 +4,7 @@ Scanners fill 10 to 16 of the bits, so that the high bytes of a radiograph of 12
 """
 
 import io
+import re
 import struct
 import zlib
 
@@ -11,7 +12,7 @@ import numpy as np
 from kornia_rs.io import decode_image_png_u16
 from PIL import Image
 
-_CHANNELS = {"LA": 2, "RGB": 3, "RGBA": 4}  # of Pillow's modes
+_CHANNELS = {"LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}  # of Pillow's modes
 _HEADER = slice(16, 29)  # of a PNG: the content of IHDR, after which its checksum comes
 _GRAY_ALPHA, _RGBA = 4, 6  # color types of a PNG
 
@@ -47,7 +48,7 @@ def _depth(content: bytes, image: Image.Image) -> int:
         size = content.find(b"\xff\x51")  # the marker of the image's size, before the first channel's depth
         return (content[size + 40] & 0x7F) + 1
     if image.format == "PPM":
-        largest = content.split(maxsplit=4)[3]
+        largest = re.sub(rb"#[^\n]*\n", b"", content[:512]).split(maxsplit=4)[3]  # without comments
         return 16 if largest.isdigit() and int(largest) > 255 else 8
     return 8
 

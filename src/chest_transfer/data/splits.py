@@ -64,8 +64,7 @@ def split_by_patient(
     """
     groups = _patient_groups(patients, digests)
     names = np.array(["train"] * len(groups), dtype="U5")
-    is_official_test = official == "test"
-    copies = _is_copy(digests, is_official_test)
+    copies = _is_copy(digests, official)
     if drop_duplicates:
         names[copies] = LEFT_OUT
     leaked = 0
@@ -94,12 +93,12 @@ def rarest_label(labels: np.ndarray) -> np.ndarray:
     return np.where(labels.any(axis=1), rarest_first[labels[:, rarest_first].argmax(axis=1)] + 1, 0)
 
 
-def _is_copy(digests: np.ndarray, is_official_test: np.ndarray) -> np.ndarray:
-    """Return which images (N,) bool are copies: all with one digest but the first, which is a test image if one is."""
-    test_first = np.argsort(~is_official_test, kind="stable")
-    _, first_rows = np.unique(digests[test_first], return_index=True)
+def _is_copy(digests: np.ndarray, official: np.ndarray) -> np.ndarray:
+    """Return which images (N,) bool are copies: of one digest all but the first, in test and validation first."""
+    order = np.argsort(np.select([official == "test", official == "val"], [0, 1], 2), kind="stable")
+    _, first_rows = np.unique(digests[order], return_index=True)
     is_copy = np.ones(len(digests), bool)
-    is_copy[test_first[first_rows]] = False
+    is_copy[order[first_rows]] = False
     return is_copy
 
 

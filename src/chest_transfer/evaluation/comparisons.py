@@ -149,5 +149,8 @@ def _difference(first: _Area, second: _Area, patients: np.ndarray) -> list[float
         scores = np.stack([area.predictions.log_odds[:, k] for area in (first, second)])
         areas, covariance = delong(first.predictions.labels[:, k], scores, patients)
         p_delong = delong_p_value(areas, covariance, 0, 1)
-    values = second.value - first.value, low, high, bootstrap_p_value(differences), p_delong
+    p_bootstrap = bootstrap_p_value(differences)
+    if np.isnan(low):  # too few patients for an interval are too few for a test
+        p_bootstrap = p_delong = float("nan")
+    values = second.value - first.value, low, high, p_bootstrap, p_delong
     return [rounded(value) for value in values]

@@ -140,6 +140,8 @@ def _decision_scores(
         specificity = counts["tn"] / (counts["tn"] + counts["fp"])
         precision = np.nan_to_num(counts["tp"] / (counts["tp"] + counts["fp"]))
         f1 = np.nan_to_num(2 * counts["tp"] / (2 * counts["tp"] + counts["fp"] + counts["fn"]))
+    is_absent = counts["tp"] + counts["fn"] == 0  # the class has no image in that resample
+    precision[is_absent] = f1[is_absent] = np.nan
     several_exclusive = not predictions.multi_label and labels.shape[1] > 2
     return {
         "accuracy": weighted_sums(correct[:, None], weights)[:, 0] / weights.sum(axis=1),

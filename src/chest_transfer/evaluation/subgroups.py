@@ -38,7 +38,7 @@ def subgroup_scores(predictions: CalibratedPredictions, images: pd.DataFrame, we
                 continue
             only_diseased = is_diseased[members].all()
             compared = members | ~is_diseased if only_diseased else members
-            scores = _scores(predictions.of_images(compared), weights[:, compared], predictions.evaluable_classes)
+            scores = _scores(predictions.of_images(compared), weights[:, compared], predictions.averaged_classes)
             if only_diseased:
                 scores |= dict.fromkeys(("specificity", "specificity_low", "specificity_high"))
             rows.append({"attribute": attribute, "group": group, "images": int(members.sum())} | scores)

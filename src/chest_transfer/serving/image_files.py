@@ -60,7 +60,10 @@ def _pictures_at(place: str) -> Iterator[ImageFile]:
         yield _read_file(path)
     else:
         for match in sorted(glob.glob(place, recursive=True)):  # noqa: PTH207 - a pattern may be absolute
-            yield from _pictures_at(match)
+            if Path(match).is_dir() or Path(match).is_file():
+                yield from _pictures_at(match)
+            else:
+                yield ImageFile(match, None, "a link that leads nowhere, or no ordinary file")
 
 
 def _read_file(path: Path) -> ImageFile:
