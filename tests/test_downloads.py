@@ -272,8 +272,8 @@ CAN_MOUNT = subprocess.run(["unshare", "-rm", "true"], capture_output=True, chec
 @pytest.mark.skipif(not CAN_MOUNT, reason="needs a mount namespace to make a full disk")
 @pytest.mark.parametrize("words", [("download", "pneumonia"), ("preprocess", "pneumonia")])
 def test_a_full_disk_is_an_error_of_one_line(project, words, tmp_path):
-    members = {f"chest_xray/{split}/NORMAL/IM-{n:04d}-0001.jpeg": grey(n, 128)
-               for split in ("train", "test") for n in range(40)}  # fmt: skip
+    members = {f"chest_xray/{split}/{name}/IM-{n:04d}-0001.jpeg": grey(n, 128)
+               for split in ("train", "test") for name in ("NORMAL", "PNEUMONIA") for n in range(40)}  # fmt: skip
     source = make_zip(tmp_path / "a.zip", members)
     change_settings(project / "params.yaml", source=str(source), image_size=256)
     if words[0] == "preprocess":

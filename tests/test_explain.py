@@ -201,7 +201,7 @@ def test_lung_masks_are_found_beside_the_images(tmp_path):
     names = np.array(["COVID/images/COVID-1.png", "Normal/images/Normal-1.png"])
     test = Arrays(np.zeros((2, 16, 16), np.uint8), np.array([1, 0]), names, names, np.array(["Normal", "COVID"]))
     with Archive(make_zip(tmp_path / "covid.zip", members)) as archive:
-        masks = lung_masks(dataset_named("covid"), archive, test, "squeeze")
+        masks = lung_masks(dataset_named("covid"), archive, test, "squeeze", folders={})
     assert sorted(masks) == [0, 1]
     assert masks[0].sum() == 64
 

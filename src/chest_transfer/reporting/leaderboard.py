@@ -14,6 +14,7 @@ from chest_transfer.yaml_files import YAMLError
 
 SCORES = ("auc", "accuracy", "sensitivity", "specificity", "f1")
 FINISHED = "finished"
+STALE = "stale: "  # before the reason
 PUBLISHED = Path("presets/published.csv")
 
 
@@ -43,10 +44,10 @@ def _why_stale(entry: dict) -> str:
     try:
         lock = parse_lock((_file_of(entry["rev"], "dvc.lock") or b"").decode())
     except (YAMLError, UnicodeError):
-        return "stale: dvc.lock cannot be read"
+        return f"{STALE}dvc.lock cannot be read"
     for dataset in params.get("datasets") or ():
         if reason := why_stale(lock, params, dataset, _file_of(entry["rev"], f"metrics/{dataset}.json")):
-            return f"stale: {reason}"
+            return f"{STALE}{reason}"
     return ""
 
 
@@ -75,6 +76,8 @@ def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
         facts = {key: params.get(key) for key in ("model", "image_size", "source", "seed")}
         facts["settings"] = json.dumps({key: value for key, value in params.items() if key != "seed"}, sort_keys=True)
         facts["state"] = state
+        if state.startswith(STALE) and not data.get("metrics"):
+            continue  # a commit before the first experiment
         if state != FINISHED:
             rows.append({"experiment": _name(entry)} | facts)
             continue

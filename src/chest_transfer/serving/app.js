@@ -60,7 +60,8 @@ function showModel() {
   if (model.trained_on) facts.push(["Training set", size(model.trained_on)]);
   if (model.auc) {
     const [auc, low, high] = model.auc.map((value) => (value === null ? "?" : value.toFixed(3)));
-    facts.push(["Test AUC", `${auc} (95% CI: ${low} to ${high})`], ["Test set", size(model.test)]);
+    const interval = model.auc[1] === null ? "too few patients for an interval" : `95% CI: ${low} to ${high}`;
+    facts.push(["Test AUC", `${auc} (${interval})`], ["Test set", size(model.test)]);
   } else {
     facts.push(["Test AUC", "unknown: the metrics in this folder are those of another model"]);
   }
