@@ -253,6 +253,7 @@ ROOMS = [
     "lockfile",
     "workers",
     "mending",
+    "storage",
     "model_names",
     "data",
     "networks",
