@@ -1,5 +1,8 @@
 """What DVC stores for all commits: models of other settings are listed, pushed and kept, unlike by DVC itself."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 from conftest import commit, refused, run
 
@@ -21,14 +24,14 @@ def cached(repository) -> int:
     return sum(path.is_file() for path in (repository / ".dvc/cache/files").rglob("*"))
 
 
-@pytest.fixture
-def repository(tmp_path):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
     """Three commits: two backbones, then another size of the arrays; and a run that was never committed."""
-    folder = tmp_path / "repository"
+    folder = tmp_path_factory.mktemp("storage") / "repository"
     folder.mkdir()
     run(folder, "git", "init", "-q", "-b", "main")
     run(folder, "dvc", "init", "-q")
-    run(folder, "dvc", "remote", "add", "-q", "-d", "storage", str(tmp_path / "remote"))
+    run(folder, "dvc", "remote", "add", "-q", "-d", "storage", "../remote")
     (folder / "dvc.yaml").write_text(GRAPH)
     for number, (model, size) in enumerate((("cnn", 1), ("vgg", 1), ("vgg", 22))):
         (folder / "params.yaml").write_text(f"model: {model}\nsize: {size}\n")
@@ -39,6 +42,12 @@ def repository(tmp_path):
     run(folder, "git", "checkout", "-q", ".")
     run(folder, "dvc", "checkout", "-q")
     return folder
+
+
+@pytest.fixture
+def repository(template, tmp_path):
+    """A copy of it, for one test."""
+    return Path(shutil.copytree(template, tmp_path / "repository", symlinks=True))
 
 
 def storage(repository, *words: str) -> str:

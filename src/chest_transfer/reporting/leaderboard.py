@@ -76,15 +76,16 @@ def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
         facts = {key: params.get(key) for key in ("model", "image_size", "source", "seed")}
         facts["settings"] = json.dumps({key: value for key, value in params.items() if key != "seed"}, sort_keys=True)
         facts["state"] = state
-        if state.startswith(STALE) and not data.get("metrics"):
+        metrics = {file: content.get("data") for file, content in (data.get("metrics") or {}).items()}
+        if state.startswith(STALE) and not any(metrics.values()):
             continue  # a commit before the first experiment
         if state != FINISHED:
             rows.append({"experiment": _name(entry)} | facts)
             continue
-        for file, content in (data.get("metrics") or {}).items():
+        for file, content in metrics.items():
             if Path(file).parent != Path("metrics") or Path(file).stem not in params.get("datasets", []):
                 continue
-            for regime, starts in (content.get("data") or {}).items():
+            for regime, starts in (content or {}).items():
                 for weights, record in starts.items():
                     scores = {key: record.get(key) for key in ("auc", "auc_low", "auc_high", *SCORES[1:])}
                     where = {"dataset": Path(file).stem, "regime": regime, "weights": weights}
