@@ -1,5 +1,6 @@
 """Archives: read without unpacking, packed from folders and tar files, with bytes that depend on content alone."""
 
+import gzip
 import io
 import pickle
 import tarfile
@@ -203,3 +204,35 @@ def test_the_error_says_what_the_file_is(tmp_path, content, reason):
         pack(tmp_path / "source", tmp_path / "out.zip")
     with pytest.raises(ChestTransferError, match=reason):
         Archive(tmp_path / "source")
+
+
+@pytest.mark.parametrize("last", ["Tuberculosis.zip", "table.xlsx"])
+def test_a_tar_file_whose_last_member_is_a_zip_file_is_read_as_a_tar_file(tmp_path, last):
+    """A zip file is known by its end, which is then near the end of the tar file."""
+    members = {"Normal/a.png": b"a", last: zip_bytes({"b.png": b"b"})}
+    pack(tar_of(tmp_path / "s.tar", members), tmp_path / "out.zip")
+    inner = "Tuberculosis/b.png" if last.endswith(".zip") else last
+    assert set(members_of(tmp_path / "out.zip")) == {"Normal/a.png", inner}
+
+
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz"])
+def test_a_tar_file_with_a_damaged_header_is_refused_and_not_read_in_part(tmp_path, suffix):
+    plain = tar_of(tmp_path / "whole.tar", {f"Normal/{number}.png": grey(number) for number in range(9)})
+    content = bytearray(plain.read_bytes())
+    content[content.index(b"Normal/5.png")] ^= 1
+    source = tmp_path / f"s.{suffix}"
+    source.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
+    with pytest.raises(ChestTransferError, match=r"not a complete archive \(damaged at byte"):
+        pack(source, tmp_path / "out.zip")
+
+
+def test_a_damaged_compressed_member_is_skipped_and_not_the_end(tmp_path):
+    for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_DEFLATED):
+        path = tmp_path / f"{method}.zip"
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr("a.png", bytes(range(256)) * 40)
+        content = bytearray(path.read_bytes())
+        content[60:70] = bytes(10)
+        path.write_bytes(content)
+        with Archive(path) as archive, pytest.raises(ValueError, match="damaged in the archive"):
+            archive.read("a.png")

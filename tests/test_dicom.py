@@ -196,3 +196,35 @@ def test_a_jpeg_in_a_dicom_file_is_decoded(chest):
     saved = io.BytesIO()
     file.save_as(saved, enforce_file_format=True)
     assert correlation(read_dicom(saved.getvalue())[0], chest) > 0.99
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"PatientOrientation": "L"},
+        {"WindowCenter": ["", 128], "WindowWidth": [100, 256]},
+        {"PixelPaddingValue": 65535},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_odd_attributes_change_nothing(chest, changes):
+    assert correlation(read_dicom(dicom(chest, **changes))[0], chest) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"PhotometricInterpretation": "MONOCHROME2\\"}, "photometric interpretation"),
+        ({"RescaleSlope": "nan", "RescaleIntercept": 0}, "rescale slope or intercept is no number"),
+        ({"HighBit": 12}, "high bit is not 7, where 8 bits are stored"),
+        ({"Rows": 60}, "more than one image of the size"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+def test_or_the_file_is_refused_with_a_reason(chest, changes, reason):
+    with pytest.raises(UnreadableDicom, match=reason):
+        read_dicom(dicom(chest, **changes))
+
+
+def test_a_padding_value_that_bytes_cannot_hold_hides_nothing(chest):
+    assert (read_dicom(dicom(np.maximum(chest, 1), PixelPaddingValue=65536 - 256))[0] == np.maximum(chest, 1)).all()
