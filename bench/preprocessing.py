@@ -26,18 +26,9 @@ from chest_transfer.data.catalog import CATALOG
 from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.phantom.patients import Patient
 from chest_transfer.phantom.radiograph import radiograph
-from chest_transfer.settings import Preprocess
+from chest_transfer.settings import read_settings
 
-SETTINGS = Preprocess(
-    fit="squeeze",
-    test_share=0.2,
-    validation_share=0.15,
-    split_seed=1,
-    splits="archive",
-    folders={},
-    duplicates="keep",
-    max_skipped=0,
-)
+SETTINGS = read_settings().preprocess.model_copy(update={"max_skipped": 0})
 JPEG = (1400, 1000)  # width x height, about the median of the 5,856 radiographs of the public pneumonia archive
 PNG = (1024, 1024)  # size of every file of NIH ChestX-ray14
 ROUNDS = 3

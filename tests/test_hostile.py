@@ -21,7 +21,7 @@ from chest_transfer.data.descriptions import read_attributes, read_box_list
 from chest_transfer.data.listing import read_listing
 from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.settings import Preprocess, read_settings
+from chest_transfer.settings import read_settings
 from chest_transfer.yaml_files import dump_yaml, read_yaml
 
 # The same examples in each run; the examples of a test share its folder.
@@ -111,16 +111,8 @@ def test_a_damaged_archive_is_read_or_refused(tmp_path, data):
 
 
 def preprocessed(archive, target) -> None:
-    options = Preprocess(
-        fit="squeeze",
-        test_share=0.2,
-        validation_share=0.2,
-        split_seed=1,
-        splits="archive",
-        folders={},
-        duplicates="keep",
-        max_skipped=99,
-    )
+    changes = {"validation_share": 0.2, "max_skipped": 99}
+    options = read_settings(ROOT / "params.yaml").preprocess.model_copy(update=changes)
     preprocess(CATALOG["nih"], archive, target, options, 16, 1)
 
 

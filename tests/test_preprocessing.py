@@ -17,18 +17,9 @@ from chest_transfer.data.descriptions import read_images
 from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.data.splits import SPLITS
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.settings import Preprocess
+from chest_transfer.settings import read_settings
 
-SETTINGS = Preprocess(
-    fit="squeeze",
-    test_share=0.2,
-    validation_share=0.15,
-    split_seed=1,
-    splits="archive",
-    folders={},
-    duplicates="keep",
-    max_skipped=3,
-)
+SETTINGS = read_settings().preprocess.model_copy(update={"max_skipped": 3})
 
 
 ROOT = "TB_Chest_Radiography_Database"

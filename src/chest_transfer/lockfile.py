@@ -1,5 +1,6 @@
 """dvc.lock: the hashes of the dependencies and outputs of each stage."""
 
+import json
 from pathlib import Path
 
 from chest_transfer.files import write_text
@@ -17,6 +18,14 @@ def parse_lock(text: str) -> dict:
 def locked_outputs(content: dict) -> list[dict]:
     """Return all outputs in a dvc.lock, each with its `path` and `md5`, in the order of stages."""
     return [out for stage in content["stages"].values() for out in stage.get("outs", [])]
+
+
+def folder_listing(md5: str) -> dict[str, str] | None:
+    """Return the MD5 of each file of a folder by its path in it; None where the cache does not have the folder."""
+    file = CACHE / md5[:2] / md5[2:]
+    if not file.exists():
+        return None
+    return {entry["relpath"]: entry["md5"] for entry in json.loads(file.read_text())}
 
 
 def read_lock(folder: Path = Path()) -> dict:

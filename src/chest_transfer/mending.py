@@ -11,7 +11,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from chest_transfer.lockfile import CACHE, LOCK, locked_outputs, parse_lock, read_lock, write_lock
+from chest_transfer.lockfile import CACHE, LOCK, folder_listing, locked_outputs, parse_lock, read_lock, write_lock
 from chest_transfer.yaml_files import YAMLError
 
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -129,9 +129,7 @@ def _files(output: dict) -> list[tuple[Path, str]]:
     path, md5 = Path(output["path"]), output["md5"]
     if not md5.endswith(".dir"):
         return [(path, md5)]
-    listing = CACHE / md5[:2] / md5[2:]
-    entries = json.loads(listing.read_text()) if listing.exists() else []
-    return [(path / entry["relpath"], entry["md5"]) for entry in entries]
+    return [(path / name, file_md5) for name, file_md5 in (folder_listing(md5) or {}).items()]
 
 
 def _lock_is_intact() -> bool:

@@ -1,10 +1,9 @@
 """Whether tracked metrics were computed with the settings beside them: dvc.lock tells what each stage ran with."""
 
 import hashlib
-import json
 from pathlib import PurePosixPath
 
-from chest_transfer.lockfile import CACHE
+from chest_transfer.lockfile import folder_listing
 from chest_transfer.model_names import REGIMES, TRANSFERRED
 
 
@@ -78,14 +77,6 @@ def _out(entry: dict, path: str) -> dict:
     return next(out for out in entry["outs"] if out["path"] == path)
 
 
-def _listing(md5: str) -> dict[str, str] | None:
-    """Return the MD5 of each file of a folder by its path in it; None where the cache does not have the folder."""
-    file = CACHE / md5[:2] / md5[2:]
-    if not file.exists():
-        return None
-    return {entry["relpath"]: entry["md5"] for entry in json.loads(file.read_text())}
-
-
 def _changed_file(dep: dict, outs: list[dict]) -> str:
     """Return what a stage read that is not what was written.
 
@@ -94,7 +85,7 @@ def _changed_file(dep: dict, outs: list[dict]) -> str:
     """
     for out in outs:
         if dep["path"] != out["path"] and PurePosixPath(dep["path"]).is_relative_to(out["path"]):
-            listing = _listing(out["md5"])
+            listing = folder_listing(out["md5"])
             inside = PurePosixPath(dep["path"]).relative_to(out["path"]).as_posix()
             if listing is not None and listing.get(inside) != dep["md5"]:
                 return f"{dep['path']} changed"
