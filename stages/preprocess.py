@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from chest_transfer.data.catalog import dataset_named
-from chest_transfer.data.preprocessing import lines_about, preprocess
+from chest_transfer.data.preprocess_summary import lines_about
+from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.errors import run_stage
 from chest_transfer.settings import read_settings
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import PATIENT_NAME, dicom, make_zip
 from PIL import Image
 
-from chest_transfer.data.archives import Archive
+from chest_transfer.data.archives import LARGEST_MEMBER, Archive
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.dicom import NEGATIVE, lung_contrast, read_dicom
 from chest_transfer.data.dicom_attributes import UnreadableDicom
@@ -102,6 +102,9 @@ def coded(value: str, meaning: str) -> list:
         ({"ViewPosition": None, "SeriesDescription": "Thorax lat."}, "a view that is not frontal"),
         ({"ViewPosition": "", "ProtocolName": "CHEST, LATERAL"}, "a view that is not frontal"),
         ({"ViewPosition": "", "SeriesDescription": "Tórax perfil"}, "a view that is not frontal"),
+        ({"BodyPartExamined": None, "StudyDescription": "XR ABDOMEN"}, "another body part"),
+        ({"BodyPartExamined": "", "SeriesDescription": "Hand links d.p."}, "another body part"),
+        ({"BodyPartExamined": "", "ProtocolName": "RODILLA AP"}, "another body part"),
     ],
 )
 def test_a_warning_is_given_for_other_than_frontal_chest_radiographs(chest, changes, warning):
@@ -119,6 +122,9 @@ def test_a_warning_is_given_for_other_than_frontal_chest_radiographs(chest, chan
         {"ViewPosition": None, "PatientOrientation": ["L", "F"]},
         {"ViewPosition": None, "SeriesDescription": "Chest PA and lateral"},  # of the study, not of this image
         {"ViewPosition": "PA", "SeriesDescription": "LATERAL"},
+        {"BodyPartExamined": None, "StudyDescription": "CHEST AND ABDOMEN"},
+        {"BodyPartExamined": "CHEST", "StudyDescription": "ABDOMEN"},
+        {"BodyPartExamined": None, "SeriesDescription": "portable, main building"},
         {"ViewPosition": None, "SeriesDescription": "Thorax p.a."},
         {"Modality": "DR"},
     ],
@@ -184,18 +190,71 @@ def test_a_dataset_of_dicom_files_is_preprocessed(tmp_path):
     assert PATIENT_NAME.encode() not in (tmp_path / "tb/images.csv").read_bytes()
 
 
-def test_a_jpeg_in_a_dicom_file_is_decoded(chest):
+def compressed(chest: np.ndarray, form: str, side: int | None = None) -> bytes:
+    """A DICOM file whose pixels are a JPEG or JPEG 2000 stream, maybe of more pixels than it states."""
     from pydicom.encaps import encapsulate
-    from pydicom.uid import JPEGBaseline8Bit
+    from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 
-    content = io.BytesIO()
-    Image.fromarray(chest).save(content, "JPEG", quality=95)
+    stream = io.BytesIO()
+    options = {"quality": 95} if form == "JPEG" else {"no_jp2": True}
+    Image.fromarray(chest if side is None else np.zeros((side, side), np.uint8)).save(stream, form, **options)
     file = pydicom.dcmread(io.BytesIO(dicom(chest)))
-    file.PixelData, file["PixelData"].is_undefined_length = encapsulate([content.getvalue()]), True
-    file.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    file.PixelData, file["PixelData"].is_undefined_length = encapsulate([stream.getvalue()]), True
+    file.file_meta.TransferSyntaxUID = JPEGBaseline8Bit if form == "JPEG" else JPEG2000Lossless
     saved = io.BytesIO()
     file.save_as(saved, enforce_file_format=True)
-    assert correlation(read_dicom(saved.getvalue())[0], chest) > 0.99
+    return saved.getvalue()
+
+
+@pytest.mark.parametrize("form", ["JPEG", "JPEG2000"])
+def test_a_compressed_image_in_a_dicom_file_is_decoded(chest, form):
+    assert correlation(read_dicom(compressed(chest, form))[0], chest) > 0.99
+
+
+def deflated(chest: np.ndarray, extra: int) -> bytes:
+    """A deflated DICOM file with `extra` zero bytes behind its pixels."""
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    file = pydicom.dcmread(io.BytesIO(dicom(chest)))
+    file.add_new(0x7FE10011, "LO", "private")
+    file.add_new(0x7FE11101, "OB", bytes(extra))
+    file.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    saved = io.BytesIO()
+    file.save_as(saved, enforce_file_format=True)
+    return saved.getvalue()
+
+
+def test_a_deflated_file_is_read(chest):
+    assert (read_dicom(deflated(chest, 10))[0] == chest).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (lambda chest: compressed(chest, "JPEG", 4000), "more than one image of the size"),
+        (lambda chest: compressed(chest, "JPEG2000", 4000), "more than one image of the size"),
+        (lambda chest: deflated(chest, LARGEST_MEMBER), "unpacks to more than"),
+    ],
+    ids=["JPEG", "JPEG 2000", "deflated"],
+)
+def test_what_unpacks_to_more_than_is_stated_is_refused_before_it_is_unpacked(chest, content, reason, monkeypatch):
+    content = content(chest)
+    monkeypatch.setattr(pydicom.Dataset, "pixel_array", property(lambda _: pytest.fail("it was unpacked")))
+    with pytest.raises(UnreadableDicom, match=reason):
+        read_dicom(content)
+
+
+@pytest.mark.parametrize("missing", ["SamplesPerPixel", "PixelRepresentation"])
+def test_required_attributes_that_are_missing_have_their_usual_values(chest, missing):
+    assert (read_dicom(dicom(chest, **{missing: None}))[0] == chest).all()
+
+
+def test_a_broken_lookup_table_leaves_the_window(chest):
+    table = pydicom.Dataset()
+    table.LUTDescriptor, table.LUTData = [0, 0, 99], b"\0\0"
+    windowed = {"WindowCenter": 60, "WindowWidth": 80}
+    expected, _ = read_dicom(dicom(chest, **windowed))
+    assert (read_dicom(dicom(chest, VOILUTSequence=[table], **windowed))[0] == expected).all()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 from conftest import ENVIRONMENT, ROOT, dicom, encoded
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from chest_transfer.data import decoding, radiographs
 from chest_transfer.data.radiographs import DecodedImage, UnreadableImage, decode_image, decode_square, is_color
@@ -184,6 +184,27 @@ def test_an_incomplete_image_raises_an_error_that_starts_with_its_kind(kind, con
         decode_square(content, 32)
     assert "\n" not in str(error.value)
     assert "0x" not in str(error.value)  # no memory address: the reason is written to summary.json, which DVC tracks
+
+
+def pages(form: str, **options) -> bytes:
+    """Two images in one file."""
+    first, second = Image.fromarray(NOISE), Image.fromarray(NOISE.T)
+    return encoded(first, form, save_all=True, append_images=[second], **options)
+
+
+@pytest.mark.parametrize("form", ["TIFF", "GIF", "WEBP", "PNG"])
+def test_a_file_of_several_images_is_refused(form):
+    with pytest.raises(UnreadableImage, match=r"^broken: it holds 2 images, not one radiograph"):
+        decode_square(pages(form), 32)
+
+
+def test_the_thumbnail_in_a_tiff_is_no_second_image():
+    buffer = io.BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(buffer, True) as file:
+        for image, kind in ((Image.fromarray(NOISE), 0), (Image.fromarray(NOISE[::8, ::8]), 1)):
+            image.save(file, "TIFF", tiffinfo={254: kind})
+            file.newFrame()
+    assert (decode_square(buffer.getvalue(), 200) == NOISE).all()
 
 
 def test_a_flipped_bit_in_a_png_is_refused():

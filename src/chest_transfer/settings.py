@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from chest_transfer.data.catalog import CATALOG
+from chest_transfer.data.layouts import ClassFolders, same_name
 from chest_transfer.data.squares import SQUARE_FITS
 from chest_transfer.errors import ChestTransferError, unknown_name_error
 from chest_transfer.evaluation.grad_cam import METHODS
@@ -29,6 +31,11 @@ def _one_of(names: Iterable[str]) -> Any:
 def _integers_are_floats(value: Any) -> Any:
     # Strict floats refuse `1`, which every reader of YAML takes for 1.0.
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _keys_are_text(value: Any) -> Any:
+    # A folder `0` is a number to readers of YAML.
+    return {str(key): entry for key, entry in value.items()} if isinstance(value, dict) else value
 
 
 Float = Annotated[float, BeforeValidator(_integers_are_floats)]
@@ -59,7 +66,7 @@ class Preprocess(Section):
     validation_share: Annotated[Float, Field(ge=0.05, le=0.5)]
     split_seed: Seed
     splits: Literal["archive", "pooled"]
-    folders: dict[str, str]
+    folders: Annotated[dict[str, str], BeforeValidator(_keys_are_text)]
     duplicates: Literal["keep", "drop"]
     max_skipped: Annotated[int, Field(ge=0)]
 
@@ -198,6 +205,15 @@ class Settings(Section):
                 raise ChestTransferError(
                     f"'{key}' in params.yaml has a name twice: {', '.join(names)}; list each name once"
                 )
+        classes = {
+            key: label
+            for dataset in CATALOG.values()
+            if isinstance(dataset.layout, ClassFolders)
+            for key, label in dataset.layout.class_of_name.items()
+        }
+        for name in self.preprocess.folders.values():
+            if same_name(name) not in classes:
+                raise unknown_name_error("class in preprocess.folders", name, sorted(set(classes.values())))
         if self.transfer.sources:
             self._check_transfer()
         return self

@@ -44,10 +44,15 @@ def files_below(folder: Path) -> Iterator[Path]:
     Raises:
         ChestTransferError: a link leads nowhere.
     """
+    yield from _files_below(folder, frozenset())
+
+
+def _files_below(folder: Path, around: frozenset[Path]) -> Iterator[Path]:
+    around |= {folder.resolve(), *folder.resolve().parents}
     for path in sorted(folder.iterdir()):
         if path.is_dir():
-            if path.resolve() not in (folder.resolve(), *folder.resolve().parents):
-                yield from files_below(path)
+            if path.resolve() not in around:
+                yield from _files_below(path, around)
         elif path.exists():
             yield path
         else:
@@ -87,6 +92,14 @@ def _without_suffix(name: str) -> str:
     return name[: -len(suffix)]
 
 
+def _as_text(name: str) -> str:
+    """Return a file's name as text: where it is not UTF-8, as Windows wrote it before."""
+    try:
+        return name.encode("utf-8") and name
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+
+
 class _Packer:
     """Adds folders and archives to a zip file.
 
@@ -96,7 +109,7 @@ class _Packer:
     """
 
     def __init__(self, writer: ArchiveWriter, space: Path):
-        self._writer, self._space = writer, space
+        self._writer, self._space, self._names = writer, space, set()
 
     def add(self, source: Path, folder: PurePosixPath, levels: int) -> None:
         """Add the content of a folder or an archive to a folder of the zip file; `levels` archives are around it."""
@@ -109,9 +122,11 @@ class _Packer:
                 self._add_tar(source, folder, levels)
             else:
                 raise _not_an_archive(source, folder)
-        except NotImplementedError as error:  # a compression that Python does not know
-            raise ChestTransferError(f"'{source}' cannot be read ({error}); unpack it, and name the folder") from None
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, RuntimeError) as error:
+        except (NotImplementedError, RuntimeError) as error:  # a compression that Python does not know; encryption
+            raise ChestTransferError(
+                f"'{source if levels == 0 else folder}' cannot be read ({error}); unpack it, and name the folder"
+            ) from None
+        except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise ChestTransferError(
                 f"'{source if levels == 0 else folder}' is not a complete archive ({error}); fetch it again"
             ) from None
@@ -123,7 +138,7 @@ class _Packer:
                 self.add(path, folder / _without_suffix(name), levels=1)
             else:
                 with path.open("rb") as content:
-                    self._writer.write(str(folder / name), content)
+                    self._write(folder / name, content)
 
     def _add_zip(self, source: Path, folder: PurePosixPath, levels: int) -> None:
         with zipfile.ZipFile(source) as opened:
@@ -139,13 +154,21 @@ class _Packer:
                 if member.isfile():
                     if member.size > LARGEST_MEMBER and not _is_archive(member.name):
                         raise _refused(source, member, f"more than {LARGEST_MEMBER:,} bytes")
-                    self._add_member(folder / with_slashes(member.name), opened.extractfile(member), levels)
+                    name = with_slashes(member.name).lstrip("/")  # as tar itself does it
+                    self._add_member(folder / name, opened.extractfile(member), levels)
                 elif not member.isdir():
                     raise _refused(source, member, "a link or a device")
 
+    def _write(self, name: PurePosixPath, content: BinaryIO) -> None:
+        member = _as_text(str(name))
+        if member in self._names:
+            raise ChestTransferError(f"there are two files '{member}', such as in an archive and unpacked; keep one")
+        self._names.add(member)
+        self._writer.write(member, content)
+
     def _add_member(self, name: PurePosixPath, content: BinaryIO, levels: int) -> None:
         if not _is_archive(str(name)) or levels >= MOST_LEVELS:
-            self._writer.write(str(name), content)
+            self._write(name, content)
             return
         with tempfile.NamedTemporaryFile(dir=self._space, prefix="packing-") as taken_out:
             shutil.copyfileobj(content, taken_out)

@@ -2,10 +2,12 @@
 
 import io
 import zipfile
+from pathlib import PurePosixPath
 
 import pandas as pd
 
 from chest_transfer.data.archives import Archive
+from chest_transfer.data.layouts import SAMPLE_TABLE
 from chest_transfer.errors import ChestTransferError
 
 LARGEST_TABLE = 64 * 1024 * 1024  # bytes; NIH's table of 112,120 images has 8 MB
@@ -25,6 +27,25 @@ def table_bytes(archive: Archive, member: str) -> bytes:
     except ValueError as error:
         raise _unreadable(archive, member, error) from None
     return content
+
+
+def table_of_labels(archive: Archive) -> str | None:
+    """Return the member that is NIH's table or that of Kaggle's sample; None where there is none.
+
+    Raises:
+        ChestTransferError: there are two that differ: their labels, ages or views may, too.
+    """
+    tables = [
+        member
+        for member in archive.members
+        if (name := PurePosixPath(member).name) == SAMPLE_TABLE
+        or (name.startswith("Data_Entry_2017") and name.lower().endswith(".csv"))
+    ]
+    if len({archive.checksum(table) for table in tables}) > 1:
+        raise ChestTransferError(
+            f"'{archive.path}' holds tables of labels that differ: {', '.join(tables)}; keep one of them"
+        )
+    return tables[0] if tables else None
 
 
 def read_columns(archive: Archive, member: str, columns: dict[int, str]) -> pd.DataFrame:

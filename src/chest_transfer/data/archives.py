@@ -13,6 +13,8 @@ from chest_transfer.errors import ChestTransferError
 LARGEST_MEMBER = 128 * 1024 * 1024  # bytes; a radiograph of 4096 x 4096 16-bit pixels has 32 MiB
 # What reading a damaged, encrypted or oddly compressed member raises; bzip2 raises OSError itself.
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError, OSError)
+_ENCRYPTED = 1  # bit of a member's flags
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 MOST_MEMBERS = 1_000_000  # NIH ChestX-ray14 has 112,134
 
 
@@ -20,8 +22,9 @@ class Archive:
     """A zip file of radiographs, opened for reading; threads may share it.
 
     Raises:
-        ChestTransferError: the file is not a zip archive, is cut short, or holds what no archive of radiographs does:
-            one name twice, a path that leads out of it, more than `MOST_MEMBERS` files.
+        ChestTransferError: the file is not a zip archive, is cut short, encrypted, compressed in a way that Python
+            cannot read, or holds what no archive of radiographs does: one name twice, a path that leads out of it, more
+            than `MOST_MEMBERS` files.
     """
 
     def __init__(self, path: Path | str):
@@ -52,6 +55,12 @@ class Archive:
         return _open_once, (self.path, status.st_mtime_ns, status.st_size)
 
     def _check_members(self) -> None:
+        problem = self._problem_of_names() or self._problem_of_contents()
+        if problem:
+            self._zip.close()
+            raise ChestTransferError(f"'{self.path}' holds {problem}")
+
+    def _problem_of_names(self) -> str:
         names, reason = [with_slashes(name) for name in self._zip.namelist()], ""
         if len(names) > MOST_MEMBERS:
             reason = f"{len(names):,} files (at most {MOST_MEMBERS:,})"
@@ -59,11 +68,15 @@ class Archive:
             reason = f"'{Counter(names).most_common(1)[0][0]}' twice"
         elif outside := next((name for name in names if _leads_out(name)), None):
             reason = f"'{outside}', a path that leads out of it"
-        if reason:
-            self._zip.close()
-            raise ChestTransferError(
-                f"'{self.path}' holds {reason}, which no archive of radiographs does; fetch it again"
-            )
+        return reason and f"{reason}, which no archive of radiographs does; fetch it again"
+
+    def _problem_of_contents(self) -> str:
+        for info in self._zip.infolist():
+            if info.flag_bits & _ENCRYPTED:
+                return f"'{info.filename}', which is encrypted; unpack the archive, and name the folder"
+            if info.compress_type not in _COMPRESSIONS:
+                return f"'{info.filename}', compressed in a way that Python cannot read; unpack it, and name the folder"
+        return ""
 
     def start(self, member: str, length: int) -> bytes:
         """Return the first bytes of one member, none where it is damaged."""
@@ -72,6 +85,11 @@ class Archive:
                 return content.read(length)
         except DAMAGED:
             return b""
+
+    def checksum(self, member: str) -> tuple[int, int]:
+        """Return the CRC-32 and the size in bytes of one member, as the archive states them."""
+        info = self._info_of[member]
+        return info.CRC, info.file_size
 
     def read(self, member: str, size_limit: int = LARGEST_MEMBER) -> bytes:
         """Return the bytes of one member.
@@ -100,7 +118,7 @@ def _open_once(path: Path, *version: int) -> Archive:
 
 def with_slashes(name: str) -> str:
     """Return a member's name with slashes between its folders: some programs on Windows write backslashes."""
-    return name if "/" in name else name.replace("\\", "/")
+    return name.replace("\\", "/")
 
 
 def is_hidden(name: str) -> bool:

@@ -21,10 +21,12 @@ class SquareRadiograph:
     Args:
         image: (image_size, image_size) uint8 array, 0-255.
         facts: dict with the fields of `FileFacts`, `brightness` (mean gray level, 0-255) and `digest` (SHA-256).
+        warnings: what a DICOM file states that is unusual for a frontal chest radiograph.
     """
 
     image: np.ndarray
     facts: dict
+    warnings: tuple[str, ...] = ()
 
 
 def decode_all(
@@ -57,4 +59,5 @@ def _decode_member(archive: Archive, image_size: int, fit: str, member: str) -> 
     image = decoded.square(image_size, fit)
     brightness = round(float(image.mean()), 2)
     digest = hashlib.sha256(content).hexdigest()
-    return SquareRadiograph(image, asdict(decoded.facts) | {"brightness": brightness, "digest": digest})
+    facts = asdict(decoded.facts) | {"brightness": brightness, "digest": digest}
+    return SquareRadiograph(image, facts, decoded.warnings)

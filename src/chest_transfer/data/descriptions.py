@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from chest_transfer.data.archive_tables import read_columns, read_sheet
+from chest_transfer.data.archive_tables import read_columns, read_sheet, table_of_labels
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.findings import ALIASES
-from chest_transfer.data.layouts import BOX_LIST, NIH_BOX_LIST, SAMPLE_TABLE
+from chest_transfer.data.layouts import BOX_LIST, NIH_BOX_LIST
 from chest_transfer.data.listed import ListedRadiograph
 from chest_transfer.errors import ChestTransferError
 
@@ -35,14 +35,13 @@ def read_attributes(archive: Archive, radiographs: list[ListedRadiograph]) -> pd
     """
     columns = {"subtype": {radiograph.name: _pneumonia_subtype(radiograph) for radiograph in radiographs}}
     name_of_file = {PurePosixPath(radiograph.name).name: radiograph.name for radiograph in radiographs}
+    if table_member := table_of_labels(archive):
+        table = read_columns(archive, table_member, {0: "image", 4: "age", 5: "sex", 6: "view"})
+        table["age"] = table["age"].map(age_band)
+        for column in ("age", "sex", "view"):
+            columns[column] = dict(zip(table["image"].map(name_of_file.get), table[column], strict=True))
     for member in archive.members:
-        file = PurePosixPath(member).name
-        if file.startswith("Data_Entry_2017") or file == SAMPLE_TABLE:
-            table = read_columns(archive, member, {0: "image", 4: "age", 5: "sex", 6: "view"})
-            table["age"] = table["age"].map(age_band)
-            for column in ("age", "sex", "view"):
-                columns[column] = dict(zip(table["image"].map(name_of_file.get), table[column], strict=True))
-        elif file.endswith(".metadata.xlsx"):
+        if member.endswith(".metadata.xlsx"):
             columns.setdefault("source", {}).update(_sources(archive, member, name_of_file))
     index = pd.Index([radiograph.name for radiograph in radiographs], name="name")
     table = pd.DataFrame(columns, index=index, columns=[name for name in ATTRIBUTES if name in columns]).fillna("")

@@ -6,6 +6,7 @@ No text of a file reaches a message: it may name a patient.
 import io
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -17,13 +18,18 @@ from chest_transfer.data.dicom_attributes import (
     text,
     unusual_attributes,
 )
+from chest_transfer.data.dicom_checks import (
+    GRAY,
+    check_not_deflated_bomb,
+    check_shape,
+    check_single_image,
+    set_defaults,
+)
 from chest_transfer.data.gray_levels import COLOR, luma, shows_color, stretch_to_8_bits
 from chest_transfer.errors import ChestTransferError
 
-GRAY = ("MONOCHROME1", "MONOCHROME2")
-COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
-MOST_PIXELS = 89_000_000
 SMALLEST_SIDE = 16  # pixels, that lungs can be found in
+HEADER_BYTES = 132  # a preamble of 128 bytes, then "DICM"
 NEGATIVE = "the file states the wrong photometric interpretation; its pixels were inverted"
 # Of 3,319 radiographs of four public archives, `lung_contrast` is below -0.5 for 3 and above 0 for 99.6 %.
 _NEGATIVE_CONTRAST = -0.75
@@ -63,7 +69,7 @@ def read_dicom(content: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
         ChestTransferError: pydicom is not installed.
     """
     file = _parsed(content)
-    _check_single_image(file)
+    check_single_image(file)
     unusual = unusual_attributes(file)
     if text(file, "PhotometricInterpretation") in GRAY:
         gray, is_shown = _gray_picture(file)
@@ -120,38 +126,15 @@ def _parsed(content: bytes):
             "DICOM files need pydicom and its decoders, which are not installed; run: pip install --editable '.[dicom]'"
         ) from None
     logging.getLogger("pydicom").propagate = False  # its log messages quote the file
+    check_not_deflated_bomb(content)
     with pydicom_errors():
         file = pydicom.dcmread(io.BytesIO(content), force=True)
         if "TransferSyntaxUID" not in file.file_meta:  # the file has no header: it is encoded as pydicom parsed it
             is_implicit, is_little = file.original_encoding
             explicit = ExplicitVRLittleEndian if is_little else ExplicitVRBigEndian
             file.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if is_implicit else explicit
+    set_defaults(file)
     return file
-
-
-def _check_single_image(file) -> None:
-    if "PixelData" not in file:
-        raise UnreadableDicom("it holds no image")
-    with pydicom_errors():
-        frames = int(file.get("NumberOfFrames") or 1)
-        pixels = int(file.Rows) * int(file.Columns)
-        samples = int(file.get("SamplesPerPixel") or 1)
-    if frames > 1:
-        raise UnreadableDicom(f"it holds {frames} frames, not one radiograph")
-    interpretation = text(file, "PhotometricInterpretation")
-    channels = {**dict.fromkeys(COLORS, 3), **dict.fromkeys(GRAY, 1), "PALETTE COLOR": 1}
-    if interpretation not in channels:
-        raise UnreadableDicom(f"its photometric interpretation is none of {', '.join(channels)}")
-    if samples != channels[interpretation]:
-        raise UnreadableDicom(f"it has {samples} samples a pixel, {channels[interpretation]} would be right")
-    if pixels > MOST_PIXELS:
-        raise UnreadableDicom(f"it holds more than {MOST_PIXELS:,} pixels")
-
-
-def _check_shape(file, pixels: np.ndarray) -> None:
-    expected = attribute(file, "Rows"), attribute(file, "Columns")
-    if pixels.shape[:2] != expected or pixels.ndim > (2 if text(file, "PhotometricInterpretation") in GRAY else 3):
-        raise UnreadableDicom("its pixels are more than one image of the size that it states")
 
 
 def _gray_picture(file) -> tuple[np.ndarray, np.ndarray]:
@@ -164,7 +147,7 @@ def _gray_picture(file) -> tuple[np.ndarray, np.ndarray]:
         slope, intercept = float(file.get("RescaleSlope") or 1), float(file.get("RescaleIntercept") or 0)
         levels = apply_modality_lut(stored, file) if has_modality_lut else stored * slope + intercept
         bits = int(file.BitsStored)
-    _check_shape(file, stored)
+    check_shape(file, stored)
     if not (np.isfinite(slope) and np.isfinite(intercept)):
         raise UnreadableDicom("its rescale slope or intercept is no number")
     if attribute(file, "HighBit") not in (bits - 1, None):
@@ -208,7 +191,7 @@ def _windowed(file, levels: np.ndarray, is_shown: np.ndarray) -> np.ndarray | No
     from pydicom.pixels import apply_voi
 
     if any("LUTData" in table for table in items(file, "VOILUTSequence")):
-        with pydicom_errors():
+        with suppress(UnreadableDicom), pydicom_errors():  # a broken table is no reason not to use the window
             return apply_voi(levels.astype(np.int64), file)
     function = text(file, "VOILUTFunction")
     for center, width in zip(_numbers(file, "WindowCenter"), _numbers(file, "WindowWidth"), strict=False):
@@ -248,7 +231,7 @@ def _picture_of_colors(file) -> tuple[np.ndarray, bool]:
             bits = 8 * channels.itemsize
             if bits > 8:  # a palette states what is shown, not what was measured: its 65535 is white
                 channels, bits = (channels / 257).round().astype(np.uint8), 8
-    _check_shape(file, channels)
+    check_shape(file, channels)
     gray = luma(channels)
     is_color = shows_color(channels[..., :3] * (255.0 / (2**bits - 1)))
     return (np.rint(gray).astype(np.uint8) if bits == 8 else np.asarray(stretch_to_8_bits(gray))), is_color

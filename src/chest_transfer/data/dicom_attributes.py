@@ -19,7 +19,13 @@ LATERAL_WORDS = {
     "LAT", "LATERAL", "LATERALE", "LL", "RL", "LLAT", "RLAT", "SEITL", "SEITLICH", "PROFIL", "PERFIL", "PROFILE",
     "OBLIQUE", "OBL", "LAO", "RAO", "LPO", "RPO",
 }  # fmt: skip
-VIEW_DESCRIPTIONS = (
+OTHER_BODY_PARTS = {
+    "ABDOMEN", "ABD", "KUB", "PELVIS", "BECKEN", "BASSIN", "HIP", "HUEFTE", "HANCHE", "CADERA", "KNEE", "KNIE", "GENOU",
+    "RODILLA", "HAND", "MANO", "WRIST", "FINGER", "ELBOW", "FOREARM", "HUMERUS", "FEMUR", "TIBIA", "ANKLE", "FOOT",
+    "FUSS", "PIED", "TOE", "SKULL", "SCHAEDEL", "CRANE", "CRANEO", "HEAD", "BRAIN", "SINUS", "CSPINE", "LSPINE",
+    "LUMBAR", "CERVICAL", "SHOULDER", "SCHULTER", "MAMMO", "MAMMOGRAPHY", "EXTREMITY",
+}  # fmt: skip
+DESCRIPTIONS = (
     "SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription", "StudyDescription",
     "PerformedProcedureStepDescription",
 )  # fmt: skip
@@ -77,8 +83,10 @@ def unusual_attributes(file) -> tuple[str, ...]:
 def _shows_another_body_part(file) -> bool:
     if body_part := text(file, "BodyPartExamined"):
         return not CHEST.search(body_part)
-    regions = _codes(file, "AnatomicRegionSequence")
-    return bool(regions) and not any(code in CHEST_CODES or CHEST.search(meaning) for code, meaning in regions)
+    if regions := _codes(file, "AnatomicRegionSequence"):
+        return not any(code in CHEST_CODES or CHEST.search(meaning) for code, meaning in regions)
+    descriptions = " ".join(text(file, name) for name in DESCRIPTIONS)
+    return bool(OTHER_BODY_PARTS & set(re.findall("[A-Z]+", descriptions))) and not CHEST.search(descriptions)
 
 
 def _is_not_frontal(file) -> bool:
@@ -93,7 +101,7 @@ def _is_not_frontal(file) -> bool:
     directions = orientation if isinstance(orientation, MutableSequence) else ()
     if any(str(direction).upper().startswith(("A", "P")) for direction in directions):
         return True
-    return not position and any(_names_only(text(file, name), LATERAL_WORDS) for name in VIEW_DESCRIPTIONS)
+    return not position and any(_names_only(text(file, name), LATERAL_WORDS) for name in DESCRIPTIONS)
 
 
 def _codes(file, name: str) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+POOL_COMMAND = "-S preprocess.splits=pooled"
 SAMPLE_TABLE = "sample_labels.csv"  # of Kaggle's sample of 5,606 images
 SPLIT_LISTS = {  # as Kaggle names NIH's lists, and as NIH does
     "train": ("train_val_list.txt", "train_val_list_NIH.txt"),
@@ -18,14 +19,15 @@ NIH_SIDE = 1024  # pixels of NIH's own files, which the list refers to in resize
 class ClassFolders:
     """`<root>/[train|val|test/]<class>/[images/]<name>`; masks and nested copies are not used.
 
-    Folders match whatever their case, and with `_`, `-` or a space between words.
+    Folders match whatever their case, and with `_`, `-` or a space between words. The split may also be below the
+    class, and `train` be called `training set`, and so on.
 
     Args:
         root: str, the archive's top folder; any other is accepted as well.
         folders: dict, the folder name of each class.
         patient_of: function from a file's stem to the key of its patient, None where the name tells none.
-        splits: bool, whether class folders are within train/, val/ and test/. Where they are not in the public archive,
-            somebody else's split is taken over, validation included.
+        splits: bool, whether the public archive has train/, val/ and test/. Where it has not, somebody else's split is
+            taken over, validation included.
         images: str or None, the folder inside a class folder that holds its images; also accepted without it.
         suffix: str, of the archive's files.
     """
@@ -36,6 +38,11 @@ class ClassFolders:
     splits: bool = False
     images: str | None = None
     suffix: str = ".png"
+
+    @property
+    def class_of_name(self) -> dict[str, str]:
+        """The class that each `same_name` of a class folder or of a class itself means."""
+        return {same_name(name): label for label, folder in self.folders.items() for name in (folder, label)}
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,11 @@ class NihTables:
 
     combinations: tuple[str, ...] | None = None
     most_per_class: int | None = None
+
+
+def same_name(folder: str) -> str:
+    """Return a folder's name without the differences that do not count."""
+    return " ".join(folder.lower().replace("_", " ").replace("-", " ").split())
 
 
 _PNEUMONIA_NAMES = re.compile(

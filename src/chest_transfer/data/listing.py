@@ -13,7 +13,10 @@ NO_OTHER_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 def read_listing(
-    layout: ClassFolders | NihTables, archive: Archive, folders: Mapping[str, str] = NO_OTHER_NAMES
+    layout: ClassFolders | NihTables,
+    archive: Archive,
+    folders: Mapping[str, str] = NO_OTHER_NAMES,
+    keep_splits: bool = True,
 ) -> Listing:
     """Return the radiographs of an archive, and what was not used.
 
@@ -21,10 +24,11 @@ def read_listing(
         layout: of the dataset, ClassFolders or NihTables.
         archive: Archive.
         folders: dict of other names of class folders to classes, from the settings.
+        keep_splits: bool, whether splits that the archive has are read.
 
     Raises:
         ChestTransferError: the archive has another layout, or a class has no radiographs; a table or a list is missing.
     """
     if isinstance(layout, NihTables):
-        return read_nih_tables(layout, archive)
-    return read_class_folders(layout, archive, folders)
+        return read_nih_tables(layout, archive, keep_splits)
+    return read_class_folders(layout, archive, folders, keep_splits)

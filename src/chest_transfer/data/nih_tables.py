@@ -4,42 +4,53 @@ import hashlib
 from collections import Counter
 from pathlib import PurePosixPath
 
-from chest_transfer.data.archive_tables import read_columns, table_bytes
+from chest_transfer.data.archive_tables import read_columns, table_bytes, table_of_labels
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.file_kinds import is_image_name
 from chest_transfer.data.findings import ALIASES, NIH_FINDINGS, NO_FINDING
-from chest_transfer.data.layouts import SAMPLE_TABLE, SPLIT_LISTS, NihTables
+from chest_transfer.data.layouts import POOL_COMMAND, SAMPLE_TABLE, SPLIT_LISTS, NihTables
 from chest_transfer.data.listed import ListedRadiograph, Listing, first_members
 from chest_transfer.data.selection import order_by_name_hash
 from chest_transfer.errors import ChestTransferError
 
 
-def read_nih_tables(layout: NihTables, archive: Archive) -> Listing:
+def read_nih_tables(layout: NihTables, archive: Archive, keep_splits: bool) -> Listing:
     """Return the radiographs of NIH's own distribution, Kaggle's copy of it, its sample, or a resized version.
 
+    Images are known by their names without the suffix, because resized versions are often JPEG files.
+
+    Args:
+        layout: NihTables.
+        archive: Archive.
+        keep_splits: bool, whether the lists of the official splits are read.
+
     Raises:
-        ChestTransferError: the table or a split list is missing, unreadable, or contradicts itself.
+        ChestTransferError: the table or a split list is missing, unreadable, or contradicts itself; two different files
+            have the name of one image.
     """
-    members = {PurePosixPath(member).name: member for member in reversed(archive.members)}
-    table_name = _table(archive, members)
-    content = table_bytes(archive, members[table_name])
-    listing = Listing([], tables={table_name: hashlib.sha256(content).hexdigest()})
-    split_of = _official_splits(archive, members, table_name)
-    labels_of = _labels_by_image(archive, members[table_name], content)
+    listing = Listing([])
+    member_of = _images_by_stem(archive, listing)
+    table = table_of_labels(archive)
+    if table is None:
+        raise ChestTransferError(f"'{archive.path}' holds no Data_Entry_2017.csv; {_what_instead(archive)}")
+    content, table_name = table_bytes(archive, table), PurePosixPath(table).name
+    listing.tables[table_name] = hashlib.sha256(content).hexdigest()
+    split_of = _official_splits(archive, table_name) if keep_splits else {}
+    labels_of = _labels_by_image(archive, table, content)
     for name, labels in sorted(labels_of.items()):
-        if name not in members:
+        member, split = member_of.pop(_stem(name), None), split_of.get(_stem(name))
+        if member is None:
             listing.not_used["listed_but_absent"] += 1
-        elif split_of and name not in split_of:
+        elif split_of and split is None:
             listing.not_used["in_neither_split_list"] += 1
         elif layout.combinations is None:
-            _add(listing, members[name], name, labels, split_of.get(name))
+            _add(listing, member, name, labels, split)
         elif (combination := "|".join(labels) or NO_FINDING) in layout.combinations:
-            _add(listing, members[name], name, (combination,), split_of.get(name))
+            _add(listing, member, name, (combination,), split)
         else:
             listing.not_used["other_combination"] += 1
-    images = sum(is_image_name(name) for name in members)
-    if unlisted := images - sum(name in members for name in labels_of):
-        listing.not_used["absent_from_table"] = unlisted
+    if member_of:
+        listing.not_used["absent_from_table"] = len(member_of)
     if not listing.radiographs:
         raise ChestTransferError(
             f"'{archive.path}' holds no image that {table_name} lists; it holds {first_members(archive)}"
@@ -47,15 +58,36 @@ def read_nih_tables(layout: NihTables, archive: Archive) -> Listing:
     return _cap(layout, listing) if layout.most_per_class else listing
 
 
-def _table(archive: Archive, members: dict[str, str]) -> str:
-    for name in sorted(members):
-        if name == SAMPLE_TABLE or (name.startswith("Data_Entry_2017") and name.endswith(".csv")):
-            return name
-    raise ChestTransferError(f"'{archive.path}' holds no Data_Entry_2017.csv; it holds {first_members(archive)}")
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem.lower()
 
 
-def _official_splits(archive: Archive, members: dict[str, str], table_name: str) -> dict[str, str]:
-    """Return the official split of each image; none for Kaggle's sample, which comes without lists."""
+def _images_by_stem(archive: Archive, listing: Listing) -> dict[str, str]:
+    """Return the member of each image, by its name without the suffix; exact copies are counted as not used."""
+    member_of = {}
+    for member in archive.members:
+        if not is_image_name(member):
+            continue
+        first = member_of.setdefault(_stem(member), member)
+        if first == member:
+            continue
+        if archive.checksum(first) != archive.checksum(member):
+            raise ChestTransferError(
+                f"'{archive.path}' holds two different images of one name, {first} and {member}; keep one of them"
+            )
+        listing.not_used["nested_copy"] += 1
+    return member_of
+
+
+def _what_instead(archive: Archive) -> str:
+    names = {PurePosixPath(member).name for member in archive.members}
+    others = sorted(name for name in names if "data_entry" in name.lower() or name.startswith("sample_labels"))
+    return f"save {others[0]} as CSV" if others else f"it holds {first_members(archive)}"
+
+
+def _official_splits(archive: Archive, table_name: str) -> dict[str, str]:
+    """Return the official split of each image by its stem; none for Kaggle's sample, which comes without lists."""
+    members = {PurePosixPath(member).name: member for member in reversed(archive.members)}
     split_of = {}
     for split, names in SPLIT_LISTS.items():
         list_name = next((name for name in names if name in members), None)
@@ -64,11 +96,13 @@ def _official_splits(archive: Archive, members: dict[str, str], table_name: str)
                 continue
             texts = ", ".join(sorted(name for name in members if name.endswith(".txt"))) or "no .txt file"
             raise ChestTransferError(
-                f"'{archive.path}' holds no {' or '.join(names)}, but {texts}; put NIH's list beside {table_name}"
+                f"'{archive.path}' holds no {' or '.join(names)}, but {texts}; put NIH's list beside {table_name}, "
+                f"or make the splits here: {POOL_COMMAND}"
             )
-        listed = dict.fromkeys(table_bytes(archive, members[list_name]).decode("utf-8-sig").split(), split)
-        if both := split_of.keys() & listed.keys():
-            raise ChestTransferError(f"'{archive.path}' lists {min(both)} to train and to test; fetch it again")
+        images = table_bytes(archive, members[list_name]).decode("utf-8-sig").split()
+        listed = {_stem(name): split for name in images}
+        if both := [name for name in images if _stem(name) in split_of]:
+            raise ChestTransferError(f"'{archive.path}' lists {both[0]} to train and to test; fetch it again")
         split_of |= listed
     return split_of
 

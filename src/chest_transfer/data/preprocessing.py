@@ -13,13 +13,13 @@ from tqdm import tqdm
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import write_arrays
 from chest_transfer.data.catalog import Dataset
-from chest_transfer.data.class_folders import remedy_for_names
 from chest_transfer.data.decoding import SquareRadiograph, decode_all
 from chest_transfer.data.descriptions import read_attributes, read_box_list
-from chest_transfer.data.layouts import NIH_SIDE, ClassFolders
-from chest_transfer.data.listed import FOLDERS_SHOWN, ListedRadiograph, Listing
+from chest_transfer.data.layouts import NIH_SIDE
+from chest_transfer.data.listed import ListedRadiograph, Listing
 from chest_transfer.data.listing import read_listing
-from chest_transfer.data.splits import LEFT_OUT, SPLITS, Split, rarest_label, split_by_patient
+from chest_transfer.data.preprocess_summary import cautions_about, counts_of
+from chest_transfer.data.splits import SPLITS, Split, rarest_label, split_by_patient
 from chest_transfer.data.squares import box_in_square
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import atomic_write, write_json
@@ -46,8 +46,8 @@ def preprocess(
         processes: int, that decode, at most; the result does not depend on it.
 
     Returns:
-        The content of `summary.json`: images and patients by split and class, unreadable images, duplicates, and images
-        that were not used.
+        The content of `summary.json`: images and patients by split and class, unreadable images, duplicates, images
+        that were not used, and cautions.
 
     Raises:
         ChestTransferError: the archive has another layout, or more than `settings.max_skipped` images are unreadable.
@@ -55,17 +55,18 @@ def preprocess(
     with atomic_write(target) as aside:
         aside.mkdir()
         with Archive(archive_path) as archive:
-            listing = read_listing(dataset.layout, archive, settings.folders)
+            listing = read_listing(dataset.layout, archive, settings.folders, settings.splits == "archive")
             pixels = aside / "pixels"
-            radiographs, files, skipped = _write_pixels(archive, listing, pixels, settings, image_size, processes)
+            radiographs, files, statements, skipped = _write_pixels(
+                archive, listing, pixels, settings, image_size, processes
+            )
             attributes, box_list = read_attributes(archive, radiographs), read_box_list(archive, radiographs)
-        labels, keeps_split = _labels(radiographs, dataset), settings.splits == "archive"
-        by_class_folder = isinstance(dataset.layout, ClassFolders)
+        labels = _labels(radiographs, dataset)
         split = split_by_patient(
             np.array([_patient(radiograph) for radiograph in radiographs]),
             files.pop("digest").to_numpy(str),
             rarest_label(labels) if dataset.multi_label else labels,
-            np.array([radiograph.split or "" for radiograph in radiographs] if keeps_split else [""] * len(labels)),
+            np.array([radiograph.split or "" for radiograph in radiographs]),
             test_share=settings.test_share,
             validation_share=settings.validation_share,
             seed=settings.split_seed,
@@ -77,24 +78,22 @@ def preprocess(
         files = files.assign(split=split.names, patient=[_patient(radiograph) for radiograph in radiographs])
         files.join(attributes).to_csv(aside / "images.csv")
         _boxes_in_squares(box_list, files, dataset, settings.fit).to_csv(aside / "boxes.csv", index=False)
-        summary = _summary(dataset, listing, skipped, labels, split) | {"fit": settings.fit}
-        if not dataset.multi_label:
-            official = {radiograph.split for radiograph in radiographs} if by_class_folder and keeps_split else set()
-            missing = _missing_classes(archive_path, summary, official, listing.other_folders)
-            summary |= {"missing_classes": missing} if missing else {}
+        summary = counts_of(dataset, listing, skipped, labels, split) | {"fit": settings.fit}
+        summary |= cautions_about(dataset, archive_path, summary, listing, statements, settings)
         write_json(aside / "summary.json", summary)
     return summary
 
 
 def _write_pixels(
     archive: Archive, listing: Listing, pixels: Path, settings: "Preprocess", image_size: int, processes: int
-) -> tuple[list[ListedRadiograph], pd.DataFrame, dict[str, str]]:
+) -> tuple[list[ListedRadiograph], pd.DataFrame, Counter, dict[str, str]]:
     """Write every listed image to one raw file, in order.
 
     Returns:
-        The radiographs that were readable, facts about their files, and the reason for each unreadable one.
+        The radiographs that were readable, facts about their files, how many DICOM files state what is unusual for a
+        frontal chest radiograph, and the reason for each unreadable one.
     """
-    radiographs, files, skipped = [], [], {}
+    radiographs, files, statements, skipped = [], [], Counter(), {}
     members = [radiograph.member for radiograph in listing.radiographs]
     with (
         pixels.open("wb") as file,
@@ -106,6 +105,7 @@ def _write_pixels(
                 file.write(result.image.data)
                 radiographs.append(radiograph)
                 files.append({"name": radiograph.name} | result.facts | {"labels": "|".join(radiograph.labels)})
+                statements.update(result.warnings)
                 continue
             skipped[radiograph.name] = result
             progress.write(f"skipped {radiograph.name}: {result}")
@@ -117,7 +117,7 @@ def _write_pixels(
     if not radiographs:
         reason = next(iter(skipped.values()))
         raise ChestTransferError(f"'{archive.path}' holds no readable image ({reason}); fetch the archive again")
-    return radiographs, pd.DataFrame(files).set_index("name"), skipped
+    return radiographs, pd.DataFrame(files).set_index("name"), statements, skipped
 
 
 def _boxes_in_squares(box_list: pd.DataFrame, files: pd.DataFrame, dataset: Dataset, fit: str) -> pd.DataFrame:
@@ -184,81 +184,3 @@ def _write_split(
         names=np.array([radiographs[row].name for row in rows], dtype=np.str_),
         classes=np.array(dataset.classes, dtype=np.str_),
     )
-
-
-def _missing_classes(archive_path: Path, summary: dict, official: set[str], other_folders: Counter) -> list[str]:
-    """Return a sentence for each split that has no radiographs of a class.
-
-    Args:
-        archive_path: Path, to name in the error.
-        summary: counts by split and class.
-        official: the splits that the archive itself has.
-        other_folders: images in folders that are of no class.
-
-    Raises:
-        ChestTransferError: a split has one class alone, or one that the archive itself has lacks a class.
-    """
-    sentences = []
-    for split, images_of in summary["classes"].items():
-        missing = [name for name, images in images_of.items() if not images]
-        if not missing:
-            continue
-        present = ", ".join(f"{name} ({images})" for name, images in images_of.items() if images) or "nothing"
-        sentence = f"the {split} split holds {present}, but no radiographs of {', '.join(missing)}"
-        if split not in official:
-            remedy = "use more images"
-        else:
-            remedy = "cut all splits anew: -S preprocess.splits=pooled"
-            if other_folders:
-                remedy += f", or {remedy_for_names(other_folders, missing)}"
-        if split in official or len(images_of) - len(missing) < 2:
-            raise ChestTransferError(f"'{archive_path}': {sentence}; {remedy}")
-        sentences.append(f"CAUTION: {sentence}; {remedy}")
-    return sentences
-
-
-def _summary(dataset: Dataset, listing: Listing, skipped: dict[str, str], labels: np.ndarray, split: Split) -> dict:
-    one_hot = labels if dataset.multi_label else np.eye(len(dataset.classes), dtype=int)[labels]
-    counts = {name: one_hot[split.names == name].sum(axis=0) for name in SPLITS}
-    left_out = int((split.names == LEFT_OUT).sum())
-    summary = {
-        "images": {name: int((split.names == name).sum()) for name in SPLITS},
-        "patients": {name: len(np.unique(split.groups[split.names == name])) for name in SPLITS},
-        "classes": {
-            name: {label: int(count) for label, count in zip(dataset.classes, counts[name], strict=True)}
-            for name in SPLITS
-        },
-        "without_patient_id": sum(radiograph.patient is None for radiograph in listing.radiographs),
-        "official_test": any(radiograph.split == "test" for radiograph in listing.radiographs),
-        "duplicates": split.duplicates,
-        "duplicates_left_out": left_out - split.leaked,
-        "leaked_into_official_test": split.leaked,
-        "skipped": dict(Counter(reason.split(":")[0] for reason in skipped.values())) | {"total": len(skipped)},
-        "not_used": dict(sorted(listing.not_used.items())),
-    }
-    optional = {
-        "skipped_images": skipped, "tables": listing.tables, "same_patients_as": dataset.same_patients_as,
-        "other_folders": dict(listing.other_folders.most_common(FOLDERS_SHOWN)),
-    }  # fmt: skip
-    return summary | {key: value for key, value in optional.items() if value}
-
-
-def lines_about(summary: dict) -> list[str]:
-    """Return what was read, and what was not, in lines for the screen: one for each class, then the rest.
-
-    Args:
-        summary: the content of `summary.json`.
-    """
-    by_class = {name: [summary["classes"][split][name] for split in SPLITS] for name in summary["classes"]["train"]}
-    lines = [
-        f"{name}: {', '.join(f'{count} {split}' for count, split in zip(counts, SPLITS, strict=True))}"
-        for name, counts in by_class.items()
-    ]
-    images = ", ".join(f"{count} {split}" for split, count in summary["images"].items())
-    lines.append(f"{images} radiographs; {summary['skipped']['total']} unreadable")
-    not_used = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in summary["not_used"].items())
-    folders = ", ".join(f"{folder} ({count})" for folder, count in summary.get("other_folders", {}).items())
-    lines += summary.get("missing_classes", [])
-    if not_used:
-        lines.append(f"not used: {not_used}{folders and f'; folders that are of no class: {folders}'}")
-    return lines

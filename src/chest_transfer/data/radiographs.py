@@ -26,6 +26,7 @@ from chest_transfer.data.squares import RESAMPLING, make_square
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
 _FAST_PNG_MODES = {"L": "mono", "RGB": "rgb", "RGBA": "rgba"}  # Pillow's modes, as kornia-rs calls them
 _ORIENTATION_CHUNKS = (b"eXIf", b"Raw profile type")  # of a PNG that may state an orientation
+_MAY_HOLD_SEVERAL = ("TIFF", "GIF", "WEBP", "PNG")
 _SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
 
@@ -91,6 +92,7 @@ def decode_image(content: bytes, size: int) -> DecodedImage:
     if is_dicom(content):
         return _from_dicom(content)
     with _decoder_errors(content), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        _check_single_image(image)
         facts = FileFacts(*image.size, image.mode, len(content))
         upright = _decode_png(content, image)
         if upright is None:
@@ -168,6 +170,25 @@ def _from_dicom(content: bytes) -> DecodedImage:
     mode = "DICOM negative" if NEGATIVE in unusual else "DICOM"
     facts = FileFacts(gray.shape[1], gray.shape[0], mode, len(content))
     return DecodedImage(Image.fromarray(gray), facts, unusual)
+
+
+def _check_single_image(image: Image.Image) -> None:
+    """Refuse a file of several images; a TIFF's smaller copies of its first page are no images of their own.
+
+    Raises:
+        ValueError: it is refused.
+    """
+    if image.format not in _MAY_HOLD_SEVERAL or (frames := getattr(image, "n_frames", 1)) == 1:
+        return
+    if image.format == "TIFF":
+        is_copy = []
+        for page in range(1, frames):
+            image.seek(page)
+            is_copy.append(image.tag_v2.get(254, 0) & 1)  # NewSubfileType
+        image.seek(0)
+        frames -= sum(is_copy)
+    if frames > 1:
+        raise ValueError(f"it holds {frames} images, not one radiograph; save one of them as PNG")
 
 
 def _is_negative_tiff(image: Image.Image) -> bool:

@@ -134,6 +134,7 @@ def _limits(name: str, data: dict) -> list[Caution]:
     if data["without_patient_id"]:
         text = f"{name}: the archive does not tell patients apart; two radiographs of one may be in two splits."
         cautions.append(Caution(False, text))
+    cautions += [Caution(False, f"{name}: {sentence}.") for sentence in data.get("cautions", [])]
     if unreadable := data["skipped"]["total"]:
         cautions.append(Caution(False, f"{name}: {unreadable} unreadable files were left out."))
     return cautions

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from chest_transfer.data.archive_packing import files_below
 from chest_transfer.data.archives import LARGEST_MEMBER, Archive
-from chest_transfer.data.dicom import holds_image, is_dicom
+from chest_transfer.data.dicom import HEADER_BYTES, holds_image, is_dicom
 from chest_transfer.data.file_kinds import IMAGE_SUFFIXES, is_image_name
-
-DICOM_HEADER_BYTES = 132  # a preamble of 128 bytes, then "DICM"
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def _may_be_image(path: Path) -> bool:
         return True
     try:
         with path.open("rb") as file:
-            return is_dicom(file.read(DICOM_HEADER_BYTES))
+            return is_dicom(file.read(HEADER_BYTES))
     except OSError:
         return False
 

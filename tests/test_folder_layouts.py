@@ -1,0 +1,321 @@
+"""Class folders in layouts that people make of an archive: each is read in full, or refused with what helps."""
+
+import io
+import os
+import tarfile
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import change_settings, dicom, grey, make_zip
+from test_archives_as_found import CHILDREN, classes, preprocessed, total
+
+from chest_transfer.data.archive_packing import pack
+from chest_transfer.data.archives import Archive
+from chest_transfer.data.preprocess_summary import lines_about
+from chest_transfer.errors import ChestTransferError
+from chest_transfer.settings import read_settings
+
+OWN, MADE_HERE = True, False  # whose test split
+
+
+def inner_zip(tmp_path, members: dict[str, bytes]) -> bytes:
+    return make_zip(tmp_path / "inner.zip", members).read_bytes()
+
+
+def split_classes(form: str, splits=("train", "test"), names=("Normal", "Tuberculosis")) -> dict[str, bytes]:
+    """Images of two classes in two splits; `form` is their folder, such as `data/{split}/{name}`."""
+    members = {}
+    for index, split in enumerate(splits):
+        for number, name in enumerate(names):
+            folder = form.format(split=split, name=name)
+            members |= classes(folder, images=20, seed=10_000 * index + 500 * number)
+    return members
+
+
+class TestSplitFolders:
+    """The split above the class or below it, under any of its names."""
+
+    @pytest.mark.parametrize(
+        "form",
+        [
+            "{split}/{name}",
+            "data/{split}/{name}",
+            "{split}_set/{name}",
+            "{split}ing_set/{name}",
+            "{split}-data/{name}",
+            "{split} images/{name}",
+            "{name}/{split}",
+            "data/{name}/{split}",
+            "{name}/{split}_set",
+            "{split}/{split}/{name}",  # an archive of each split
+            "{split}/chest/{name}",
+            "{split}/{name}/{name}",  # an archive of each class in each split
+            "{name}/{name}/{split}",
+        ],
+    )
+    def test_the_split_is_kept(self, tmp_path, form):
+        summary = preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", split_classes(form)))
+        assert summary["official_test"] is OWN
+        assert summary["images"]["test"] == 40
+        assert summary["classes"]["test"] == {"Normal": 20, "Tuberculosis": 20}
+        names = pd.read_csv(tmp_path / "arrays/images.csv")["name"]
+        assert names.is_unique
+
+    @pytest.mark.parametrize("form", ["{name}", "data/{name}", "{name}/{name}", "data/{name}/{name}"])
+    def test_without_a_split_one_is_made(self, tmp_path, form):
+        source = make_zip(tmp_path / "a.zip", split_classes(form, splits=("one",)))
+        summary = preprocessed(tmp_path, "tuberculosis", source)
+        assert summary["official_test"] is MADE_HERE
+        assert "cautions" not in summary
+        assert sum(summary["images"].values()) == 40
+
+    def test_a_zip_of_each_class(self, tmp_path):
+        zips = {
+            f"{name}.zip": inner_zip(tmp_path, classes(name, seed=100 * index))
+            for index, name in enumerate(("Normal", "Tuberculosis"))
+        }
+        summary = preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", zips))
+        assert total(summary, "Normal") == total(summary, "Tuberculosis") == 30
+
+    def test_a_folder_of_a_zip_of_each_split(self, tmp_path):
+        for index, split in enumerate(("train", "test")):
+            members = split_classes("{split}/{name}", splits=(split,))
+            shifted = {name: grey(10_000 * index + number) for number, name in enumerate(members)}
+            make_zip(tmp_path / f"folder/{split}.zip", shifted)
+        summary = preprocessed(tmp_path, "tuberculosis", tmp_path / "folder")
+        assert (summary["official_test"], summary["images"]["test"]) == (OWN, 40)
+
+    def test_children_without_split_folders_are_read_with_a_caution(self, tmp_path):
+        flat = {"/".join(name.split("/")[2:]): content for name, content in CHILDREN.items()}
+        summary = preprocessed(tmp_path, "pneumonia", make_zip(tmp_path / "a.zip", flat))
+        assert summary["official_test"] is MADE_HERE
+        caution = "the archive has no test split, as the public one has: the test split was made here"
+        assert summary["cautions"] == [caution]
+        assert f"CAUTION: {caution}" in lines_about(summary)
+
+    def test_only_a_test_split_is_refused_or_pooled(self, tmp_path):
+        source = make_zip(tmp_path / "a.zip", split_classes("{split}/{name}", splits=("test",)))
+        with pytest.raises(ChestTransferError, match=r"is split, but holds no train split; .*preprocess.splits=pooled"):
+            preprocessed(tmp_path, "tuberculosis", source)
+        summary = preprocessed(tmp_path, "tuberculosis", source, splits="pooled")
+        assert summary["official_test"] is MADE_HERE
+        assert min(summary["images"].values()) > 0
+
+    def test_class_folders_beside_their_split_copy_are_refused(self, tmp_path):
+        members = split_classes("data/{split}/{name}") | split_classes("data/{name}", splits=("one",))
+        with pytest.raises(ChestTransferError, match="the same layout twice: data, its folders of splits; keep one"):
+            preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", members))
+
+
+class TestOtherNames:
+    """`preprocess.folders` and the errors that lead to it."""
+
+    @pytest.mark.parametrize(
+        ("folder", "remedy"),
+        [
+            ("TB", "-S 'preprocess.folders={TB: Tuberculosis}'"),
+            ("TB positive", "-S 'preprocess.folders={TB positive: Tuberculosis}'"),
+            ("1", """in params.yaml under preprocess: 'folders: {"1": Tuberculosis}'"""),
+            ("sick, treated", """in params.yaml under preprocess: 'folders: {"sick, treated": Tuberculosis}'"""),
+            ("Krank (neu)", """in params.yaml under preprocess: 'folders: {"Krank (neu)": Tuberculosis}'"""),
+            ("Größer", """in params.yaml under preprocess: 'folders: {"Größer": Tuberculosis}'"""),
+            ("null", """in params.yaml under preprocess: 'folders: {"null": Tuberculosis}'"""),
+        ],
+    )
+    def test_the_remedy_works_as_it_is_written(self, tmp_path, folder, remedy):
+        source = make_zip(tmp_path / "a.zip", classes("Normal", folder))
+        with pytest.raises(ChestTransferError) as error:
+            preprocessed(tmp_path, "tuberculosis", source)
+        assert remedy in str(error.value)
+        assert (
+            total(preprocessed(tmp_path, "tuberculosis", source, folders={folder: "Tuberculosis"}), "Tuberculosis")
+            == 30
+        )
+
+    def test_with_several_candidates_none_is_proposed(self, tmp_path):
+        source = make_zip(tmp_path / "a.zip", classes("Normal", "Lung cancer", "Others"))
+        with pytest.raises(ChestTransferError, match=r"preprocess.folders=\{FOLDER: Tuberculosis\}"):
+            preprocessed(tmp_path, "tuberculosis", source)
+
+    def test_all_missing_classes_are_in_the_remedy(self, tmp_path):
+        source = make_zip(tmp_path / "a.zip", classes("Normal", "A", "B", "C"))
+        with pytest.raises(ChestTransferError, match=r"FOLDER: COVID, FOLDER: Lung_Opacity, FOLDER: Viral_Pneumonia"):
+            preprocessed(tmp_path, "covid", source)
+
+    @pytest.mark.parametrize("name", ["Tuberculosis", "tuberculosis", "viral pneumonia", "Viral_Pneumonia"])
+    def test_classes_are_known_whatever_their_case(self, project, name):
+        change_settings(project / "params.yaml", preprocess__folders={"TB": name})
+        assert read_settings(project / "params.yaml").preprocess.folders == {"TB": name}
+
+    def test_an_unknown_class_is_refused(self, project):
+        change_settings(project / "params.yaml", preprocess__folders={"TB": "Tuberkulosis"})
+        with pytest.raises(
+            ChestTransferError, match=r"unknown class in preprocess.folders 'Tuberkulosis'; did you mean"
+        ):
+            read_settings(project / "params.yaml")
+
+    def test_a_folder_may_be_a_number(self, project):
+        change_settings(project / "params.yaml", preprocess__folders={0: "NORMAL", 1: "PNEUMONIA"})
+        assert read_settings(project / "params.yaml").preprocess.folders == {"0": "NORMAL", "1": "PNEUMONIA"}
+
+
+class TestNotUsed:
+    def test_files_in_class_folders_that_are_no_images_are_counted(self, tmp_path):
+        members = classes("Normal", "Tuberculosis") | {
+            "Normal/Thumbs.db": b"x", "Normal/1.avif": b"x", "Tuberculosis/1.png.part": b"x", "README.txt": b"x",
+        }  # fmt: skip
+        summary = preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", members))
+        assert summary["not_used"] == {"not_an_image": 3}
+
+    @pytest.mark.parametrize(
+        ("attribute", "value", "caution"),
+        [
+            ("ViewPosition", "LL", "the file states a view that is not frontal"),
+            ("SeriesDescription", "THORAX LATERAL", "the file states a view that is not frontal"),
+            ("BodyPartExamined", "HAND", "the file states another body part"),
+            ("StudyDescription", "ABDOMEN", "the file states another body part"),
+            ("Modality", "CT", "the file states a modality other than radiography"),
+        ],
+    )
+    def test_what_dicom_files_state_is_counted(self, tmp_path, attribute, value, caution):
+        def file(index: int) -> bytes:
+            pixels = np.random.default_rng(index).integers(0, 255, (24, 24)).astype(np.uint8)
+            unstated = {"ViewPosition": None, "BodyPartExamined": None}
+            return dicom(pixels, **(unstated | {attribute: value} if index < 4 else {}))
+
+        members = {
+            f"{name}/{number}.dcm": file(100 * index + number)
+            for index, name in enumerate(("Normal", "Tuberculosis"))
+            for number in range(20)
+        }
+        summary = preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", members))
+        assert summary["cautions"] == [f"4 radiographs: {caution}"]
+
+
+class TestPacking:
+    def test_links_in_a_circle_end(self, tmp_path):
+        folder = tmp_path / "folder"
+        for name, content in classes("Normal", "Tuberculosis").items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        (folder / "Normal/other").symlink_to(folder / "Tuberculosis")
+        (folder / "Tuberculosis/other").symlink_to(folder / "Normal")
+        pack(folder, tmp_path / "a.zip")
+        with Archive(tmp_path / "a.zip") as archive:
+            assert len(archive.members) == 120  # each is reached by its own path and by one link
+
+    @pytest.mark.parametrize(
+        ("name", "member"),
+        [
+            ("/data/1.png", "data/1.png"),  # tar -P
+            ("./data/1.png", "data/1.png"),
+            ("data\\train\\1.png", "data/train/1.png"),
+            ("data/train\\1.png", "data/train/1.png"),
+            (os.fsdecode(b"M\xe4dchen/1.png"), "Mädchen/1.png"),  # Latin-1
+            (os.fsdecode(b"M\xc3\xa4dchen/1.png"), "Mädchen/1.png"),
+        ],
+    )
+    def test_names_in_tar_files(self, tmp_path, name, member):
+        with tarfile.open(tmp_path / "a.tar", "w") as tar:
+            info = tarfile.TarInfo(name)
+            info.size = 3
+            tar.addfile(info, io.BytesIO(b"abc"))
+        pack(tmp_path / "a.tar", tmp_path / "a.zip")
+        with Archive(tmp_path / "a.zip") as archive:
+            assert archive.members == [member]
+
+    def test_an_archive_beside_what_was_unpacked_from_it(self, tmp_path):
+        content = inner_zip(tmp_path, {"train/1.png": b"x"})
+        source = make_zip(tmp_path / "a.zip", {"data.zip": content, "data/train/1.png": b"x"})
+        with pytest.raises(
+            ChestTransferError, match=r"two files 'data/train/1.png', such as in an archive and unpacked"
+        ):
+            pack(source, tmp_path / "b.zip")
+
+    @pytest.mark.parametrize(("flag", "kind"), [("flag_bits", "encrypted"), ("compress_type", "Python cannot read")])
+    def test_what_python_cannot_read_is_named_before_a_member_is_read(self, tmp_path, flag, kind):
+        path = tmp_path / "a.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("Normal/1.png", grey())
+            setattr(archive.filelist[0], flag, 1 if flag == "flag_bits" else 9)  # 9: Deflate64
+        with pytest.raises(ChestTransferError, match=f"'Normal/1.png', .*{kind}; unpack .*, and name the folder"):
+            Archive(path)
+        both = make_zip(tmp_path / "b.zip", {"inner.zip": path.read_bytes()})
+        with pytest.raises(ChestTransferError, match=r"'inner' cannot be read .*; unpack it, and name the folder"):
+            pack(both, tmp_path / "c.zip")
+
+
+HEADER = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,a,b,c,d,"
+
+
+def nih_as(change) -> dict[str, bytes | str]:
+    """Forty images with NIH's table and lists; `change` renames or replaces members."""
+    names = [f"{number:08d}_000.png" for number in range(40)]
+    finding = ("Effusion", "No Finding")
+    rows = [f"{name},{finding[n % 2]},0,{n},0{30 + n}Y,M,PA,1,1,1,1," for n, name in enumerate(names)]
+    members = {f"images/{name}": grey(number) for number, name in enumerate(names)}
+    members |= {"Data_Entry_2017.csv": "\n".join([HEADER, *rows]) + "\n"}
+    members |= {"test_list.txt": "\n".join(names[:10]), "train_val_list.txt": "\n".join(names[10:])}
+    return change(members)
+
+
+def renamed(old: str, new: str):
+    return lambda members: {name.replace(old, new): content for name, content in members.items()}
+
+
+def with_copies(members: dict, change=lambda content: content) -> dict:
+    return members | {f"more/{name}": change(data) for name, data in members.items() if name.endswith(".png")}
+
+
+def without_lists(members: dict) -> dict:
+    return {name: content for name, content in members.items() if not name.endswith(".txt")}
+
+
+class TestNihTables:
+    @pytest.mark.parametrize(
+        ("change", "not_used"),
+        [
+            (renamed("_000.png", "_000.jpg"), {}),
+            (renamed("_000.png", "_000.PNG"), {}),
+            (renamed("_000.png", "_000.jpeg"), {}),
+            (renamed("images/", "images_001/images/"), {}),
+            (renamed("Data_Entry_2017.csv", "Data_Entry_2017_v2020.CSV"), {}),
+            (with_copies, {"nested_copy": 40}),
+            (lambda members: members | {"masks/00000001_000_mask.png": grey(99)}, {"absent_from_table": 1}),
+            (lambda members: members | {"copy/Data_Entry_2017.csv": members["Data_Entry_2017.csv"]}, {}),
+        ],
+    )
+    def test_every_image_is_found(self, tmp_path, change, not_used):
+        summary = preprocessed(tmp_path, "nih", make_zip(tmp_path / "a.zip", nih_as(change)))
+        assert sum(summary["images"].values()) == 40
+        assert (summary["official_test"], summary["images"]["test"]) == (OWN, 10)
+        assert summary["not_used"] == not_used
+        table = pd.read_csv(tmp_path / "arrays/images.csv")
+        assert list(table["age"].unique()) == ["18-39", "40-59", "60-79"]
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (
+                lambda members: with_copies(members, lambda data: data + b"0"),
+                "two different images of one name, images/0",
+            ),
+            (
+                lambda members: members | {"sample_labels.csv": members["Data_Entry_2017.csv"] + "\n"},
+                "tables of labels that differ: Data_Entry_2017.csv, sample_labels.csv; keep one of them",
+            ),
+            (renamed("2017.csv", "2017.xlsx"), "holds no Data_Entry_2017.csv; save Data_Entry_2017.xlsx as CSV"),
+            (without_lists, "or make the splits here: -S preprocess.splits=pooled"),
+        ],
+    )
+    def test_what_is_ambiguous_or_missing_is_refused(self, tmp_path, change, message):
+        with pytest.raises(ChestTransferError, match=message):
+            preprocessed(tmp_path, "nih", make_zip(tmp_path / "a.zip", nih_as(change)))
+
+    def test_without_lists_the_splits_are_made_on_request(self, tmp_path):
+        source = make_zip(tmp_path / "a.zip", nih_as(without_lists))
+        summary = preprocessed(tmp_path, "nih", source, splits="pooled")
+        assert summary["official_test"] is MADE_HERE
+        assert summary["images"]["test"] == 8
