@@ -347,6 +347,27 @@ def test_gray_radiographs_in_colors(chest, interpretation, bits, planar):
     assert np.abs(gray.astype(int) - chest).max() <= LARGEST_DIFFERENCE
 
 
+def test_a_palette_of_8_bits_in_entries_of_16(chest):
+    entries = np.arange(256).astype("<u2").tobytes()
+    names = [f"{color}PaletteColorLookupTable" for color in ("Red", "Green", "Blue")]
+    tables = {f"{name}Descriptor": [256, 0, 8] for name in names} | {f"{name}Data": entries for name in names}
+    assert (read_dicom(dicom(chest, PhotometricInterpretation="PALETTE COLOR", **tables))[0] == chest).all()
+
+
+def test_a_palette_of_16_bits_in_big_endian(chest):
+    import pydicom
+
+    file = pydicom.dcmread(io.BytesIO(color_dicom(chest, "PALETTE COLOR", 16)))
+    for color in ("Red", "Green", "Blue"):
+        element = file[f"{color}PaletteColorLookupTableData"]
+        element.value = np.frombuffer(element.value, "<u2").byteswap().tobytes()
+    file.PixelData = np.frombuffer(file.PixelData, "<u2").byteswap().tobytes()
+    file.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
+    saved = io.BytesIO()
+    pydicom.dcmwrite(saved, file, implicit_vr=False, little_endian=False, force_encoding=True)
+    assert np.abs(read_dicom(saved.getvalue())[0].astype(int) - chest).max() <= 1
+
+
 def test_colors_of_a_dicom_file_are_noticed(chest):
     values = chest[..., None].repeat(3, axis=-1)
     values[..., 1] = 255 - values[..., 1]

@@ -220,17 +220,27 @@ def _numbers(file, name: str) -> list[float | None]:
     return [float(value) if isinstance(value, (int, float)) else None for value in values]
 
 
-def _picture_of_colors(file) -> tuple[np.ndarray, bool]:
-    """Return the (H, W) uint8 picture of a color file, and whether it shows colors."""
+def _palette_colors(file, stored: np.ndarray) -> np.ndarray:
+    """Return the (H, W, 3) uint8 colors that a palette gives to stored values."""
     from pydicom.pixels import apply_color_lut
 
     with pydicom_errors():
+        channels = apply_color_lut(stored, file)
+        is_little_endian = file.file_meta.TransferSyntaxUID.is_little_endian
+    if channels.itemsize == 1:
+        return channels
+    if not is_little_endian and "RedPaletteColorLookupTableData" in file:  # pydicom swaps only a segmented palette
+        channels = channels.byteswap()
+    # A palette states what is shown, not what was measured: its 65535 is white. Some have 8 bits in entries of 16.
+    return (channels / (257 if channels.max() > 255 else 1)).round().astype(np.uint8)
+
+
+def _picture_of_colors(file) -> tuple[np.ndarray, bool]:
+    """Return the (H, W) uint8 picture of a color file, and whether it shows colors."""
+    with pydicom_errors():
         channels, bits = file.pixel_array, int(file.BitsStored)
-        if text(file, "PhotometricInterpretation") == "PALETTE COLOR":
-            channels = apply_color_lut(channels, file)
-            bits = 8 * channels.itemsize
-            if bits > 8:  # a palette states what is shown, not what was measured: its 65535 is white
-                channels, bits = (channels / 257).round().astype(np.uint8), 8
+    if text(file, "PhotometricInterpretation") == "PALETTE COLOR":
+        channels, bits = _palette_colors(file, channels), 8
     check_shape(file, channels)
     gray = luma(channels)
     is_color = shows_color(channels[..., :3] * (255.0 / (2**bits - 1)))
