@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from conftest import ENVIRONMENT, PATIENT_NAME, ROOT, TENSORFLOW_NOTES, dicom, encoded, refused, run
+from conftest import ENVIRONMENT, PATIENT_NAME, ROOT, TENSORFLOW_NOTES, change_settings, dicom, encoded, refused, run
 from PIL import Image
 
 pytest.importorskip("starlette")
@@ -29,7 +29,7 @@ from starlette.requests import Request
 
 from chest_transfer.evaluation.operating_points import OPERATING_POINTS
 from chest_transfer.serving.app import PredictionQueue
-from chest_transfer.serving.collection import OPERATING_POINT_LABELS
+from chest_transfer.serving.collection import OPERATING_POINT_LABELS, collect_models, describe_models
 from chest_transfer.serving.examples import example
 from chest_transfer.serving.overlays import heat_map_overlay
 from chest_transfer.serving.predictor import Predictor
@@ -414,6 +414,27 @@ def test_a_model_without_metrics_is_served_and_its_scores_are_reported_as_unknow
         assert server.predict(example("healthy child"))["status"] == 200
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "is_known"),
+    [
+        ("threads", 1, True),
+        ("seed", 2, False),
+        ("image_size", 64, False),
+        ("train__epochs", 9, False),
+        ("preprocess__fit", "pad", False),
+    ],
+)
+def test_scores_are_shown_only_of_models_that_were_made_with_these_settings(
+    evaluated, tmp_path, monkeypatch, key, value, is_known
+):
+    folder = shutil.copytree(evaluated, tmp_path / "project")
+    change_settings(folder / "params.yaml", **{key: value})
+    monkeypatch.chdir(folder)
+    [model] = describe_models(collect_models(["pneumonia/cnn/train-none"]))
+    assert (model["auc"] is not None) == is_known
+    assert ("Not made with the settings in params.yaml" in model["cautions"][0]["text"]) != is_known
 
 
 @pytest.fixture

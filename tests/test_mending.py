@@ -49,7 +49,7 @@ def test_a_byte_flipped_by_the_disk_is_found_reported_and_restored(repository, p
     damaged.chmod(before.st_mode)
     os.utime(damaged, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert "changed" not in run(repository, "dvc", "status", "embed").stdout  # DVC does not notice
-    assert f"{path} was damaged: removed" in mend_command(repository, "--bytes")
+    assert f"{path} is not what dvc.lock records: removed" in mend_command(repository, "--bytes")
     run(repository, "dvc", "repro", "evaluate")
     assert damaged.read_bytes() == intact
     assert "nothing is broken" in mend_command(repository, "--bytes")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, TOY, all_recorded, all_stages, change_settings, commit, refused, run, toy_repository
+from conftest import ROOT, TOY, all_recorded, all_stages, change_settings, commit, grey, refused, run, toy_repository
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,51 @@ def test_a_fresh_clone_pulls_the_other_model_and_trains_nothing(two_models):
     assert hashlib.md5(pulled.read_bytes()).hexdigest() in (two_models / "dvc.lock").read_text()
 
 
+def test_a_model_of_another_backbone_is_predicted_with_from_a_fresh_clone(two_models, tmp_path):
+    folder = clone(two_models, "predicts")
+    (tmp_path / "one.png").write_bytes(grey())
+    for name in ("pneumonia/cnn_strided/train-phantom", "pneumonia/cnn/train-phantom"):
+        done = run(folder, "chest-transfer", "predict", name, str(tmp_path / "one.png"), "--rev", "HEAD", "--json")
+        answer = json.loads(done.stdout)
+        assert answer["model"]["backbone"] == name.split("/")[1]
+        assert set(answer["predictions"][0]["probabilities"]) == {"NORMAL", "PNEUMONIA"}
+
+
+@pytest.mark.parametrize(
+    ("path", "stage"),
+    [
+        ("metrics/gain/pneumonia.json", "evaluate@pneumonia"),
+        ("metrics/detail/pneumonia.json", "evaluate@pneumonia"),
+        ("metrics/plots/pneumonia/roc.csv", "evaluate@pneumonia"),
+        ("metrics/data/pneumonia.json", "explore@pneumonia"),
+        ("metrics/overlap.csv", "overlap"),
+    ],
+)
+def test_no_reader_shows_a_score_that_was_edited(two_models, path, stage):
+    folder = two_models.parent / "edited"
+    if not folder.exists():
+        clone(two_models, "edited")
+    (folder / path).write_text((folder / path).read_text() + "\n")
+    refusal = refused(run(folder, "chest-transfer", "report", check=False))
+    assert f"the results of {stage} are not of params.yaml ({path} is not what {stage} wrote)" in refusal
+    run(folder, "git", "checkout", "-q", ".")
+
+
+@pytest.mark.parametrize(
+    "lock", [b"\xff\xfe", b"train:\n  cmd: python\n", b"schema: '2.0'\nstages:\n  a: [", b"<<<<<<< HEAD\n"]
+)
+def test_every_reader_of_a_broken_lock_file_says_how_to_mend_it(two_models, lock):
+    folder = two_models.parent / "broken"
+    if not folder.exists():
+        clone(two_models, "broken")
+    (folder / "dvc.lock").write_bytes(lock)
+    for words in (["report"], ["storage", "list"], ["predict", "pneumonia/train-phantom", "a.png"]):
+        message = refused(run(folder, "chest-transfer", *words, check=False))
+        assert "dvc.lock" in message
+        assert message.endswith("cannot be read; run: chest-transfer mend")
+    assert "restored from the last commit" in run(folder, "chest-transfer", "mend").stdout
+
+
 def test_a_fresh_clone_without_the_remote_makes_the_same_bytes(two_models):
     folder = clone(two_models, "again")
     assert "running stages.train pneumonia cnn phantom" in all_recorded(folder)
@@ -156,7 +201,7 @@ def test_a_rate_given_on_the_command_line_arrives_as_a_number(two_models):
     stale = states(folder)["workspace"]
     assert stale == "stale: data/predictions/pneumonia/cnn changed after evaluate@pneumonia"
     refusal = refused(run(folder, "chest-transfer", "report", check=False))
-    assert "the metrics of pneumonia are not of params.yaml (data/predictions" in refusal
+    assert "the results of evaluate@pneumonia are not of params.yaml (data/predictions" in refusal
     assert refusal.endswith("run: dvc repro")
 
 
@@ -175,9 +220,9 @@ def test_a_grid_is_queued_and_experiments_that_are_not_finished_have_no_scores(t
     assert states(folder) == {"workspace": "finished"} | dict.fromkeys(queued(folder), "queued")
     run(folder, "dvc", "queue", "remove", "--all")
     run(folder, "dvc", "exp", "run", "-n", "fails", "-S", "model=resnet99", check=False)
-    assert states(folder) == {"workspace": "stale: probe-phantom has not been run", "main": "finished"}
+    assert states(folder) == {"workspace": "stale: evaluate@pneumonia ran with a different model", "main": "finished"}
     change_settings(folder / "params.yaml", model="cnn", train__epochs=9)
-    assert states(folder)["workspace"] == "stale: train@pneumonia-cnn-phantom ran with another train.epochs"
+    assert states(folder)["workspace"] == "stale: train@pneumonia-cnn-phantom ran with a different train.epochs"
 
 
 def queued(folder: Path) -> list[str]:

@@ -328,6 +328,21 @@ def experiment(name: str, seed: int, auc: float, **params) -> dict:
     return {"rev": "0123456789", "name": name, "data": data, "experiments": None}
 
 
+def test_a_revision_that_cannot_be_read_is_listed_with_the_reason():
+    broken = {"rev": "9876543210", "name": "broken", "data": None, "experiments": None, "state": "unreadable: bad YAML"}
+    table = leaderboard(experiment_scores([experiment("a", 1, 0.9), broken]), read_published())
+    assert table["state"].tolist() == ["finished", "unreadable: bad YAML"]
+    assert table["experiment"].tolist() == ["a", "broken"]
+
+
+def test_a_score_that_cannot_be_computed_is_a_dash():
+    run = experiment("a", 1, 0.9)
+    scores = run["data"]["metrics"]["metrics/pneumonia.json"]["data"]["probe"]["imagenet"]
+    scores |= {"auc": None, "auc_low": None, "auc_high": None, "sensitivity": None}
+    table = leaderboard(experiment_scores([run]), read_published())
+    assert table[["AUC", "sensitivity", "specificity"]].to_numpy().tolist() == [["\N{EN DASH}", "\N{EN DASH}", "0.700"]]
+
+
 def test_experiments_that_differ_only_in_their_seed_share_a_row_beside_published_results():
     runs = [
         experiment("a", 1, 0.90),

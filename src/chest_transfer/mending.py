@@ -6,16 +6,23 @@ them in every later command.
 
 import hashlib
 import json
-import re
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from chest_transfer.lockfile import CACHE, LOCK, folder_listing, locked_outputs, parse_lock, read_lock, write_lock
-from chest_transfer.yaml_files import YAMLError
+from chest_transfer.errors import ChestTransferError
+from chest_transfer.lockfile import (
+    LOCK,
+    cache_folder,
+    folder_listing,
+    locked_outputs,
+    parse_lock,
+    read_lock,
+    write_lock,
+)
 
-MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 CONFLICT = b"<<<<<<< "
+CONFLICT_END = ">>>>>>> "
 CONFLICT_PARTS = {"<<<<<<<": "ours", "|||||||": "ancestor", "=======": "theirs", ">>>>>>>": "both"}
 RUNNING_STAGES = Path(".dvc/tmp/rwlock")
 
@@ -33,7 +40,7 @@ def mend() -> list[str]:
     """
     repairs = []
     if LOCK.exists() and CONFLICT in LOCK.read_bytes():
-        with suppress(YAMLError, TypeError, AttributeError, KeyError):  # then it is restored from Git below
+        with suppress(ChestTransferError):  # then it is restored from Git below
             repairs.append(_join_sides())
     if LOCK.exists() and not _lock_is_intact():
         committed = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, check=False)
@@ -57,10 +64,12 @@ def _join_sides() -> str:
     the sides differ are left out, and DVC runs them again.
 
     Raises:
-        YAMLError, TypeError, AttributeError, KeyError: a side is no dvc.lock.
+        ChestTransferError: a side is no dvc.lock, or the conflict was cut short.
     """
     indexed = [_git_show(f":{number}:./{LOCK}") for number in (2, 3)]
-    text = LOCK.read_text()
+    text = LOCK.read_text(errors="replace")
+    if None in indexed and CONFLICT_END not in text:
+        raise ChestTransferError("the conflict was cut short")
     sides = indexed if None not in indexed else [_side(text, side) for side in ("ours", "theirs")]
     ours, theirs = (parse_lock(side) for side in sides)
     different = sorted(
@@ -97,7 +106,8 @@ def mend_bytes() -> list[str]:
     """Hash every file in DVC's cache and every output, and remove those that do not match their recorded hash.
 
     DVC trusts the write-protected files in its cache, and any file whose time and size have not changed, so it does not
-    notice a byte that the disk has flipped. `dvc repro` or `dvc pull` then restores what was removed.
+    notice a byte that the disk has flipped. `dvc repro` or `dvc pull` then restores what was removed. An output that a
+    person has changed is removed as well.
 
     Returns:
         List of strings, a sentence for each file that was removed.
@@ -112,16 +122,19 @@ def mend_bytes() -> list[str]:
                 hashes[inode] = hashlib.file_digest(content, "md5").hexdigest()
         return hashes[inode]
 
-    expected: list[tuple[Path, str]] = []
-    for path in sorted(CACHE.glob("??/*")):
-        expected.append((path, (path.parent.name + path.name).removesuffix(".dir")))
-    for output in locked_outputs(read_lock()):
-        if output["path"].startswith(("data/", "models/")):
-            expected += _files(output)
-    damaged = [path for path, expected_md5 in expected if path.is_file() and md5(path) != expected_md5]
-    for path in damaged:
-        path.unlink()
-    return [f"{path} was damaged: removed" for path in damaged]
+    cached = {path: (path.parent.name + path.name).removesuffix(".dir") for path in sorted(cache_folder().glob("??/*"))}
+    recorded = {
+        path: expected
+        for output in locked_outputs(read_lock())
+        if output["path"].startswith(("data/", "models/"))
+        for path, expected in _files(output)
+    }
+    repairs = []
+    for files, problem in ((cached, "was damaged"), (recorded, f"is not what {LOCK} records")):
+        for path in [path for path, expected in files.items() if path.is_file() and md5(path) != expected]:
+            path.unlink()
+            repairs.append(f"{path} {problem}: removed")
+    return repairs
 
 
 def _files(output: dict) -> list[tuple[Path, str]]:
@@ -133,19 +146,13 @@ def _files(output: dict) -> list[tuple[Path, str]]:
 
 
 def _lock_is_intact() -> bool:
-    """Return whether dvc.lock can be parsed, ends with a newline, and holds whole hashes only."""
+    """Return whether dvc.lock can be parsed, and ends with a newline: cut at one, it lacks whole stages."""
     try:
         text = LOCK.read_text()
-        content = parse_lock(text)
-        hashes = [
-            file["md5"]
-            for stage in content["stages"].values()
-            for kind in ("deps", "outs")
-            for file in stage.get(kind, [])
-        ]
-        return text.endswith("\n") and content["schema"] == "2.0" and all(MD5.fullmatch(md5) for md5 in hashes)
-    except (YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError):
+        parse_lock(text)
+    except (ChestTransferError, UnicodeDecodeError):
         return False
+    return text.endswith("\n")
 
 
 def _running_stages_are_intact() -> bool:

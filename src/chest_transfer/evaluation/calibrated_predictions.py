@@ -78,7 +78,8 @@ class CalibratedPredictions:
         patients = np.arange(len(self.labels)) if self.patients is None else self.patients
         with_class = [len(np.unique(patients[self.labels[:, k] == 1])) for k in classes]
         without = [len(np.unique(patients[self.labels[:, k] == 0])) for k in classes]
-        return PatientCounts(min(with_class, default=0), min(without, default=0), len(classes))
+        fewest = min(with_class, default=0), min(without, default=0)
+        return PatientCounts(*fewest, patients=len(np.unique(patients)), classes=len(classes))
 
     def of_images(self, rows: np.ndarray) -> "CalibratedPredictions":
         """Return the predictions for some of the images, chosen by (N,) bool."""

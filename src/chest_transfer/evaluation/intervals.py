@@ -57,11 +57,13 @@ class PatientCounts:
     Args:
         ill: int, those with an image of the class; of several classes that are averaged the fewest.
         healthy: int, those with an image without it; likewise.
+        patients: int, all of them; one who has images of both kinds is ill and healthy, and counts once here.
         classes: int, the classes that are averaged.
     """
 
     ill: int
     healthy: int
+    patients: int
     classes: int = 1
 
     @property
@@ -76,7 +78,7 @@ class PatientCounts:
 
     def behind(self, score: str) -> int:
         """Return the number of patients that a score is a proportion of, at least."""
-        of_score = {"sensitivity": self.ill, "specificity": self.healthy, "accuracy": self.ill + self.healthy}
+        of_score = {"sensitivity": self.ill, "specificity": self.healthy, "accuracy": self.patients}
         return of_score.get(score, min(self.ill, self.healthy))
 
 
@@ -127,11 +129,16 @@ def area_interval(area: float, patients: PatientCounts) -> tuple[float, float]:
 
 
 def proportion_interval(proportion: float, count: int) -> tuple[float, float]:
-    """Return the score interval of a proportion of `count` patients (Wilson 1927), which has a width at 0 and 1."""
-    from scipy.stats import binomtest  # late: it takes half a second to import, and is rarely needed
+    """Return the score interval of a proportion of `count` patients (Wilson 1927), which has a width at 0 and 1.
 
-    interval = binomtest(round(proportion * count), count).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
+    The proportion need not be of whole patients, one of whom may have several images: scipy's takes counts only.
+    """
+    shrinkage = NORMAL_QUANTILE**2 / count
+    center = (proportion + shrinkage / 2) / (1 + shrinkage)
+    spread = (
+        np.sqrt(proportion * (1 - proportion) / count + shrinkage / (4 * count)) * NORMAL_QUANTILE / (1 + shrinkage)
+    )
+    return float(max(center - spread, 0)), float(min(center + spread, 1))
 
 
 def difference_interval(

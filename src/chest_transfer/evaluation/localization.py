@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from chest_transfer.evaluation.intervals import cluster_bootstrap_weights, rounded, with_interval
+from chest_transfer.evaluation.intervals import PatientCounts, cluster_bootstrap_weights, rounded, with_interval
 
 RESAMPLES, SEED = 1000, 1  # of the bootstrap over patients
 
@@ -44,11 +44,13 @@ def localization_scores(maps: np.ndarray, masks: np.ndarray, patients: np.ndarra
     pointing[heat.max(axis=1) == 0] = 0  # a map without heat points nowhere
     energy = heat / np.maximum(heat.sum(axis=1, keepdims=True), 1e-9) @ inside.T.astype(np.float32)
     weights = cluster_bootstrap_weights(patients, RESAMPLES, SEED).astype(float)
+    count = len(np.unique(patients))
+    counts = PatientCounts(ill=count, healthy=count, patients=count)
     scores: dict = {}
     for name, pairs in (("pointing", pointing), ("energy", energy)):
         own = np.diag(pairs)
         wrong_pairs = images * (images - 1)
-        scores |= with_interval(name, own.mean(), weights @ own / weights.sum(axis=1))
+        scores |= with_interval(name, own.mean(), weights @ own / weights.sum(axis=1), counts)
         scores[f"{name}_chance"] = rounded((pairs.sum() - np.trace(pairs)) / wrong_pairs)
     return scores | {"area": rounded(inside.mean()), "images": images}
 

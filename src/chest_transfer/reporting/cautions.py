@@ -82,10 +82,16 @@ def _failed_fits(name: str, scores: dict[str, dict]) -> list[Caution]:
 
 
 def _few_patients(name: str, scores: dict[str, dict]) -> list[Caution]:
-    if any(record["auc"] is not None and record.get("auc_low", 0) is None for record in scores.values()):
-        text = f"{name}: fewer than {FEWEST_PATIENTS} ill or healthy test patients: no intervals, and no conclusions."
-        return [Caution(True, text)]
-    return []
+    models = [
+        model for model, record in scores.items() if record["auc"] is not None and record.get("auc_low", 0) is None
+    ]
+    if not models:
+        return []
+    text = (
+        f"{name}: fewer than {FEWEST_PATIENTS} ill or healthy test patients for {', '.join(models)}: no intervals, "
+        "and no conclusions."
+    )
+    return [Caution(True, text)]
 
 
 def _leaks(name: str, data: dict) -> list[Caution]:
@@ -125,11 +131,15 @@ def _shortcuts(name: str, data: dict, scores: dict[str, dict]) -> list[Caution]:
 
 def _limits(name: str, data: dict) -> list[Caution]:
     cautions = []
-    rarest, images = min(data["classes"]["test"].items(), key=lambda item: item[1])
-    if not images:
-        cautions.append(Caution(False, f"{name}: no test radiograph shows {rarest}: nothing is known about it."))
-    elif images < FEW_IMAGES:
-        text = f"{name}: only {images} test radiographs show {rarest}: intervals are wide."
+    images_of = data["classes"]["test"]
+    if absent := [label for label, images in images_of.items() if not images]:
+        text = (
+            f"{name}: no test radiograph shows {', '.join(absent)}: nothing is known of it, and averages leave it out."
+        )
+        cautions.append(Caution(False, text))
+    if few := {label: images for label, images in images_of.items() if 0 < images < FEW_IMAGES}:
+        rarest = min(few, key=few.get)
+        text = f"{name}: only {few[rarest]} test radiographs show {rarest}: intervals are wide."
         cautions.append(Caution(False, text))
     if data["without_patient_id"]:
         text = f"{name}: the archive does not tell patients apart; two radiographs of one may be in two splits."
@@ -144,12 +154,12 @@ def _localization(name: str, explained: dict[str, dict]) -> list[Caution]:
     cautions = []
     for model, scores in explained.items():
         for finding, score in scores["boxes"].items():
-            if score["pointing_low"] <= score["pointing_chance"]:
+            if score["pointing_low"] is not None and score["pointing_low"] <= score["pointing_chance"]:
                 numbers = f"{score['pointing']:.0%} of {score['images']}, {score['pointing_chance']:.0%} by chance"
                 text = f"{name}: the heat maps of {model} point to {finding} no more often than chance ({numbers})."
                 cautions.append(Caution(False, text))
         lungs = scores["lungs"]
-        if lungs and lungs["pointing_high"] < lungs["area"]:
+        if lungs and lungs["pointing_high"] is not None and lungs["pointing_high"] < lungs["area"]:
             numbers = f"{lungs['pointing']:.0%} of {lungs['images']} point into lungs that cover {lungs['area']:.0%}"
             cautions.append(Caution(False, f"{name}: the heat maps of {model} point outside the lungs ({numbers})."))
     return cautions

@@ -92,13 +92,18 @@ def gather(settings: Settings, folder: Path = Path()) -> tuple[list[Dataset], li
 
 
 def _check_metrics(folder: Path, settings: Settings) -> None:
-    """Check that the metrics are of these settings; without an evaluation by DVC that cannot be known."""
+    """Check that all that is shown is of these settings; what was not run by DVC cannot be known."""
     lock, params = read_lock(folder), read_yaml(folder / "params.yaml")
-    for name in settings.datasets:
-        file = folder / f"metrics/{name}.json"
-        is_known = f"evaluate@{name}" in lock["stages"] and file.exists()
-        if is_known and (reason := why_stale(lock, params, name, file.read_bytes())):
-            raise ChestTransferError(f"the metrics of {name} are not of params.yaml ({reason}); run: dvc repro")
+    names = [
+        f"{stage}@{name}" + (f"-{settings.model}" if stage == "explain" else "")
+        for name in settings.datasets
+        for stage in ("evaluate", "explore", "explain", "pictures")
+    ]
+    for name in [*names, "overlap"]:
+        outputs = [out["path"] for out in lock["stages"].get(name, {}).get("outs", [])]
+        files = {path: (folder / path).read_bytes() for path in outputs if (folder / path).is_file()}
+        if files and (reason := why_stale(lock, params, name, files)):
+            raise ChestTransferError(f"the results of {name} are not of params.yaml ({reason}); run: dvc repro")
 
 
 def gain_sentence(dataset: Dataset, regime: str, start: str, gain: dict) -> str:

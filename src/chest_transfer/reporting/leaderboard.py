@@ -10,7 +10,6 @@ import pandas as pd
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.lockfile import parse_lock
 from chest_transfer.reporting.staleness import why_stale
-from chest_transfer.yaml_files import YAMLError
 
 SCORES = ("auc", "accuracy", "sensitivity", "specificity", "f1")
 FINISHED = "finished"
@@ -34,7 +33,12 @@ def list_experiments(all_commits: bool = False) -> list[dict]:
     experiments = json.loads(done.stdout)
     for entry, executor in _revisions(experiments):
         state = (executor or {}).get("state") or "finished"
-        entry["state"] = _why_stale(entry) or FINISHED if state in ("finished", "success") else state
+        if entry.get("error"):
+            entry["state"] = f"unreadable: {' '.join(str(entry['error'].get('msg', '')).split())}"
+        elif state in ("finished", "success"):
+            entry["state"] = _why_stale(entry) or FINISHED
+        else:
+            entry["state"] = state
     return experiments
 
 
@@ -42,11 +46,14 @@ def _why_stale(entry: dict) -> str:
     """Return why the metrics of a revision do not belong to its settings; empty where they do."""
     params = _params(entry)
     try:
-        lock = parse_lock((_file_of(entry["rev"], "dvc.lock") or b"").decode())
-    except (YAMLError, UnicodeError):
-        return f"{STALE}dvc.lock cannot be read"
-    for dataset in params.get("datasets") or ():
-        if reason := why_stale(lock, params, dataset, _file_of(entry["rev"], f"metrics/{dataset}.json")):
+        lock = parse_lock((_file_of(entry["rev"], "dvc.lock") or b"").decode(errors="replace"))
+    except ChestTransferError as error:
+        return f"{STALE}{error}"
+    if not params.get("datasets"):
+        return f"{STALE}params.yaml names no datasets"
+    for dataset in params["datasets"]:
+        path = f"metrics/{dataset}.json"
+        if reason := why_stale(lock, params, f"evaluate@{dataset}", {path: _file_of(entry["rev"], path)}):
             return f"{STALE}{reason}"
     return ""
 
@@ -143,7 +150,7 @@ def leaderboard(scores: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     for values, runs in scores.groupby(keys, sort=False, dropna=False):
         runs = runs.drop_duplicates("seed", keep="first")
         row = dict(zip(keys, values, strict=True)) | {"mean": runs["auc"].mean(), "AUC": _area(runs)}
-        row |= {name: f"{runs[name].mean():.3f}" for name in SCORES[1:]}
+        row |= {name: _decimal(runs[name].mean()) for name in SCORES[1:]}
         row |= {"seeds": len(runs), "experiment": runs["experiment"].iloc[0], "published": _published(row, published)}
         rows.append(row)
     if not rows:
@@ -155,8 +162,14 @@ def leaderboard(scores: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table.astype(object), without_scores], ignore_index=True).fillna("")
 
 
+def _decimal(value: float) -> str:
+    return "\N{EN DASH}" if pd.isna(value) else f"{value:.3f}"
+
+
 def _area(runs: pd.DataFrame) -> str:
     mean = runs["auc"].mean()
+    if pd.isna(mean):
+        return _decimal(mean)
     if len(runs) > 1:
         return f"{mean:.3f} (seeds {runs['auc'].min():.3f}-{runs['auc'].max():.3f})"
     low, high = runs["auc_low"].iloc[0], runs["auc_high"].iloc[0]

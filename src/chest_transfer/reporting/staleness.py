@@ -1,4 +1,4 @@
-"""Whether tracked metrics were computed with the settings beside them: dvc.lock tells what each stage ran with."""
+"""Whether results belong to the settings beside them: dvc.lock records what each stage ran with."""
 
 import hashlib
 from pathlib import PurePosixPath
@@ -6,44 +6,58 @@ from pathlib import PurePosixPath
 from chest_transfer.lockfile import folder_listing
 from chest_transfer.model_names import REGIMES, TRANSFERRED
 
+_SUFFIX_OF = {"data/predictions": "", "models": ".keras"}  # of a model's output in these folders
 
-def why_stale(lock: dict, params: dict, dataset: str, metrics: bytes | None) -> str:
-    """Return why the metrics of a dataset do not belong to some settings, in a few words; empty where they do.
 
-    The stages behind them must have run with these settings, and after one another: what a stage read must be what the
+def why_stale(lock: dict, params: dict, stage: str, files: dict[str, bytes | None]) -> str:
+    """Return why what a stage wrote does not belong to some settings, in a few words; empty where it does.
+
+    The stages behind it must have run with these settings, and after one another: what a stage read must be what the
     stage before it wrote.
 
     Args:
         lock: content of dvc.lock.
         params: content of params.yaml.
-        dataset: str.
-        metrics: bytes of `metrics/<dataset>.json`; None where there is none.
+        stage: str, such as `evaluate@pneumonia`.
+        files: bytes of the stage's outputs that are read, by path; None where there is none.
     """
-    stages, name = lock["stages"], f"evaluate@{dataset}"
-    if name not in stages or metrics is None:
-        return f"{name} has not been run"
-    written = next(out for out in stages[name]["outs"] if out["path"] == f"metrics/{dataset}.json")
-    if hashlib.md5(metrics, usedforsecurity=False).hexdigest() != written["md5"]:
-        return f"metrics/{dataset}.json is not what {name} wrote"
-    expected = {f"data/predictions/{dataset}/{params.get('model')}/{key}" for key in _model_keys(params, dataset)}
-    writer_of = {out["path"]: stage for stage, entry in stages.items() for out in entry.get("outs", [])}
-    if missing := sorted(expected - writer_of.keys()):
-        return f"{PurePosixPath(missing[0]).name} has not been run"
-    visited, waiting = set(), [name]
+    stages = lock["stages"]
+    if stage not in stages or None in files.values():
+        return f"{stage} has not been run"
+    written = {out["path"]: out.get("md5") for out in stages[stage].get("outs", [])}
+    for path, content in files.items():
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() != written.get(path):
+            return f"{path} is not what {stage} wrote"
+    models = _models_read(stages[stage], params)
+    writer_of = {out["path"]: name for name, entry in stages.items() for out in entry.get("outs", [])}
+    if missing := sorted(models - writer_of.keys()):
+        return f"{PurePosixPath(missing[0]).stem} has not been run"
+    visited, waiting = set(), [stage]
     while waiting:
-        stage = waiting.pop()
-        if stage in visited:
+        name = waiting.pop()
+        if name in visited:
             continue
-        visited.add(stage)
-        if reason := _changed_setting(stages[stage], params):
-            return f"{stage} ran with {reason}"
-        for dep in stages[stage].get("deps", []):
-            inside = [path for path in expected if PurePosixPath(path).is_relative_to(dep["path"])]
-            outs = inside if stage == name and inside else [path for path in writer_of if _overlap(path, dep["path"])]
+        visited.add(name)
+        if reason := _changed_setting(stages[name], params):
+            return f"{name} ran with {reason}"
+        for dep in stages[name].get("deps", []):
+            inside = [path for path in models if name == stage and PurePosixPath(path).is_relative_to(dep["path"])]
+            outs = inside or [path for path in writer_of if _overlap(path, dep["path"])]
             if reason := _changed_file(dep, [_out(stages[writer_of[path]], path) for path in outs]):
-                return f"{reason} after {stage}"
+                return f"{reason} after {name}"
             waiting += [writer_of[path] for path in outs]
     return ""
+
+
+def _models_read(entry: dict, params: dict) -> set[str]:
+    """Return the outputs of the models of an experiment, in those folders of models that a stage depends on."""
+    backbone, paths = params.get("model"), set()
+    for dep in entry.get("deps", []):
+        root, _, dataset = dep["path"].removesuffix(f"/{backbone}").rpartition("/")
+        if root in _SUFFIX_OF and dep["path"].count("/") == root.count("/") + 2:
+            keys = _model_keys(params, dataset)
+            paths |= {f"{root}/{dataset}/{backbone}/{key}{_SUFFIX_OF[root]}" for key in keys}
+    return paths
 
 
 def _model_keys(params: dict, dataset: str) -> list[str]:
@@ -65,7 +79,7 @@ def _changed_setting(entry: dict, params: dict) -> str:
             if isinstance(value, dict) and isinstance(recorded, dict):
                 name = next(name for name in {**value, **recorded} if value.get(name) != recorded.get(name))
                 key = f"{key}.{name}"
-            return f"another {key}"
+            return f"a different {key}"
     return ""
 
 
@@ -85,13 +99,14 @@ def _changed_file(dep: dict, outs: list[dict]) -> str:
     """
     for out in outs:
         if dep["path"] != out["path"] and PurePosixPath(dep["path"]).is_relative_to(out["path"]):
-            listing = folder_listing(out["md5"])
+            listing = folder_listing(out.get("md5", ""))
             inside = PurePosixPath(dep["path"]).relative_to(out["path"]).as_posix()
-            if listing is not None and listing.get(inside) != dep["md5"]:
+            if listing is not None and listing.get(inside) != dep.get("md5"):
                 return f"{dep['path']} changed"
     if len(outs) == 1 and outs[0]["path"] == dep["path"]:
-        return f"{dep['path']} changed" if outs[0]["md5"] != dep["md5"] else ""
+        return f"{dep['path']} changed" if outs[0].get("md5") != dep.get("md5") else ""
     are_parts = outs and all(PurePosixPath(out["path"]).is_relative_to(dep["path"]) for out in outs)
-    if are_parts and any(sum(out.get(key, 0) for out in outs) != dep.get(key, 0) for key in ("size", "nfiles")):
+    files, size = sum(out.get("nfiles", 1) for out in outs), sum(out.get("size", 0) for out in outs)
+    if are_parts and (files, size) != (dep.get("nfiles", 1), dep.get("size", 0)):
         return f"{dep['path']} changed"
     return ""

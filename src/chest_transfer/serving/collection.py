@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.networks.facts import PackedFacts
 from chest_transfer.reporting.cautions import Caution, dataset_cautions
 from chest_transfer.reporting.gathering import REGIMES, STARTS, Dataset, gather
 from chest_transfer.serving.models import model_file
 from chest_transfer.serving.predictor import Predictor
-from chest_transfer.settings import read_settings
+from chest_transfer.settings import Settings, read_settings
 
 OPERATING_POINT_LABELS = {
     "youden": "sensitivity and specificity together",
@@ -38,7 +39,7 @@ def collect_models(names: list[str]) -> dict[str, Predictor]:
 def describe_models(predictors: dict[str, Predictor]) -> list[dict]:
     """Return a description of each model as JSON, those of a dataset together, the best on validation first.
 
-    Scores are those of the tracked metrics, and only where these are of the same backbone.
+    Scores are those of the tracked metrics, and only of models that were made with the settings in params.yaml.
     """
     try:
         settings = read_settings()
@@ -54,8 +55,9 @@ def describe_models(predictors: dict[str, Predictor]) -> list[dict]:
         facts = predictor.facts
         concerning = [caution for caution in general if not caution.datasets or facts.dataset in caution.datasets]
         dataset, key = by_name.get(facts.dataset), f"{facts.regime}-{facts.start}"
-        if dataset is None or facts.backbone != settings.model:
-            descriptions.append(_describe(name, predictor, {}, None, concerning))
+        if dataset is None or not _is_of(facts, settings):
+            unknown = Caution(False, "Not made with the settings in params.yaml: the scores of this model are unknown.")
+            descriptions.append(_describe(name, predictor, {}, None, [unknown, *concerning]))
             continue
         scores, explained = (
             {key: by_model[key]} if key in by_model else {} for by_model in (dataset.scores, dataset.explained)
@@ -63,6 +65,24 @@ def describe_models(predictors: dict[str, Predictor]) -> list[dict]:
         of_model = dataset_cautions(dataset.name, dataset.data, scores, explained)
         descriptions.append(_describe(name, predictor, scores.get(key, {}), dataset, of_model + concerning))
     return sorted(descriptions, key=lambda model: (model["dataset"], -(model["validation_auc"] or 0), model["name"]))
+
+
+def _is_of(facts: PackedFacts, settings: Settings) -> bool:
+    """Return whether a model was made with these settings, as far as its file tells them."""
+    current = settings.model_dump(mode="json")
+    current |= {"architecture": current["architectures"].get(facts.backbone)}
+    made_with = {"model": facts.backbone, "image_size": facts.image_size, "precision": facts.precision}
+    made_with |= {"preprocess": {"fit": facts.fit}} | facts.settings
+    return _agree(made_with, current)
+
+
+def _agree(part: dict, whole: dict) -> bool:
+    """Return whether all that two nested dicts both have is equal."""
+    return all(
+        _agree(part[key], whole[key]) if isinstance(part[key], dict) and isinstance(whole[key], dict)
+        else part[key] == whole[key]
+        for key in part.keys() & whole.keys()
+    )  # fmt: skip
 
 
 def _describe(name: str, predictor: Predictor, scores: dict, dataset: Dataset | None, cautions: list[Caution]) -> dict:

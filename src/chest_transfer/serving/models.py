@@ -10,6 +10,7 @@ from chest_transfer.files import atomic_write
 from chest_transfer.lockfile import locked_outputs, parse_lock
 from chest_transfer.model_names import ModelName, packed_model
 from chest_transfer.serving.packing import pack
+from chest_transfer.storage import fetch_file
 from chest_transfer.yaml_files import parse_yaml
 
 
@@ -93,7 +94,7 @@ def _names(outputs: dict[str, str]) -> list[str]:
 
 def _outputs(revision: str | None) -> dict[str, str]:
     """Return the MD5 of every output in dvc.lock, by path."""
-    return {out["path"]: out["md5"] for out in locked_outputs(parse_lock(_text("dvc.lock", revision)))}
+    return {out["path"]: out["md5"] for out in locked_outputs(parse_lock(_text("dvc.lock", revision))) if "md5" in out}
 
 
 def _backbone(revision: str | None) -> str:
@@ -103,7 +104,7 @@ def _backbone(revision: str | None) -> str:
 def _text(path: str, revision: str | None) -> str:
     try:
         if revision is None:
-            return Path(path).read_text()
+            return Path(path).read_text(errors="replace")
         # Relative, because the project may be a folder of a larger repository.
         words = ["git", "show", f"{revision}:./{path}"]
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout
@@ -126,30 +127,9 @@ def _file(path: Path, outputs: dict[str, str], revision: str | None) -> Path:
     inside = path.relative_to(output).as_posix().replace("/", "-")
     copy = _cache_folder() / f"{outputs[output]}-{path.name if inside == '.' else inside}"
     if not copy.exists():
-        _fetch(path.as_posix(), revision, copy)
+        with atomic_write(copy) as aside:
+            fetch_file(output, outputs[output], path.relative_to(output).as_posix(), aside)
     return copy
-
-
-def _fetch(path: str, revision: str | None, target: Path) -> None:
-    from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
-
-    # In a revision, DVC's paths are relative to the repository, of which the project may be a folder.
-    prefix = _git_prefix() if revision else ""
-    try:
-        with atomic_write(target) as aside:
-            DVCFileSystem(os.curdir, rev=revision, subrepos=bool(prefix)).get_file(prefix + path, str(aside))
-    except (DvcException, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ChestTransferError(
-            f"'{path}' is neither here nor in DVC's cache or remote ({reason}); run: dvc pull {path}, or: dvc repro"
-        ) from None
-
-
-def _git_prefix() -> str:
-    """Return the path of this folder in its Git repository, as `projects/chest/`; empty in the repository's own."""
-    words = ["git", "rev-parse", "--show-prefix"]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _cache_folder() -> Path:
