@@ -249,6 +249,7 @@ ROOMS = [
     "errors",
     "files",
     "yaml_files",
+    "git",
     "source_code",
     "lockfile",
     "workers",

@@ -6,11 +6,11 @@ them in every later command.
 
 import hashlib
 import json
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.git import committed_file
 from chest_transfer.lockfile import (
     LOCK,
     cache_folder,
@@ -43,9 +43,9 @@ def mend() -> list[str]:
         with suppress(ChestTransferError):  # then it is restored from Git below
             repairs.append(_join_sides())
     if LOCK.exists() and not _lock_is_intact():
-        committed = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, check=False)
-        if committed.returncode == 0:
-            LOCK.write_bytes(committed.stdout)
+        committed = committed_file(str(LOCK), "HEAD")
+        if committed is not None:
+            LOCK.write_bytes(committed)
             repairs.append(f"{LOCK} was cut short: restored from the last commit")
         else:
             LOCK.unlink()
@@ -66,28 +66,27 @@ def _join_sides() -> str:
     Raises:
         ChestTransferError: a side is no dvc.lock, or the conflict was cut short.
     """
-    indexed = [_git_show(f":{number}:./{LOCK}") for number in (2, 3)]
-    text = LOCK.read_text(errors="replace")
-    if None in indexed and CONFLICT_END not in text:
-        raise ChestTransferError("the conflict was cut short")
-    sides = indexed if None not in indexed else [_side(text, side) for side in ("ours", "theirs")]
+    indexed = [committed_file(str(LOCK), f":{number}") for number in (2, 3)]
+    is_open = None not in indexed
+    if is_open:
+        sides = [side.decode(errors="replace") for side in indexed]
+    else:
+        text = LOCK.read_text(errors="replace")
+        if CONFLICT_END not in text:
+            raise ChestTransferError("the conflict was cut short")
+        sides = [_side(text, side) for side in ("ours", "theirs")]
     ours, theirs = (parse_lock(side) for side in sides)
     different = sorted(
         stage for stage in ours["stages"].keys() & theirs["stages"].keys()
         if ours["stages"][stage] != theirs["stages"][stage]
     )  # fmt: skip
     joined = theirs["stages"] | ours["stages"]
-    if None in indexed:
+    if not is_open:
         joined = {stage: entry for stage, entry in joined.items() if stage not in different}
     write_lock(ours | {"stages": joined})
-    kept = "those of HEAD were kept" if None not in indexed else "which are left out"
+    kept = "those of HEAD were kept" if is_open else "which are left out"
     note = f"; they differ in {', '.join(different)}: {kept}" if different else ""
     return f"{LOCK} had a merge conflict: the stages of both sides were joined{note}"
-
-
-def _git_show(revision: str) -> str | None:
-    done = subprocess.run(["git", "show", revision], capture_output=True, text=True, check=False)
-    return done.stdout if done.returncode == 0 else None
 
 
 def _side(text: str, side: str) -> str:

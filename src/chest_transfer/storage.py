@@ -6,12 +6,12 @@ those, and `dvc push --all-commits` leaves them behind.
 """
 
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.git import git
 from chest_transfer.lockfile import LOCK, locked_outputs, parse_lock
 
 
@@ -57,7 +57,7 @@ def collect(execute: bool) -> int:
     """
     from dvc_data.hashfile.gc import gc
 
-    if _git("rev-parse", "--is-shallow-repository").strip() == "true":
+    if git("rev-parse", "--is-shallow-repository") == "true":
         raise ChestTransferError("this clone is shallow, so older commits are unknown; run: git fetch --unshallow")
     with _repository() as repository, repository.lock:
         cache = repository.cache.local
@@ -151,25 +151,17 @@ def _locks() -> Iterator[dict]:
     Branches, tags, experiments, stashes and what the reflog has: amended commits, and the queue of DVC, of which all
     experiments but the newest are in the reflog alone. Also those of other folders, for projects that were moved.
     """
-    history = _git(
+    history = git(
         "log", "--all", "--reflog", "--full-history", "-m", "--root", "--raw", "--no-abbrev", "--format=", "--",
         f":(top,glob)**/{LOCK}",
     )  # fmt: skip
     blobs = {line.split()[3] for line in history.splitlines() if line.startswith(":")}
-    blobs |= {line.split()[1] for line in _git("ls-files", "--stage", "--", str(LOCK)).splitlines()}
-    texts = [_git("cat-file", "blob", blob) for blob in sorted(blobs) if blob.strip("0")]
+    blobs |= {line.split()[1] for line in git("ls-files", "--stage", "--", str(LOCK)).splitlines()}
+    texts = [git("cat-file", "blob", blob) for blob in sorted(blobs) if blob.strip("0")]
     folders = [Path(), *Path(".dvc/tmp/exps").glob("*")]  # those of experiments that are running
     texts += [(folder / LOCK).read_text(errors="replace") for folder in folders if (folder / LOCK).exists()]
     for text in texts:
         yield parse_lock(text, "a dvc.lock in the history or in this folder")
-
-
-def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["git failed"])[-1]
-        raise ChestTransferError(f"{reason}; run from the project's folder, in a Git repository")
-    return done.stdout
 
 
 def _repository():

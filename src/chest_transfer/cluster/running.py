@@ -12,6 +12,7 @@ from pathlib import Path
 from chest_transfer.cluster.graph import Result, Stage, apply_results, stages, write_files
 from chest_transfer.cluster.worker import Experiment, remove_clones, run_stage
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.git import git
 
 GPU_STAGES = ("pretrained", "embed", "train", "finetune", "transfer", "as_is", "explain")
 RETRIES = 2  # of a stage that fails; Dask itself moves the tasks of a worker that dies
@@ -69,7 +70,7 @@ def _experiment(change: str, repository: str) -> Experiment:
     return Experiment(
         name=change or "default",
         repository=repository or str(Path.cwd()),
-        commit=_git("rev-parse", "HEAD"),
+        commit=git("rev-parse", "HEAD"),
         settings=_changed_settings(change),
         credentials=local_config.read_bytes() if local_config.exists() else b"",
     )
@@ -78,12 +79,14 @@ def _experiment(change: str, repository: str) -> Experiment:
 def _check_repository() -> None:
     from dvc.repo import Repo
 
-    if subprocess.run(["git", "rev-parse", "--verify", "HEAD"], capture_output=True, check=False).returncode:
+    try:
+        git("rev-parse", "--verify", "HEAD")
+    except ChestTransferError:
         raise ChestTransferError(
             "workers clone the last commit, but this folder is in no Git repository with one; "
             "run: git init && git add -A && git commit -m 'First commit'"
-        )
-    if changed := _git("status", "--porcelain", "--untracked-files=no"):
+        ) from None
+    if changed := git("status", "--porcelain", "--untracked-files=no"):
         raise ChestTransferError(
             f"workers clone the last commit, but '{changed.split()[-1]}' has uncommitted changes; run: git commit -a"
         )
@@ -109,10 +112,6 @@ def _changed_settings(change: str) -> bytes:
         except InvalidArgumentError:
             raise ChestTransferError(f"invalid change '{change}' (allowed: KEY=VALUE of params.yaml)") from None
         return settings.read_bytes()
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
 @contextmanager
@@ -152,7 +151,7 @@ def _stages_of(experiment: Experiment, targets: list[str]) -> list[Stage]:
     """Return the stages of an experiment; they depend on its settings."""
     with tempfile.TemporaryDirectory() as name:
         clone = Path(name, "clone")
-        _git("clone", "--quiet", ".", str(clone))
+        git("clone", "--quiet", ".", str(clone))
         (clone / "params.yaml").write_bytes(experiment.settings)
         return stages(clone, targets)
 

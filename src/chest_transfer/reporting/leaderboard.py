@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.git import committed_file
 from chest_transfer.lockfile import parse_lock
 from chest_transfer.reporting.staleness import why_stale
 
@@ -61,8 +62,7 @@ def _why_stale(entry: dict) -> str:
 def _file_of(revision: str, path: str) -> bytes | None:
     if revision == "workspace":
         return Path(path).read_bytes() if Path(path).exists() else None
-    done = subprocess.run(["git", "show", f"{revision}:./{path}"], capture_output=True, check=False)
-    return done.stdout if done.returncode == 0 else None
+    return committed_file(path, revision)
 
 
 def experiment_scores(experiments: list[dict]) -> pd.DataFrame:

@@ -1,9 +1,10 @@
 """Writing the report: the page, the same in Markdown, and a card for each model."""
 
-import subprocess
 from pathlib import Path
 
+from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import atomic_write
+from chest_transfer.git import git
 from chest_transfer.model_names import ModelName
 from chest_transfer.networks.facts import ClassifierFacts
 from chest_transfer.networks.saving import read_facts
@@ -55,13 +56,9 @@ def _card(settings: Settings, dataset: Dataset, model: ModelName, commit: str) -
 def provenance() -> str:
     """Return a sentence with the commit, and with the files that were changed since."""
     try:
-        commit = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", *SOURCES)
-    except (OSError, subprocess.CalledProcessError):
+        commit = git("rev-parse", "--short=12", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", *SOURCES)
+    except ChestTransferError:
         return "Made outside of a Git repository: the commit is unknown."
     files = ", ".join(line[3:] for line in changed.splitlines())
     return f"Made from commit {commit}" + (f", with changes to {files}." if files else ".")
-
-
-def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.rstrip()

@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-import subprocess
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError, unknown_name_error
 from chest_transfer.files import atomic_write
+from chest_transfer.git import committed_file
 from chest_transfer.lockfile import locked_outputs, parse_lock
 from chest_transfer.model_names import ModelName, packed_model
 from chest_transfer.serving.packing import pack
@@ -102,19 +102,17 @@ def _backbone(revision: str | None) -> str:
 
 
 def _text(path: str, revision: str | None) -> str:
+    if revision is not None:
+        content = committed_file(path, revision)
+        if content is None:
+            raise ChestTransferError(f"revision '{revision}' does not exist or has no '{path}'; see: git log --all")
+        return content.decode(errors="replace")
     try:
-        if revision is None:
-            return Path(path).read_text(errors="replace")
-        # Relative, because the project may be a folder of a larger repository.
-        words = ["git", "show", f"{revision}:./{path}"]
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        return Path(path).read_text(errors="replace")
     except FileNotFoundError:
         raise ChestTransferError(
             f"no '{path}' here, where models are looked up by name; run from the project's folder, or give a file"
         ) from None
-    except subprocess.CalledProcessError as error:
-        reason = error.stderr.strip().splitlines()[-1]
-        raise ChestTransferError(f"revision '{revision}' has no '{path}' ({reason}); see: git log --all") from None
 
 
 def _file(path: Path, outputs: dict[str, str], revision: str | None) -> Path:

@@ -1,0 +1,32 @@
+"""Git: the output of a command, and a file as a commit has it."""
+
+import subprocess
+
+from chest_transfer.errors import ChestTransferError
+
+
+def git(*words: str) -> str:
+    """Return what a Git command prints, without the newlines at its end.
+
+    Raises:
+        ChestTransferError: it failed, or Git is not installed.
+    """
+    try:
+        done = subprocess.run(["git", *words], capture_output=True, text=True, errors="replace", check=False)
+    except FileNotFoundError:
+        raise ChestTransferError("Git is not installed; install it from https://git-scm.com") from None
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["git failed"])[-1]
+        raise ChestTransferError(f"{reason}; run from the project's folder, in a Git repository")
+    return done.stdout.rstrip("\n")
+
+
+def committed_file(path: str, revision: str) -> bytes | None:
+    """Return a file as a revision has it, None where it has none.
+
+    Args:
+        path: str, relative to this folder, which may be one of a larger repository.
+        revision: str, of Git; `:2` for one side of a merge conflict in its index.
+    """
+    done = subprocess.run(["git", "show", f"{revision}:./{path}"], capture_output=True, check=False)
+    return done.stdout if done.returncode == 0 else None
