@@ -101,7 +101,7 @@ class TestFolderNames:
         assert summary["other_folders"] == {"Sick but not TB": 7}
         lines = lines_about(summary)
         assert lines[0].startswith("Normal: 2")
-        assert lines[-1] == "not used: 7 other folder; folders that match no class: Sick but not TB (7)"
+        assert lines[-1] == "not used: 7 in other folders: Sick but not TB (7)"
 
     def test_a_linked_class_folder_is_read(self, tmp_path):
         disk, folder = tmp_path / "disk", tmp_path / "folder"
@@ -165,7 +165,7 @@ class TestSplits:
                 r"the test split holds PNEUMONIA \(20\), but no radiographs of NORMAL; .*splits=pooled",
             ),
             ("train/PNEUMONIA", r"the train split holds .* no radiographs of PNEUMONIA"),
-            ("test/", "is split, but holds no test split; .*splits=pooled"),
+            ("test/", "has split folders, but none for test; .*splits=pooled"),
         ],
     )
     def test_a_class_or_split_that_is_missing_is_an_error(self, tmp_path, left_out, message):

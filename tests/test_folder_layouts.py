@@ -91,13 +91,15 @@ class TestSplitFolders:
         flat = {"/".join(name.split("/")[2:]): content for name, content in CHILDREN.items()}
         summary = preprocessed(tmp_path, "pneumonia", make_zip(tmp_path / "a.zip", flat))
         assert summary["official_test"] is MADE_HERE
-        caution = "the archive has no test split, as the public one has: the test split was made here"
+        caution = "unlike the public archive, this one has no test split; one was made here"
         assert summary["cautions"] == [caution]
         assert f"CAUTION: {caution}" in lines_about(summary)
 
     def test_only_a_test_split_is_refused_or_pooled(self, tmp_path):
         source = make_zip(tmp_path / "a.zip", split_classes("{split}/{name}", splits=("test",)))
-        with pytest.raises(ChestTransferError, match=r"is split, but holds no train split; .*preprocess.splits=pooled"):
+        with pytest.raises(
+            ChestTransferError, match=r"has split folders, but none for training; .*preprocess.splits=pooled"
+        ):
             preprocessed(tmp_path, "tuberculosis", source)
         summary = preprocessed(tmp_path, "tuberculosis", source, splits="pooled")
         assert summary["official_test"] is MADE_HERE
@@ -105,8 +107,96 @@ class TestSplitFolders:
 
     def test_class_folders_beside_their_split_copy_are_refused(self, tmp_path):
         members = split_classes("data/{split}/{name}") | split_classes("data/{name}", splits=("one",))
-        with pytest.raises(ChestTransferError, match="the same layout twice: data, its folders of splits; keep one"):
+        with pytest.raises(
+            ChestTransferError, match=r"all classes in two places, data/.* and data/.*; keep one of them"
+        ):
             preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", members))
+
+
+class TestSeveralPlaces:
+    """Radiographs in two places: copies count once, and nothing else is dropped in silence."""
+
+    @pytest.mark.parametrize(
+        ("form", "splits"),
+        [
+            ("test/{split}/{name}", ("train", "test")),
+            ("training_data/{split}/{name}", ("train", "val", "test")),
+            ("data_{split}/{name}", ("train", "test")),
+            ("chest xray {split}/{name}", ("train", "test")),
+            ("DB-{split}/data/{name}", ("train", "test")),
+        ],
+    )
+    def test_a_split_word_elsewhere_loses_no_split(self, tmp_path, form, splits):
+        source = make_zip(tmp_path / "a.zip", split_classes(form, splits))
+        summary = preprocessed(tmp_path, "tuberculosis", source)
+        assert summary["official_test"] is OWN
+        assert summary["images"] == {"val": 6, "train": 34} | dict.fromkeys(splits, 40) | (
+            {} if "val" in splits else {"train": 34, "val": 6}
+        )
+        assert not summary["not_used"]
+
+    @pytest.mark.parametrize(
+        ("form", "old", "new", "copies"),
+        [
+            ("{name}", "Normal/", "Normal/Normal/", 20),
+            ("{name}", "", "data/", 40),
+            ("data/{name}", "data/", "more/", 40),
+            ("{split}/{name}", "train/", "train/train/", 40),
+            ("{split}/{name}", "", "copy/", 80),
+            ("{name}/{name}", "Normal/Normal/", "Normal/", 20),
+        ],
+    )
+    def test_copies_are_read_once(self, tmp_path, form, old, new, copies):
+        members = split_classes(form, ("train", "test") if "split" in form else ("one",))
+        again = {new + name.removeprefix(old): data for name, data in members.items() if name.startswith(old)}
+        summary = preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", members | again))
+        assert sum(summary["images"].values()) == len(members)
+        assert summary["not_used"] == {"nested_copy": copies}
+
+    @pytest.mark.parametrize("form", ["eval/{name}", "holdout/{name}", "{name}/test", "other/deeper/{name}"])
+    def test_other_radiographs_of_all_classes_are_refused(self, tmp_path, form):
+        members = split_classes("{name}", ("one",)) | split_classes(form, ("one", "two"))
+        with pytest.raises(ChestTransferError, match="radiographs of all classes in two places"):
+            preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", members))
+
+    def test_those_of_some_classes_are_counted_and_their_folder_is_named(self, tmp_path):
+        members = split_classes("{name}", ("one",)) | classes("more/Tuberculosis", images=7, seed=9_000)
+        summary = preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", members))
+        assert lines_about(summary)[-1] == "not used: 7 in other folders: more/Tuberculosis (7)"
+
+    @pytest.mark.parametrize("folders", [("a/Normal", "b/Tuberculosis"), ("Normal-001/Normal", "TB-001/Tuberculosis")])
+    def test_class_folders_in_different_folders_are_all_named(self, tmp_path, folders):
+        source = make_zip(tmp_path / "a.zip", classes(*folders))
+        with pytest.raises(
+            ChestTransferError, match=r"has class folders in different folders; .*; put them into one"
+        ) as error:
+            preprocessed(tmp_path, "tuberculosis", source)
+        assert all(f"{folder} (30)" in str(error.value) for folder in folders)
+
+    def test_folders_of_patients_below_a_class_are_named(self, tmp_path):
+        source = make_zip(tmp_path / "a.zip", classes("Normal", "Tuberculosis/p3", "Tuberculosis/p4"))
+        with pytest.raises(
+            ChestTransferError, match=r"of Tuberculosis lie in folders below .*Tuberculosis/p3.*: move them up"
+        ):
+            preprocessed(tmp_path, "tuberculosis", source)
+
+    @pytest.mark.parametrize(
+        "images", ["{name}/images", "{name}/images/{split}", "{name}/{split}/images", "{split}/{name}/images"]
+    )
+    def test_the_images_folder_of_covid_and_a_split(self, tmp_path, images):
+        names, members = ("Normal", "COVID", "Lung_Opacity", "Viral Pneumonia"), {}
+        for form in (images, images.replace("images", "masks")):
+            members |= split_classes(form, ("train", "test") if "split" in images else ("one",), names)
+        summary = preprocessed(tmp_path, "covid", make_zip(tmp_path / "a.zip", members))
+        assert sum(summary["images"].values()) == len(members) // 2
+        assert summary["official_test"] is ("split" in images)
+        assert summary["not_used"] == {"other_folder": len(members) // 2}
+
+    def test_the_remedy_for_covid_names_the_class_folder(self, tmp_path):
+        names = ("Normal", "COVID-19", "Lung_Opacity", "Viral Pneumonia")
+        members = split_classes("{name}/images", ("one",), names) | classes("Normal/masks", images=9)
+        with pytest.raises(ChestTransferError, match=r"preprocess.folders=\{COVID-19: COVID\}"):
+            preprocessed(tmp_path, "covid", make_zip(tmp_path / "a.zip", members))
 
 
 class TestOtherNames:

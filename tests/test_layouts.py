@@ -88,9 +88,14 @@ class TestPneumonia:
     def test_patients_with_one_number_are_different_for_each_subtype_and_prefix(self, stem, patient):
         assert pneumonia_patient(stem) == patient
 
-    def test_two_copies_of_the_layout_side_by_side_are_refused(self, tmp_path):
-        twice = {name.replace("chest_xray", root): b"" for name in self.TREE for root in ("a", "b")}
-        with pytest.raises(ChestTransferError, match="holds the same layout twice: a, b"):
+    def test_of_two_copies_side_by_side_one_is_read_and_two_different_archives_are_refused(self, tmp_path):
+        twice = {name.replace("chest_xray", root): data for name, data in self.TREE.items() for root in ("a", "b")}
+        listing = read(tmp_path, "pneumonia", twice)
+        assert (len(listing.radiographs), listing.not_used) == (5, {"nested_copy": 5})
+        twice["b/test/NORMAL/IM-0001-0001.jpeg"] = b"another"
+        with pytest.raises(
+            ChestTransferError, match=r"radiographs of all classes in two places, a/.* and b/test/NORMAL"
+        ):
             read(tmp_path, "pneumonia", twice)
 
     def test_the_archive_of_another_dataset_is_refused(self, tmp_path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chest_transfer.data.catalog import Dataset
-from chest_transfer.data.class_folders import remedy_for_names
+from chest_transfer.data.folder_errors import remedy_for_names
 from chest_transfer.data.layouts import POOL_COMMAND, ClassFolders
 from chest_transfer.data.listed import FOLDERS_SHOWN, Listing
 from chest_transfer.data.splits import LEFT_OUT, SPLITS, Split
@@ -15,6 +15,14 @@ from chest_transfer.errors import ChestTransferError
 
 if TYPE_CHECKING:
     from chest_transfer.settings import Preprocess
+
+
+REASONS = {  # why images of an archive are not used
+    "other_folder": "in other folders", "nested_copy": "exact copies in other folders",
+    "not_an_image": "files that are no images", "listed_but_absent": "listed in the table but absent",
+    "absent_from_table": "absent from the table", "in_neither_split_list": "in neither list of the splits",
+    "other_combination": "with other combinations of findings", "beyond_the_cap": "beyond the most per class",
+}  # fmt: skip
 
 
 def counts_of(dataset: Dataset, listing: Listing, skipped: dict[str, str], labels: np.ndarray, split: Split) -> dict:
@@ -43,7 +51,7 @@ def counts_of(dataset: Dataset, listing: Listing, skipped: dict[str, str], label
         "duplicates_left_out": left_out - split.leaked,
         "leaked_into_official_test": split.leaked,
         "skipped": dict(Counter(reason.split(":")[0] for reason in skipped.values())) | {"total": len(skipped)},
-        "not_used": dict(sorted(listing.not_used.items())),
+        "not_used": dict(sorted(listing.not_used.items(), key=lambda item: (item[0] == "other_folder", item))),
     }
     optional = {
         "skipped_images": skipped, "tables": listing.tables, "same_patients_as": dataset.same_patients_as,
@@ -71,10 +79,10 @@ def cautions_about(
     has_folders = isinstance(dataset.layout, ClassFolders)
     sentences = []
     if has_folders and dataset.layout.splits and settings.splits == "archive" and not counts["official_test"]:
-        sentences.append("the archive has no test split, as the public one has: the test split was made here")
+        sentences.append("unlike the public archive, this one has no test split; one was made here")
     if not dataset.multi_label:
         official = _splits_of(listing) if has_folders else set()
-        sentences += _missing_classes(archive_path, counts, official, listing.other_folders)
+        sentences += _missing_classes(dataset, archive_path, counts, official, listing.other_folders)
     sentences += [f"{count} radiographs: {statement}" for statement, count in sorted(statements.items())]
     return {"cautions": sentences} if sentences else {}
 
@@ -91,12 +99,13 @@ def lines_about(summary: dict) -> list[str]:
         for name, counts in by_class.items()
     ]
     images = ", ".join(f"{count} {split}" for split, count in summary["images"].items())
-    lines.append(f"{images} radiographs; {summary['skipped']['total']} unreadable")
+    copies = f"; {summary['duplicates']} exact copies of others" if summary["duplicates"] else ""
+    lines.append(f"{images} radiographs; {summary['skipped']['total']} unreadable{copies}")
     lines += [f"CAUTION: {sentence}" for sentence in summary.get("cautions", [])]
-    not_used = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in summary["not_used"].items())
-    folders = ", ".join(f"{folder} ({count})" for folder, count in summary.get("other_folders", {}).items())
-    if not_used:
-        lines.append(f"not used: {not_used}{folders and f'; folders that match no class: {folders}'}")
+    if summary["not_used"]:
+        not_used = ", ".join(f"{count} {REASONS.get(reason, reason)}" for reason, count in summary["not_used"].items())
+        folders = ", ".join(f"{folder} ({count})" for folder, count in summary.get("other_folders", {}).items())
+        lines.append(f"not used: {not_used}{folders and f': {folders}'}")
     return lines
 
 
@@ -105,7 +114,9 @@ def _splits_of(listing: Listing) -> set[str]:
     return {radiograph.split for radiograph in listing.radiographs} - {None}
 
 
-def _missing_classes(archive_path: Path, counts: dict, official: set[str], other_folders: Counter) -> list[str]:
+def _missing_classes(
+    dataset: Dataset, archive_path: Path, counts: dict, official: set[str], other_folders: Counter
+) -> list[str]:
     sentences = []
     for split, images_of in counts["classes"].items():
         missing = [name for name, images in images_of.items() if not images]
@@ -116,9 +127,9 @@ def _missing_classes(archive_path: Path, counts: dict, official: set[str], other
         if split not in official:
             remedy = "use more images"
         else:
-            remedy = f"cut all splits anew: {POOL_COMMAND}"
+            remedy = f"make new splits from all images: {POOL_COMMAND}"
             if other_folders:
-                remedy += f", or {remedy_for_names(other_folders, missing)}"
+                remedy += f", or {remedy_for_names(dataset.layout, other_folders, missing)}"
         if split in official or len(images_of) - len(missing) < 2:
             raise ChestTransferError(f"'{archive_path}': {sentence}; {remedy}")
         sentences.append(f"{sentence}; {remedy}")

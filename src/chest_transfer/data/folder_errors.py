@@ -1,0 +1,115 @@
+"""What is wrong with the class folders of an archive, and what helps, in one line."""
+
+import re
+from collections import Counter
+from collections.abc import Collection
+from pathlib import PurePosixPath
+
+from chest_transfer.data.archives import Archive
+from chest_transfer.data.layouts import POOL_COMMAND, ClassFolders, same_name
+from chest_transfer.data.listed import FOLDERS_SHOWN, ListedRadiograph, first_members
+from chest_transfer.errors import ChestTransferError
+
+_PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_ .+-]*")  # of a dictionary on Hydra's command line, without escapes
+_WORDS_WITH_A_MEANING = ("true", "false", "null", "nan", "inf")  # there
+
+
+def missing_from(layout: ClassFolders, radiographs: list[ListedRadiograph]) -> tuple[list[str], list[str]]:
+    """Return the classes that a layout lacks, and the splits that one which is split lacks."""
+    classes = {label for radiograph in radiographs for label in radiograph.labels}
+    splits = {radiograph.split for radiograph in radiographs} - {None}
+    needed = ("train", "test") if layout.splits else ("train",)
+    return (
+        [name for name in layout.folders if name not in classes],
+        [split for split in needed if splits and split not in splits],
+    )
+
+
+def incomplete(
+    layout: ClassFolders, archive: Archive, layouts: Collection[list[ListedRadiograph]], other_folders: Counter
+) -> ChestTransferError:
+    """Return the error for an archive of which no layout has all classes and splits.
+
+    Args:
+        layout: ClassFolders.
+        archive: Archive.
+        layouts: radiographs in class folders, those of one place together.
+        other_folders: how many images lie in folders that are of no class.
+    """
+    if not layouts:
+        classes = "|".join(layout.folders.values())
+        expected = "/".join(filter(None, [layout.root, "train|test" * layout.splits, classes, layout.images]))
+        held = f"folders of images: {_listed(other_folders)}" if other_folders else first_members(archive)
+        return ChestTransferError(
+            f"'{archive.path}' holds no {expected}/*{layout.suffix}; it holds {held}; "
+            "check `source` and `sources` in params.yaml"
+        )
+    fullest = min(layouts, key=lambda found: (sum(map(len, missing_from(layout, found))), -len(found)))
+    classes, splits = missing_from(layout, fullest)
+    present = _folders(fullest)
+    elsewhere = [found for found in layouts if {label for one in found for label in one.labels} & set(classes)]
+    if elsewhere:
+        present += sum(map(_folders, elsewhere), Counter())
+        problem = "has class folders in different folders"
+        remedy = "put them into one"
+    elif classes:
+        problem, remedy = (
+            f"holds no radiographs of {', '.join(classes)}",
+            remedy_for_names(layout, other_folders, classes),
+        )
+    else:
+        names = {"train": "training"}
+        problem = f"has split folders, but none for {' and '.join(names.get(split, split) for split in splits)}"
+        remedy = f"fetch the whole archive, or make new splits from all images: {POOL_COMMAND}"
+    return ChestTransferError(
+        f"'{archive.path}' {problem}; its folders of images: {_listed(present + other_folders)}; {remedy}"
+    )
+
+
+def ambiguous(archive: Archive, one: list[ListedRadiograph], other: list[ListedRadiograph]) -> ChestTransferError:
+    """Return the error for radiographs of all classes in two places that are not copies of each other."""
+    return ChestTransferError(
+        f"'{archive.path}' holds radiographs of all classes in two places, {_listed(_folders(one), 2)}, ... and "
+        f"{_listed(_folders(other), 2)}, ...; keep one of them, or name the folders of splits train, val and test"
+    )
+
+
+def remedy_for_names(layout: ClassFolders, other_folders: Counter, missing: list[str]) -> str:
+    """Return what helps where folders of no class are there and classes are missing."""
+    classes = layout.class_of_name
+    below = [folder for folder in other_folders if any(same_name(part) in classes for part in _parts(folder))]
+    for label in missing:
+        inside = [folder for folder in below if label in map(classes.get, map(same_name, _parts(folder)))]
+        if inside:
+            return f"images of {label} lie in folders below its class folder ({inside[0]}, ...): move them up"
+    names = {_name(layout, folder) for folder in other_folders if folder not in below}
+    if not names:
+        return "check `source` and `sources` in params.yaml"
+    name = names.pop() if len(names) == len(missing) == 1 else "FOLDER"
+    mapping = ", ".join(f"{name}: {label}" for label in missing)
+    if _PLAIN_KEY.fullmatch(name) and name.lower() not in _WORDS_WITH_A_MEANING:
+        return f"state which class a folder belongs to: -S 'preprocess.folders={{{mapping}}}'"
+    return (
+        f"state which class a folder belongs to, in params.yaml under preprocess: "
+        f"""'folders: {{"{name}": {missing[0]}}}'"""
+    )
+
+
+def _parts(folder: str) -> tuple[str, ...]:
+    return PurePosixPath(folder).parts
+
+
+def _name(layout: ClassFolders, folder: str) -> str:
+    """Return the name of the folder that stands for a class: not that of a split or of images below it."""
+    parts = list(_parts(folder))
+    while len(parts) > 1 and same_name(parts[-1]) in (layout.images, "train", "val", "test"):
+        parts.pop()
+    return parts[-1] if parts else folder
+
+
+def _folders(radiographs: list[ListedRadiograph]) -> Counter:
+    return Counter(str(PurePosixPath(radiograph.member).parent) for radiograph in radiographs)
+
+
+def _listed(folders: Counter, most: int = FOLDERS_SHOWN) -> str:
+    return ", ".join(f"{folder} ({count})" for folder, count in folders.most_common(most))
