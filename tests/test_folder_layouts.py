@@ -371,7 +371,12 @@ class TestNihTables:
             (renamed("_000.png", "_000.PNG"), {}),
             (renamed("_000.png", "_000.jpeg"), {}),
             (renamed("images/", "images_001/images/"), {}),
-            (renamed("Data_Entry_2017.csv", "Data_Entry_2017_v2020.CSV"), {}),
+            (renamed("Data_Entry_2017.csv", "data_entry_2017_v2020.CSV"), {}),
+            (renamed("_list.txt", "_List.txt"), {}),
+            (
+                lambda members: members | {"a/logo.png": grey(1), "b/logo.png": grey(2)},
+                {"absent_from_table": 2},
+            ),
             (with_copies, {"nested_copy": 40}),
             (lambda members: members | {"masks/00000001_000_mask.png": grey(99)}, {"absent_from_table": 1}),
             (lambda members: members | {"copy/Data_Entry_2017.csv": members["Data_Entry_2017.csv"]}, {}),

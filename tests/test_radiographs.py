@@ -207,6 +207,16 @@ def test_the_thumbnail_in_a_tiff_is_no_second_image():
     assert (decode_square(buffer.getvalue(), 200) == NOISE).all()
 
 
+def test_what_is_broken_behind_the_first_page_of_a_tiff_does_not_matter():
+    content = bytearray(encoded(NOISE, "TIFF"))
+    order = "little" if content[:2] == b"II" else "big"
+    directory = int.from_bytes(content[4:8], order)
+    end = directory + 2 + 12 * int.from_bytes(content[directory : directory + 2], order)
+    for next_page in (len(content) + 99, 4):
+        content[end : end + 4] = next_page.to_bytes(4, order)
+        assert (decode_square(bytes(content), 200) == NOISE).all()
+
+
 def test_a_flipped_bit_in_a_png_is_refused():
     content = bytearray(encoded(NOISE))
     content[len(content) // 2] ^= 0xFF

@@ -33,9 +33,11 @@ def _integers_are_floats(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _keys_are_text(value: Any) -> Any:
+def _integers_are_text(value: Any) -> Any:
     # A folder `0` is a number to readers of YAML.
-    return {str(key): entry for key, entry in value.items()} if isinstance(value, dict) else value
+    return (
+        {str(key) if type(key) is int else key: to for key, to in value.items()} if isinstance(value, dict) else value
+    )
 
 
 Float = Annotated[float, BeforeValidator(_integers_are_floats)]
@@ -66,7 +68,7 @@ class Preprocess(Section):
     validation_share: Annotated[Float, Field(ge=0.05, le=0.5)]
     split_seed: Seed
     splits: Literal["archive", "pooled"]
-    folders: Annotated[dict[str, str], BeforeValidator(_keys_are_text)]
+    folders: Annotated[dict[str, str], BeforeValidator(_integers_are_text)]
     duplicates: Literal["keep", "drop"]
     max_skipped: Annotated[int, Field(ge=0)]
 
@@ -211,9 +213,10 @@ class Settings(Section):
             if isinstance(dataset.layout, ClassFolders)
             for key, label in dataset.layout.class_of_name.items()
         }
+        remedy = "correct preprocess.folders in params.yaml"
         for name in self.preprocess.folders.values():
             if same_name(name) not in classes:
-                raise unknown_name_error("class in preprocess.folders", name, sorted(set(classes.values())))
+                raise unknown_name_error("class in preprocess.folders", name, sorted(set(classes.values())), remedy)
         if self.transfer.sources:
             self._check_transfer()
         return self

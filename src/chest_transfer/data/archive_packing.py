@@ -177,7 +177,9 @@ class _Packer:
 
 
 def _refused(source: Path, member: tarfile.TarInfo, reason: str) -> ChestTransferError:
-    return ChestTransferError(f"'{source}' holds '{member.name}', {reason}; pack it again with `tar --dereference`")
+    return ChestTransferError(
+        f"'{source}' holds '{member.name}', {reason}; pack it again with `tar --dereference --hard-dereference`"
+    )
 
 
 def _not_an_archive(source: Path, folder: PurePosixPath) -> ChestTransferError:

@@ -38,8 +38,8 @@ def table_of_labels(archive: Archive) -> str | None:
     tables = [
         member
         for member in archive.members
-        if (name := PurePosixPath(member).name) == SAMPLE_TABLE
-        or (name.startswith("Data_Entry_2017") and name.lower().endswith(".csv"))
+        if (name := PurePosixPath(member).name.lower()) == SAMPLE_TABLE
+        or (name.startswith("data_entry_2017") and name.endswith(".csv"))
     ]
     if len({archive.checksum(table) for table in tables}) > 1:
         raise ChestTransferError(

@@ -61,11 +61,12 @@ class Archive:
             raise ChestTransferError(f"'{self.path}' holds {problem}")
 
     def _problem_of_names(self) -> str:
-        names, reason = [with_slashes(name) for name in self._zip.namelist()], ""
+        names, reason = [with_slashes(name) for name in self._zip.namelist() if not name.endswith(("/", "\\"))], ""
         if len(names) > MOST_MEMBERS:
             reason = f"{len(names):,} files (at most {MOST_MEMBERS:,})"
         elif len(set(names)) < len(names):
-            reason = f"'{Counter(names).most_common(1)[0][0]}' twice"
+            twice = Counter(names).most_common(1)[0][0]
+            return f"'{twice}' twice; unpack it, and name the folder"
         elif outside := next((name for name in names if _leads_out(name)), None):
             reason = f"'{outside}', a path that leads out of it"
         return reason and f"{reason}, which no archive of radiographs does; fetch it again"

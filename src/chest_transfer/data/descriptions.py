@@ -59,7 +59,7 @@ def age_band(text: str) -> str:
 
 def read_box_list(archive: Archive, radiographs: list[ListedRadiograph]) -> pd.DataFrame:
     """Return where findings are, in the archive's pixels: a table with the columns `BOX_COLUMNS`, often empty."""
-    name_of_file = {PurePosixPath(radiograph.name).name: radiograph.name for radiograph in radiographs}
+    name_of_stem = {PurePosixPath(radiograph.name).stem.lower(): radiograph.name for radiograph in radiographs}
     names = (BOX_LIST, NIH_BOX_LIST)
     member = next((member for member in archive.members if PurePosixPath(member).name in names), None)
     if member is None:
@@ -69,7 +69,8 @@ def read_box_list(archive: Archive, radiographs: list[ListedRadiograph]) -> pd.D
         table = table.astype(dict.fromkeys(BOX_COLUMNS[2:], float))
     except ValueError as error:
         raise ChestTransferError(f"'{archive.path}': {member}: {error}; fetch the archive again") from None
-    table["name"], table["finding"] = table["name"].map(name_of_file.get), table["finding"].replace(ALIASES)
+    table["name"] = table["name"].map(lambda name: name_of_stem.get(PurePosixPath(name).stem.lower()))
+    table["finding"] = table["finding"].replace(ALIASES)
     return table.dropna()
 
 

@@ -9,12 +9,16 @@ import warnings
 from collections.abc import Iterator, MutableSequence
 from contextlib import contextmanager, suppress
 
-CHEST = re.compile("CHEST|THORA|TORA|THX|CXR|LUNG|RIB|PULM|POUMON|POLMON|BRUST|胸|^UNKNOWN$|^OTHER$")
+CHEST = re.compile(
+    "CHEST|CHST|THORA|TORA|THX|CXR|LUNG|RIB|PULM|POUMON|POLMON|POITRINE|PECHO|BRUST|胸"
+    "|^(UNKNOWN|OTHER|N/A|NOT SPECIFIED|PORTABLE|TX)$"
+)
 CHEST_CODES = ("51185008", "T-D3000", "39607008", "T-28000", "113197003", "T-11300")  # chest, lung, rib
 RADIOGRAPH_MODALITIES = ("CR", "DX", "DR", "RG", "XR", "")
 # Antero-posterior, postero-anterior and frontal, in SNOMED CT and the older SNOMED RT (DICOM part 16, CID 4010).
 FRONTAL_CODES = ("399348003", "R-10206", "272479007", "R-40888", "R-10214", "399033003", "R-10202")
-FRONTAL_WORDS = {"PA", "AP", "FRONTAL", "FACE"}
+FRONTAL_WORDS = {"PA", "AP", "FRONTAL", "FRONT", "FACE"}
+UNKNOWN_VIEWS = ("UNKNOWN", "OTHER", "N/A", "NOT SPECIFIED", "ERECT", "SITTING", "STANDING", "SUPINE", "PORTABLE")
 LATERAL_WORDS = {
     "LAT", "LATERAL", "LATERALE", "LL", "RL", "LLAT", "RLAT", "SEITL", "SEITLICH", "PROFIL", "PERFIL", "PROFILE",
     "OBLIQUE", "OBL", "LAO", "RAO", "LPO", "RPO",
@@ -22,7 +26,7 @@ LATERAL_WORDS = {
 OTHER_BODY_PARTS = {
     "ABDOMEN", "ABD", "KUB", "PELVIS", "BECKEN", "BASSIN", "HIP", "HUEFTE", "HANCHE", "CADERA", "KNEE", "KNIE", "GENOU",
     "RODILLA", "HAND", "MANO", "WRIST", "FINGER", "ELBOW", "FOREARM", "HUMERUS", "FEMUR", "TIBIA", "ANKLE", "FOOT",
-    "FUSS", "PIED", "TOE", "SKULL", "SCHAEDEL", "CRANE", "CRANEO", "HEAD", "BRAIN", "SINUS", "CSPINE", "LSPINE",
+    "FUSS", "TOE", "SKULL", "SCHAEDEL", "CRANE", "CRANEO", "BRAIN", "SINUS", "CSPINE", "LSPINE",
     "LUMBAR", "CERVICAL", "SHOULDER", "SCHULTER", "MAMMO", "MAMMOGRAPHY", "EXTREMITY",
 }  # fmt: skip
 DESCRIPTIONS = (
@@ -86,12 +90,13 @@ def _shows_another_body_part(file) -> bool:
     if regions := _codes(file, "AnatomicRegionSequence"):
         return not any(code in CHEST_CODES or CHEST.search(meaning) for code, meaning in regions)
     descriptions = " ".join(text(file, name) for name in DESCRIPTIONS)
+    descriptions = re.sub("HAND[- ]?(CARRIED|HELD)", "", descriptions)
     return bool(OTHER_BODY_PARTS & set(re.findall("[A-Z]+", descriptions))) and not CHEST.search(descriptions)
 
 
 def _is_not_frontal(file) -> bool:
     position = text(file, "ViewPosition")
-    if position and not _names_only(position, FRONTAL_WORDS):
+    if position and position not in UNKNOWN_VIEWS and not _names_only(position, FRONTAL_WORDS):
         return True
     views = _codes(file, "ViewCodeSequence")
     if views and not any(code in FRONTAL_CODES or _names_only(meaning, FRONTAL_WORDS) for code, meaning in views):
@@ -111,6 +116,6 @@ def _codes(file, name: str) -> list[tuple[str, str]]:
 
 def _names_only(description: str, words: set[str]) -> bool:
     """Return whether a description has some of the words for frontal or lateral views, and none of the others."""
-    description = re.sub("ANTERO[-_ ]?POSTERIOR", "AP", description)
-    named = set(re.findall(r"[A-Z]+", re.sub("POSTERO[-_ ]?ANTERIOR", "PA", description)))
+    description = re.sub("ANTER(O|IOR)[-_ ]?POSTERIOR|A[-. ]P\\b", "AP", description)
+    named = set(re.findall(r"[A-Z]+", re.sub("POSTER(O|IOR)[-_ ]?ANTERIOR|P[-. ]A\\b", "PA", description)))
     return bool(named & words) and not named & ((FRONTAL_WORDS | LATERAL_WORDS) - words)

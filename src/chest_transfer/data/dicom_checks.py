@@ -10,9 +10,9 @@ from chest_transfer.data.dicom_attributes import UnreadableDicom, attribute, pyd
 
 GRAY = ("MONOCHROME1", "MONOCHROME2")
 COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
+CHANNELS = {**dict.fromkeys(COLORS, 3), **dict.fromkeys(GRAY, 1), "PALETTE COLOR": 1}
 MOST_PIXELS = 89_000_000
-MORE_THAN_STATED = "its pixels are more than one image of the size that it states"
-_DEFAULTS = {"SamplesPerPixel": 1, "PixelRepresentation": 0}  # of required attributes that some programs leave out
+MORE_THAN_STATED = "its pixel data do not match the rows and columns that it states"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _JPEG_2000 = b"\xff\x4f\xff\x51"  # how its codestream begins, with the marker of the image's size
 # Start-of-frame markers of JPEG, which the image's size follows; 0xF7 is JPEG-LS's.
@@ -28,7 +28,7 @@ def check_not_deflated_bomb(content: bytes) -> None:
     Raises:
         UnreadableDicom: it is refused, with the reason.
     """
-    end = 144 + int.from_bytes(content[140:144], "little")  # of the header, which begins with its length
+    end = _end_of_header(content)
     if _DEFLATED not in content[132:end]:
         return
     unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -40,11 +40,31 @@ def check_not_deflated_bomb(content: bytes) -> None:
         raise UnreadableDicom(f"it unpacks to more than {LARGEST_MEMBER:,} bytes")
 
 
+def _end_of_header(content: bytes) -> int:
+    """Return where the header of a file ends: behind its last element of group 2, whatever length it states."""
+    position = 132
+    while content[position : position + 2] == b"\x02\x00":
+        is_long = content[position + 4 : position + 6] in (b"OB", b"UN", b"UT", b"OW", b"SQ")
+        start, size = (position + 8, 4) if is_long else (position + 6, 2)
+        position = start + size + int.from_bytes(content[start : start + size], "little")
+    return position
+
+
 def set_defaults(file) -> None:
-    """Set required attributes that a parsed file lacks to their usual values."""
-    for name, value in _DEFAULTS.items():
-        if file.get(name) is None:
-            setattr(file, name, value)
+    """Set required attributes that some programs leave out of a file to their usual values.
+
+    Raises:
+        UnreadableDicom: an attribute is damaged.
+    """
+    with pydicom_errors():
+        channels = CHANNELS.get(text(file, "PhotometricInterpretation"), 1)
+        defaults = {
+            "SamplesPerPixel": channels, "PixelRepresentation": 0, "BitsStored": file.get("BitsAllocated"),
+            **({"PlanarConfiguration": 0} if channels > 1 else {}),
+        }  # fmt: skip
+        for name, value in defaults.items():
+            if file.get(name) is None and value is not None:
+                setattr(file, name, value)
 
 
 def check_single_image(file) -> None:
@@ -62,11 +82,10 @@ def check_single_image(file) -> None:
     if frames > 1:
         raise UnreadableDicom(f"it holds {frames} frames, not one radiograph")
     interpretation = text(file, "PhotometricInterpretation")
-    channels = {**dict.fromkeys(COLORS, 3), **dict.fromkeys(GRAY, 1), "PALETTE COLOR": 1}
-    if interpretation not in channels:
-        raise UnreadableDicom(f"its photometric interpretation is none of {', '.join(channels)}")
-    if samples != channels[interpretation]:
-        raise UnreadableDicom(f"it has {samples} samples a pixel, {channels[interpretation]} would be right")
+    if interpretation not in CHANNELS:
+        raise UnreadableDicom(f"its photometric interpretation is none of {', '.join(CHANNELS)}")
+    if samples != CHANNELS[interpretation]:
+        raise UnreadableDicom(f"it states {samples} samples per pixel; {interpretation} has {CHANNELS[interpretation]}")
     if pixels > MOST_PIXELS:
         raise UnreadableDicom(f"it holds more than {MOST_PIXELS:,} pixels")
     if _compressed_pixels(file) > pixels:
@@ -88,9 +107,9 @@ def _compressed_pixels(file) -> int:
     """Return how many pixels a JPEG, JPEG-LS or JPEG 2000 stream states to hold, 0 for other files."""
     from pydicom.encaps import generate_frames
 
-    if not file.file_meta.TransferSyntaxUID.is_encapsulated:
-        return 0
     with pydicom_errors():
+        if not file.file_meta.TransferSyntaxUID.is_encapsulated:
+            return 0
         stream = next(generate_frames(file.PixelData, number_of_frames=1))
     start = stream.find(_JPEG_2000, 0, 512)
     if start >= 0:

@@ -29,7 +29,6 @@ def read_nih_tables(layout: NihTables, archive: Archive, keep_splits: bool) -> L
             have the name of one image.
     """
     listing = Listing([])
-    member_of = _images_by_stem(archive, listing)
     table = table_of_labels(archive)
     if table is None:
         raise ChestTransferError(f"'{archive.path}' holds no Data_Entry_2017.csv; {_what_instead(archive)}")
@@ -37,6 +36,7 @@ def read_nih_tables(layout: NihTables, archive: Archive, keep_splits: bool) -> L
     listing.tables[table_name] = hashlib.sha256(content).hexdigest()
     split_of = _official_splits(archive, table_name) if keep_splits else {}
     labels_of = _labels_by_image(archive, table, content)
+    member_of = _images_by_stem(archive, listing, {_stem(name) for name in labels_of})
     for name, labels in sorted(labels_of.items()):
         member, split = member_of.pop(_stem(name), None), split_of.get(_stem(name))
         if member is None:
@@ -49,8 +49,8 @@ def read_nih_tables(layout: NihTables, archive: Archive, keep_splits: bool) -> L
             _add(listing, member, name, (combination,), split)
         else:
             listing.not_used["other_combination"] += 1
-    if member_of:
-        listing.not_used["absent_from_table"] = len(member_of)
+    listing.not_used["absent_from_table"] += len(member_of)
+    listing.not_used = +listing.not_used
     if not listing.radiographs:
         raise ChestTransferError(
             f"'{archive.path}' holds no image that {table_name} lists; it holds {first_members(archive)}"
@@ -62,8 +62,12 @@ def _stem(name: str) -> str:
     return PurePosixPath(name).stem.lower()
 
 
-def _images_by_stem(archive: Archive, listing: Listing) -> dict[str, str]:
-    """Return the member of each image, by its name without the suffix; exact copies are counted as not used."""
+def _images_by_stem(archive: Archive, listing: Listing, listed: set[str]) -> dict[str, str]:
+    """Return the member of each image, by its name without the suffix; exact copies are counted as not used.
+
+    Raises:
+        ChestTransferError: two different images have a name that the table lists.
+    """
     member_of = {}
     for member in archive.members:
         if not is_image_name(member):
@@ -71,11 +75,12 @@ def _images_by_stem(archive: Archive, listing: Listing) -> dict[str, str]:
         first = member_of.setdefault(_stem(member), member)
         if first == member:
             continue
-        if archive.checksum(first) != archive.checksum(member):
+        is_copy = archive.checksum(first) == archive.checksum(member)
+        if _stem(member) in listed and not is_copy:
             raise ChestTransferError(
                 f"'{archive.path}' holds two different images of one name, {first} and {member}; keep one of them"
             )
-        listing.not_used["nested_copy"] += 1
+        listing.not_used["nested_copy" if is_copy else "absent_from_table"] += 1
     return member_of
 
 
@@ -87,10 +92,10 @@ def _what_instead(archive: Archive) -> str:
 
 def _official_splits(archive: Archive, table_name: str) -> dict[str, str]:
     """Return the official split of each image by its stem; none for Kaggle's sample, which comes without lists."""
-    members = {PurePosixPath(member).name: member for member in reversed(archive.members)}
+    members = {PurePosixPath(member).name.lower(): member for member in reversed(archive.members)}
     split_of = {}
     for split, names in SPLIT_LISTS.items():
-        list_name = next((name for name in names if name in members), None)
+        list_name = next((name.lower() for name in names if name.lower() in members), None)
         if list_name is None:
             if table_name == SAMPLE_TABLE:
                 continue
@@ -128,7 +133,9 @@ def _labels_by_image(archive: Archive, member: str, content: bytes) -> dict[str,
     where = f"{archive.path}: {PurePosixPath(member).name}"
     header = content[:200].decode("utf-8-sig", "replace")
     if not header.startswith("Image Index,Finding Labels,"):
-        raise ChestTransferError(f"{where} starts with {header[:40]!r} where 'Image Index,Finding Labels,' should be")
+        raise ChestTransferError(
+            f"{where} starts with {header[:40]!r} where 'Image Index,Finding Labels,' should be; save it with commas"
+        )
     table = read_columns(archive, member, {0: "image", 1: "findings"})
     if (repeated := table["image"].duplicated()).any():
         raise ChestTransferError(f"{where} lists {table.loc[repeated, 'image'].iloc[0]} twice; correct the table")

@@ -178,17 +178,22 @@ def _check_single_image(image: Image.Image) -> None:
     Raises:
         ValueError: it is refused.
     """
-    if image.format not in _MAY_HOLD_SEVERAL or (frames := getattr(image, "n_frames", 1)) == 1:
+    try:
+        frames = getattr(image, "n_frames", 1) if image.format in _MAY_HOLD_SEVERAL else 1
+    except Exception:  # what is behind the first image of a TIFF is broken
+        image.seek(0)
         return
     if image.format == "TIFF":
-        is_copy = []
-        for page in range(1, frames):
-            image.seek(page)
-            is_copy.append(image.tag_v2.get(254, 0) & 1)  # NewSubfileType
+        frames -= sum(_is_no_radiograph(image, page) for page in range(1, frames))
         image.seek(0)
-        frames -= sum(is_copy)
     if frames > 1:
         raise ValueError(f"it holds {frames} images, not one radiograph; save one of them as PNG")
+
+
+def _is_no_radiograph(image: Image.Image, page: int) -> bool:
+    """Return whether a page of a TIFF is a smaller copy or a mask, by its (new) subfile type."""
+    image.seek(page)
+    return bool(image.tag_v2.get(254, 0) & 5) or image.tag_v2.get(255) == 2
 
 
 def _is_negative_tiff(image: Image.Image) -> bool:
