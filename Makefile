@@ -27,7 +27,7 @@ repro: setup
 	@chest-transfer mend
 	dvc repro
 	@chest-transfer report
-	@python -m chest_transfer.evaluation.score_table metrics/*.json
+	@python -m chest_transfer.reporting.score_table
 
 report: setup
 	chest-transfer report

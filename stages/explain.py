@@ -8,14 +8,16 @@ from chest_transfer.data.descriptions import read_boxes
 from chest_transfer.errors import run_stage
 from chest_transfer.evaluation.explained_dataset import ExplainedDataset, explain_models
 from chest_transfer.files import atomic_write, keep_only, write_json
-from chest_transfer.model_names import explained_models, models_of_experiment, networks_folder
+from chest_transfer.model_names import explained_models, models_of_experiment, networks_folder, predictions_folder
 from chest_transfer.settings import read_settings
 from chest_transfer.training.determinism import make_deterministic
 
 
 def main(dataset: str, model: str) -> None:
     settings, arrays = read_settings(), Path(f"data/arrays/{dataset}")
-    keep_only(networks_folder(dataset, model), [name.network for name in models_of_experiment(settings, dataset)])
+    models = models_of_experiment(settings, dataset)
+    keep_only(networks_folder(dataset, model), [name.network for name in models])
+    keep_only(predictions_folder(dataset, model), [name.predictions for name in models])
     make_deterministic(settings.seed, settings.threads)
     explained = ExplainedDataset(
         entry=dataset_named(dataset),

@@ -32,9 +32,9 @@ from chest_transfer.evaluation.operating_points import (
     fit_temperature,
     predicted_labels,
 )
-from chest_transfer.evaluation.score_table import failed_fits, score_table, with_intervals
 from chest_transfer.evaluation.summary import evaluate_dataset
 from chest_transfer.model_names import ModelName
+from chest_transfer.reporting.score_table import failed_fits, score_table, with_intervals
 from chest_transfer.settings import read_settings
 
 RNG = np.random.default_rng(0)

@@ -24,10 +24,10 @@ from chest_transfer.evaluation.intervals import (
     with_interval,
 )
 from chest_transfer.evaluation.metrics import score
-from chest_transfer.evaluation.score_table import with_intervals
 from chest_transfer.model_names import ModelName
 from chest_transfer.reporting.cautions import dataset_cautions
 from chest_transfer.reporting.gathering import gain_sentence
+from chest_transfer.reporting.score_table import with_intervals
 
 
 def counted(ill: int, healthy: int, classes: int = 1) -> PatientCounts:

@@ -30,7 +30,7 @@ def test_a_truncated_lock_file_is_restored_from_git_and_outputs_from_the_cache(r
     intact = lock.read_bytes()
     within_a_hash = intact.index(b"md5: ", int(fraction * len(intact))) + 9 if fraction else 0
     lock.write_bytes(intact[:within_a_hash])
-    assert "dvc.lock was cut short: restored from the last commit" in mend_command(repository)
+    assert "dvc.lock could not be read: restored from the last commit" in mend_command(repository)
     output = run(repository, "dvc", "repro", "evaluate").stdout
     # The outputs of `evaluate` are in Git instead of DVC's run cache, so it may run again, which takes a second.
     assert set(re.findall("> python -m stages.(\\w+)", output)) <= {"evaluate"}
@@ -73,9 +73,9 @@ def lock_of(**md5_of: str) -> str:
     ("base", "ours", "theirs", "joined", "named"),
     [
         ({"a": "a"}, {"a": "a", "b": "d"}, {"a": "a", "c": "e"}, {"a": "a", "b": "d", "c": "e"}, None),
-        ({"a": "a"}, {"a": "d"}, {"a": "e"}, {"a": "d"}, "differ in a: those of HEAD were kept"),
+        ({"a": "a"}, {"a": "d"}, {"a": "e"}, {"a": "d"}, "differ in a: HEAD's were kept, and `dvc repro` checks them"),
         ({"a": "a", "b": "a"}, {"a": "d", "b": "d"}, {"a": "e", "b": "e", "c": "e"}, {"a": "d", "b": "d", "c": "e"},
-         "differ in a, b: those of HEAD were kept"),
+         "differ in a, b: HEAD's were kept, and `dvc repro` checks them"),
     ],
 )  # fmt: skip
 def test_a_merge_conflict_is_joined_stage_by_stage(tmp_path, monkeypatch, style, base, ours, theirs, joined, named):
@@ -133,5 +133,5 @@ def test_intact_files_stay_and_truncated_ones_that_git_does_not_have_are_removed
     assert mend() == [".dvc/tmp/rwlock was cut short: removed"]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n  a:\n    cm")
-    assert mend() == ["dvc.lock was cut short: removed"]
+    assert mend() == ["dvc.lock could not be read: removed"]
     assert not (tmp_path / "dvc.lock").exists()

@@ -1,13 +1,14 @@
 """Metrics belong to their settings, as dvc.lock has it: whatever is changed without `dvc repro` makes them stale."""
 
 import copy
+import hashlib
 import json
 import re
 
 import pytest
 from conftest import ROOT
 
-from chest_transfer.lockfile import read_lock
+from chest_transfer.lockfile import folder_md5, output_md5, read_lock
 from chest_transfer.reporting.staleness import why_stale
 from chest_transfer.yaml_files import read_yaml
 
@@ -15,7 +16,8 @@ LOCK, PARAMS = read_lock(ROOT), read_yaml(ROOT / "params.yaml")
 
 
 def stale(lock: dict, params: dict, dataset: str, metrics: bytes | None) -> str:
-    return why_stale(lock, params, f"evaluate@{dataset}", {f"metrics/{dataset}.json": metrics})
+    md5 = None if metrics is None else hashlib.md5(metrics, usedforsecurity=False).hexdigest()
+    return why_stale(lock, params, f"evaluate@{dataset}", {f"metrics/{dataset}.json": md5})
 
 
 METRICS = (ROOT / "metrics/pneumonia.json").read_bytes()
@@ -29,10 +31,10 @@ def test_the_metrics_of_the_project_belong_to_its_settings(dataset):
 @pytest.mark.parametrize("stage", ["evaluate@pneumonia", "explain@pneumonia-cnn", "explore@tuberculosis", "overlap"])
 def test_whatever_a_report_shows_belongs_to_the_settings(stage):
     tracked = {out["path"]: ROOT / out["path"] for out in LOCK["stages"][stage]["outs"]}
-    files = {path: file.read_bytes() for path, file in tracked.items() if file.is_file()}
+    files = {path: output_md5(file) for path, file in tracked.items() if file.exists()}
     assert why_stale(LOCK, PARAMS, stage, files) == ""
     for path in files:
-        assert why_stale(LOCK, PARAMS, stage, files | {path: b"{}"}) == f"{path} is not what {stage} wrote"
+        assert why_stale(LOCK, PARAMS, stage, files | {path: "0" * 32}) == f"{path} is not what {stage} wrote"
 
 
 def changed(content: dict, key: str, value) -> dict:
@@ -48,18 +50,18 @@ def changed(content: dict, key: str, value) -> dict:
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [
-        ("model", "resnet99", "evaluate@pneumonia ran with a different model"),
-        ("weights", ["none", "phantom", "imagenet"], "probe-imagenet has not been run"),
-        ("train.weights", ["none"], "evaluate@pneumonia ran with a different train.weights"),
-        ("train.epochs", 21, "train@pneumonia-cnn-(none|phantom) ran with a different train.epochs"),
-        ("train.augmentation.rotation", 11, "ran with a different train.augmentation.rotation"),
-        ("probe.head", "linear", "probe@pneumonia-cnn-(none|phantom) ran with a different probe.head"),
-        ("image_size", 64, "ran with a different image_size"),
-        ("preprocess.fit", "pad", "preprocess@pneumonia ran with a different preprocess.fit"),
-        ("phantom.patients", 400, "ran with a different phantom.patients"),
-        ("source", "kaggle", "download@pneumonia ran with a different source"),
-        ("evaluate.rounds", 999, "evaluate@pneumonia ran with a different evaluate.rounds"),
-        ("pretrain.epochs", 1, "pretrained@cnn-(none|phantom) ran with a different pretrain.epochs"),
+        ("model", "resnet99", "evaluate@pneumonia ran with another value of model"),
+        ("weights", ["none", "phantom", "imagenet"], "evaluate@pneumonia ran with another value of weights"),
+        ("train.weights", ["none"], "evaluate@pneumonia ran with another value of train.weights"),
+        ("train.epochs", 21, "train@pneumonia-cnn-(none|phantom) ran with another value of train.epochs"),
+        ("train.augmentation.rotation", 11, "ran with another value of train.augmentation.rotation"),
+        ("probe.head", "linear", "probe@pneumonia-cnn-(none|phantom) ran with another value of probe.head"),
+        ("image_size", 64, "ran with another value of image_size"),
+        ("preprocess.fit", "pad", "preprocess@pneumonia ran with another value of preprocess.fit"),
+        ("phantom.patients", 400, "ran with another value of phantom.patients"),
+        ("source", "kaggle", "download@pneumonia ran with another value of source"),
+        ("evaluate.rounds", 999, "evaluate@pneumonia ran with another value of evaluate.rounds"),
+        ("pretrain.epochs", 1, "pretrained@cnn-(none|phantom) ran with another value of pretrain.epochs"),
     ],
 )
 def test_another_setting_makes_them_stale(key, value, reason):
@@ -87,13 +89,19 @@ def test_a_stage_that_ran_alone_makes_those_after_it_stale():
     def wrote_another_file(entry):
         entry["outs"][0]["md5"] = "0" * 32
 
-    def wrote_more_predictions(entry):
-        next(out for out in entry["outs"] if out["path"].startswith("data/predictions"))["size"] += 10
+    def wrote_other_predictions(entry):
+        out = next(out for out in entry["outs"] if out["path"].startswith("data/predictions"))
+        out |= {"md5": "0" * 32 + ".dir", "size": out["size"] + 10}
 
+    read = "read another version of"
     for stage, change, reason in (
-        ("preprocess@pneumonia", read_another_archive, "data/raw/pneumonia.zip changed after preprocess@pneumonia"),
-        ("pretrained@cnn-phantom", wrote_another_file, "models/pretrained/cnn/phantom.keras changed after"),
-        ("train@pneumonia-cnn-none", wrote_more_predictions, "data/predictions/pneumonia/cnn changed after evaluate"),
+        ("preprocess@pneumonia", read_another_archive, f"preprocess@pneumonia {read} data/raw/pneumonia.zip"),
+        ("pretrained@cnn-phantom", wrote_another_file, f"{read} models/pretrained/cnn/phantom.keras"),
+        (
+            "train@pneumonia-cnn-none",
+            wrote_other_predictions,
+            f"evaluate@pneumonia {read} data/predictions/pneumonia/cnn",
+        ),
     ):
         assert reason in stale(locked(stage, change), PARAMS, "pneumonia", METRICS)
 
@@ -112,7 +120,7 @@ def test_a_file_in_a_folder_is_compared_where_the_cache_has_the_folder(tmp_path,
     cached.write_text(json.dumps(listing))
     assert stale(LOCK, PARAMS, "pneumonia", METRICS) == ""
     cached.write_text(json.dumps(listing).replace(train["md5"], "0" * 32))
-    assert "data/arrays/pneumonia/train.npz changed after" in stale(LOCK, PARAMS, "pneumonia", METRICS)
+    assert "read another version of data/arrays/pneumonia/train.npz" in stale(LOCK, PARAMS, "pneumonia", METRICS)
 
 
 def test_metrics_that_were_edited_or_never_computed_are_stale():
@@ -120,3 +128,73 @@ def test_metrics_that_were_edited_or_never_computed_are_stale():
     assert stale(LOCK, PARAMS, "pneumonia", None) == "evaluate@pneumonia has not been run"
     assert stale(LOCK, PARAMS, "covid", b"{}") == "evaluate@covid has not been run"
     assert stale({"schema": "2.0", "stages": {}}, PARAMS, "pneumonia", METRICS).endswith("has not been run")
+
+
+def test_leftovers_of_other_experiments_do_not_make_results_stale():
+    """dvc.lock keeps the stages of every experiment: other datasets, other models, stages of an older name."""
+    fewer = changed(PARAMS, "datasets", ["pneumonia"])
+    entry = copy.deepcopy(LOCK["stages"]["overlap"])
+    [fingerprints] = [dep for dep in entry["deps"] if dep["path"] == "data/fingerprints"]
+    profile = next(out for out in LOCK["stages"]["profile@pneumonia"]["outs"] if "fingerprints" in out["path"])
+    fingerprints |= {"md5": folder_md5({"pneumonia.npz": profile["md5"]}), "size": profile["size"], "nfiles": 1}
+    entry["params"]["params.yaml"]["datasets"] = ["pneumonia"]
+    lock = {"stages": LOCK["stages"] | {"overlap": entry}}
+    assert why_stale(lock, fewer, "overlap", {}) == ""
+    covid = {"outs": [{"path": "data/fingerprints/covid.npz", "md5": "0" * 32, "size": 9}]}
+    assert why_stale({"stages": LOCK["stages"] | {"profile@covid": covid}}, PARAMS, "overlap", {}) == ""
+    renamed = copy.deepcopy(LOCK["stages"]["train@pneumonia-cnn-none"])
+    for out in renamed["outs"]:
+        out |= {"md5": "0" * 32, "size": 1}
+    stages = LOCK["stages"] | {"train_whole@pneumonia-cnn-none": renamed}
+    assert stale({"stages": stages}, PARAMS, "pneumonia", METRICS) == ""
+
+
+def test_a_hash_of_the_same_size_is_noticed():
+    lock = locked("profile@pneumonia", lambda entry: entry["outs"][0].update(md5="0" * 32))
+    assert why_stale(lock, PARAMS, "overlap", {}) == "overlap read another version of data/fingerprints"
+
+
+def test_a_model_that_was_applied_as_it_is_has_no_network():
+    params = changed(PARAMS, "transfer.sources", ["tuberculosis"])
+    assert why_stale(LOCK, params, "explain@pneumonia-cnn", {}) != "there is no as_is-tuberculosis in dvc.lock"
+
+
+def test_a_stage_that_was_never_run_is_noticed():
+    stages = {name: entry for name, entry in LOCK["stages"].items() if not name.startswith("download@")}
+    reason = stale({"stages": stages}, PARAMS, "pneumonia", METRICS)
+    assert reason == "the stage that writes data/raw/pneumonia.zip has not been run"
+
+
+def test_keys_that_are_numbers_are_those_of_json():
+    def with_folders(entry):
+        entry["params"]["params.yaml"]["preprocess"]["folders"] = {0: "NORMAL"}
+
+    lock = locked("preprocess@pneumonia", with_folders)
+    with_text = changed(PARAMS, "preprocess.folders", {"0": "NORMAL"})
+    reason = stale(lock, with_text, "pneumonia", METRICS)
+    assert "preprocess@pneumonia" not in reason  # only `explain` reads them as well
+    assert "another value of preprocess.folders" in stale(lock, PARAMS, "pneumonia", METRICS)
+
+
+def test_a_key_that_is_empty_is_a_difference():
+    def with_alpha(entry):
+        entry["params"]["params.yaml"]["architectures.cnn"]["alpha"] = None
+
+    lock = locked("pretrained@cnn-none", with_alpha)
+    assert "ran with another value of architectures.cnn" in stale(lock, PARAMS, "pneumonia", METRICS)
+
+
+def test_the_hash_of_a_folder_is_that_of_dvc(tmp_path):
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.meta import Meta
+    from dvc_data.hashfile.tree import Tree
+
+    (tmp_path / "b/c").mkdir(parents=True)
+    (tmp_path / "b/c/1.txt").write_text("one")
+    (tmp_path / "a.txt").write_text("two")
+    tree = Tree()
+    for name in ("b/c/1.txt", "a.txt"):
+        tree.add(tuple(name.split("/")), Meta(), HashInfo("md5", output_md5(tmp_path / name)))
+    tree.digest()
+    assert output_md5(tmp_path) == tree.hash_info.value
+    assert output_md5(tmp_path / "nothing") is None

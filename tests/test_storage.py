@@ -83,7 +83,7 @@ def test_collect_keeps_what_only_the_reflog_knows(repository):
     run(repository, "dvc", "repro", "-q")
     run(repository, "git", "commit", "-qam", "To be amended")
     (repository / "params.yaml").write_text("model: amends\nsize: 22\n")
-    (repository / "dvc.lock").write_text("")
+    (repository / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
     run(repository, "git", "commit", "-qa", "--amend", "-m", "Amended")
     assert "models/a/amended.keras" in storage(repository, "list")
     assert storage(repository, "collect").splitlines()[-1].startswith("0 files")

@@ -1,5 +1,6 @@
 """dvc.lock: the hashes of the dependencies and outputs of each stage."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -13,12 +14,13 @@ MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 _EMPTY = {"schema": "2.0", "stages": {}}
 
 
-def parse_lock(text: str, place: str = str(LOCK)) -> dict:
+def parse_lock(text: str, place: str = str(LOCK), remedy: str = "run: chest-transfer mend") -> dict:
     """Parse the text of a dvc.lock. An empty one has no stages.
 
     Args:
         text: str.
         place: str, what to call it in the error.
+        remedy: str, what helps.
 
     Raises:
         ChestTransferError: it is no YAML, was written by DVC 1, was cut short, or has a conflict of Git.
@@ -34,7 +36,7 @@ def parse_lock(text: str, place: str = str(LOCK)) -> dict:
     except (YAMLError, KeyError, TypeError, AttributeError):
         is_whole = False
     if not is_whole:
-        raise ChestTransferError(f"{place} cannot be read; run: chest-transfer mend")
+        raise ChestTransferError(f"{place} cannot be read; {remedy}")
     return content
 
 
@@ -52,11 +54,33 @@ def locked_outputs(content: dict) -> list[dict]:
 
 
 def folder_listing(md5: str) -> dict[str, str] | None:
-    """Return the MD5 of each file of a folder by its path in it; None where the cache does not have the folder."""
+    """Return the MD5 of each file of a folder by its path in it; None where the cache has no intact listing."""
     file = cache_folder() / md5[:2] / md5[2:]
-    if not file.is_file():
+    try:
+        return {entry["relpath"]: entry["md5"] for entry in json.loads(file.read_text())}
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return {entry["relpath"]: entry["md5"] for entry in json.loads(file.read_text())}
+
+
+def folder_md5(files: dict[str, str]) -> str:
+    """Return the MD5 that DVC gives to a folder, from the MD5 of each file by its path in it."""
+    listing = [{"md5": files[name], "relpath": name} for name in sorted(files)]
+    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def output_md5(path: Path) -> str | None:
+    """Return the MD5 of a file or folder as DVC has it; None where there is none."""
+    if path.is_dir():
+        return folder_md5(
+            {file.relative_to(path).as_posix(): file_md5(file) for file in path.rglob("*") if file.is_file()}
+        )
+    return file_md5(path) if path.is_file() else None
+
+
+def file_md5(path: Path) -> str:
+    """Return the MD5 of a file."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "md5").hexdigest()
 
 
 def read_lock(folder: Path = Path()) -> dict:
@@ -68,3 +92,9 @@ def read_lock(folder: Path = Path()) -> dict:
 def write_lock(content: dict, folder: Path = Path()) -> None:
     """Replace the dvc.lock in `folder`."""
     write_text(folder / LOCK, dump_yaml(content))
+
+
+def is_recorded(lock: dict, path: Path) -> bool:
+    """Return whether a file is here, and is what dvc.lock records; any is where it records no stage at all."""
+    recorded = {out.get("md5") for out in locked_outputs(lock) if out["path"] == path.as_posix()}
+    return path.is_file() and (not lock["stages"] or file_md5(path) in recorded)

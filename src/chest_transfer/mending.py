@@ -4,16 +4,17 @@ DVC writes dvc.lock and its table of running stages in place. A kill at that mom
 them in every later command.
 """
 
-import hashlib
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.git import committed_file
+from chest_transfer.git import committed_file, git
 from chest_transfer.lockfile import (
     LOCK,
     cache_folder,
+    file_md5,
     folder_listing,
     locked_outputs,
     parse_lock,
@@ -21,7 +22,7 @@ from chest_transfer.lockfile import (
     write_lock,
 )
 
-CONFLICT = b"<<<<<<< "
+CONFLICT = "<<<<<<< "
 CONFLICT_END = ">>>>>>> "
 CONFLICT_PARTS = {"<<<<<<<": "ours", "|||||||": "ancestor", "=======": "theirs", ">>>>>>>": "both"}
 RUNNING_STAGES = Path(".dvc/tmp/rwlock")
@@ -39,17 +40,17 @@ def mend() -> list[str]:
         List of strings, a sentence for each file that was mended.
     """
     repairs = []
-    if LOCK.exists() and CONFLICT in LOCK.read_bytes():
+    if LOCK.exists() and CONFLICT in LOCK.read_text(errors="replace"):
         with suppress(ChestTransferError):  # then it is restored from Git below
             repairs.append(_join_sides())
-    if LOCK.exists() and not _lock_is_intact():
-        committed = committed_file(str(LOCK), "HEAD")
+    if LOCK.exists() and not _is_intact(LOCK.read_bytes()):
+        commit, committed = _last_intact_lock()
         if committed is not None:
             LOCK.write_bytes(committed)
-            repairs.append(f"{LOCK} was cut short: restored from the last commit")
+            repairs.append(f"{LOCK} could not be read: restored from {commit}")
         else:
             LOCK.unlink()
-            repairs.append(f"{LOCK} was cut short: removed")
+            repairs.append(f"{LOCK} could not be read: removed")
     if RUNNING_STAGES.exists() and not _running_stages_are_intact():
         RUNNING_STAGES.unlink()
         repairs.append(f"{RUNNING_STAGES} was cut short: removed")
@@ -74,7 +75,7 @@ def _join_sides() -> str:
         text = LOCK.read_text(errors="replace")
         if CONFLICT_END not in text:
             raise ChestTransferError("the conflict was cut short")
-        sides = [_side(text, side) for side in ("ours", "theirs")]
+        sides = [side_of_conflict(text, side) for side in ("ours", "theirs")]
     ours, theirs = (parse_lock(side) for side in sides)
     different = sorted(
         stage for stage in ours["stages"].keys() & theirs["stages"].keys()
@@ -84,12 +85,12 @@ def _join_sides() -> str:
     if not is_open:
         joined = {stage: entry for stage, entry in joined.items() if stage not in different}
     write_lock(ours | {"stages": joined})
-    kept = "those of HEAD were kept" if is_open else "which are left out"
+    kept = "HEAD's were kept, and `dvc repro` checks them" if is_open else "which are left out"
     note = f"; they differ in {', '.join(different)}: {kept}" if different else ""
     return f"{LOCK} had a merge conflict: the stages of both sides were joined{note}"
 
 
-def _side(text: str, side: str) -> str:
+def side_of_conflict(text: str, side: str) -> str:
     """Return the text of one side of Git's conflict markers; that of their common ancestor, if there, is left out."""
     lines, part = [], "both"
     for line in text.splitlines(keepends=True):
@@ -117,41 +118,52 @@ def mend_bytes() -> list[str]:
         status = path.stat()
         inode = status.st_dev, status.st_ino
         if inode not in hashes:
-            with path.open("rb") as content:
-                hashes[inode] = hashlib.file_digest(content, "md5").hexdigest()
+            hashes[inode] = file_md5(path)
         return hashes[inode]
 
-    cached = {path: (path.parent.name + path.name).removesuffix(".dir") for path in sorted(cache_folder().glob("??/*"))}
-    recorded = {
-        path: expected
-        for output in locked_outputs(read_lock())
-        if output["path"].startswith(("data/", "models/"))
-        for path, expected in _files(output)
-    }
-    repairs = []
-    for files, problem in ((cached, "was damaged"), (recorded, f"is not what {LOCK} records")):
-        for path in [path for path, expected in files.items() if path.is_file() and md5(path) != expected]:
+    def removed(expected: Iterable[tuple[Path, str]], problem: str) -> list[str]:
+        wrong = [path for path, right in expected if path.is_file() and md5(path) != right]
+        for path in wrong:
             path.unlink()
-            repairs.append(f"{path} {problem}: removed")
-    return repairs
+        return [f"{path} {problem}: removed" for path in wrong]
+
+    cached = sorted(cache_folder().glob("??/*"))
+    repairs = removed(((path, (path.parent.name + path.name).removesuffix(".dir")) for path in cached), "was damaged")
+    # Only now, because a damaged listing of a folder tells wrong hashes of its files.
+    recorded = [file for output in locked_outputs(read_lock()) for file in _files(output)]
+    return repairs + removed(dict(recorded).items(), f"is not what {LOCK} records")
 
 
 def _files(output: dict) -> list[tuple[Path, str]]:
     """Return the (path, MD5) of each file of an output. Those of a folder are listed in the cache."""
-    path, md5 = Path(output["path"]), output["md5"]
+    path, md5 = Path(output["path"]), output.get("md5", "")
+    if not (md5 and output["path"].startswith(("data/", "models/"))):
+        return []
     if not md5.endswith(".dir"):
         return [(path, md5)]
     return [(path / name, file_md5) for name, file_md5 in (folder_listing(md5) or {}).items()]
 
 
-def _lock_is_intact() -> bool:
-    """Return whether dvc.lock can be parsed, and ends with a newline: cut at one, it lacks whole stages."""
+def _is_intact(content: bytes) -> bool:
+    """Return whether a dvc.lock can be parsed, and ends with a newline: cut at one, it lacks whole stages."""
     try:
-        text = LOCK.read_text()
-        parse_lock(text)
+        parse_lock(content.decode())
     except (ChestTransferError, UnicodeDecodeError):
         return False
-    return text.endswith("\n")
+    return content.endswith(b"\n")
+
+
+def _last_intact_lock() -> tuple[str, bytes | None]:
+    """Return the last commit whose dvc.lock is intact, in words, and that file; None where there is none."""
+    try:
+        commits = git("log", "--format=%h", "--", str(LOCK)).split()
+    except ChestTransferError:  # no commit, or no repository
+        commits = []
+    for commit in commits:
+        content = committed_file(str(LOCK), commit)
+        if content is not None and _is_intact(content):
+            return "the last commit" if commit == commits[0] else f"commit {commit}", content
+    return "", None
 
 
 def _running_stages_are_intact() -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.git import git
 from chest_transfer.lockfile import LOCK, locked_outputs, parse_lock
+from chest_transfer.mending import CONFLICT, side_of_conflict
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,6 @@ def fetch_file(path: str, md5: str, inside: str, target: Path) -> None:
     Raises:
         ChestTransferError: it is neither in the cache nor in the remote.
     """
-    from dvc.exceptions import DvcException
     from dvc_data.hashfile.hash_info import HashInfo
 
     with _repository() as repository:
@@ -130,6 +130,8 @@ def fetch_file(path: str, md5: str, inside: str, target: Path) -> None:
         def cached(wanted: str) -> str:
             if not cache.exists(wanted):
                 repository.cloud.pull([HashInfo("md5", wanted)])
+            if not cache.exists(wanted):
+                raise FileNotFoundError("the remote does not have it, or cannot be reached")
             return cache.oid_to_path(wanted)
 
         try:
@@ -138,10 +140,11 @@ def fetch_file(path: str, md5: str, inside: str, target: Path) -> None:
                 file_of = {"/".join(key): entry.value for key, entry in _files_in(cache, HashInfo("md5", md5))}
                 file = cached(file_of[inside])
             shutil.copyfile(file, target)
-        except (DvcException, OSError, KeyError) as error:
+        except Exception as error:  # of whatever client a remote has
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ChestTransferError(
-                f"'{path}' is neither here nor in DVC's cache or remote ({reason}); run: dvc pull {path}, or: dvc repro"
+                f"'{path}' is neither here nor in DVC's cache or remote ({reason}); "
+                "see: dvc remote list, or run: dvc repro"
             ) from None
 
 
@@ -157,21 +160,42 @@ def _locks() -> Iterator[dict]:
     )  # fmt: skip
     blobs = {line.split()[3] for line in history.splitlines() if line.startswith(":")}
     blobs |= {line.split()[1] for line in git("ls-files", "--stage", "--", str(LOCK)).splitlines()}
-    texts = [git("cat-file", "blob", blob) for blob in sorted(blobs) if blob.strip("0")]
-    folders = [Path(), *Path(".dvc/tmp/exps").glob("*")]  # those of experiments that are running
-    texts += [(folder / LOCK).read_text(errors="replace") for folder in folders if (folder / LOCK).exists()]
-    for text in texts:
-        yield parse_lock(text, "a dvc.lock in the history or in this folder")
+    for blob in sorted(blobs):
+        if blob.strip("0"):
+            yield from _parsed(
+                git("cat-file", "blob", blob) + "\n",
+                f"the dvc.lock in Git's object {blob[:10]}",
+                "see: git log -- dvc.lock",
+            )
+    for folder in (Path(), *Path(".dvc/tmp/exps").glob("*")):  # those of experiments that are running
+        if (folder / LOCK).exists():
+            text = (folder / LOCK).read_text(errors="replace")
+            if not text.endswith("\n"):
+                raise ChestTransferError(f"{folder / LOCK} was cut short; run: chest-transfer mend")
+            yield from _parsed(text, str(folder / LOCK), "run: chest-transfer mend")
+
+
+def _parsed(text: str, place: str, remedy: str) -> Iterator[dict]:
+    """Yield a dvc.lock, or both sides of one that was committed with a merge conflict."""
+    texts = [side_of_conflict(text, side) for side in ("ours", "theirs")] if CONFLICT in text else [text]
+    yield from (parse_lock(one, place, remedy) for one in texts)
 
 
 def _repository():
-    from dvc.exceptions import NotDvcRepoError
+    from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
+    from scmrepo.exceptions import SCMError
 
     try:
         repository = Repo(str(Path.cwd()))
     except NotDvcRepoError:
         raise ChestTransferError("this folder is no DVC repository; run from the project's folder") from None
+    except SCMError:
+        raise ChestTransferError(
+            "this folder is in no Git repository; run: git init, or: dvc config core.no_scm true"
+        ) from None
+    except DvcException as error:
+        raise ChestTransferError(f"{' '.join(str(error).split())}; correct .dvc/config") from None
     if Path(repository.root_dir).resolve() != Path.cwd().resolve():
         raise ChestTransferError(f"the project's folder is '{repository.root_dir}'; run from the project's folder")
     return repository

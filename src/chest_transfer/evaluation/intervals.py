@@ -17,7 +17,7 @@ NO_WIDTH = 1e-9
 FEWEST_PATIENTS = 5  # ill, and healthy, for an interval
 # With fewer, 95 % intervals of the bootstrap contained the true area in 74 to 90 % of simulations (bench.statistics).
 FEW_PATIENTS = 30
-EXACT_INTERVALS = ("auc", "sensitivity", "specificity", "accuracy")
+EXACT_INTERVALS = ("auc", "sensitivity", "specificity", "accuracy", "pointing")
 DECIMALS = 6  # of metrics in Git, so that a difference in the last bits is none
 RESAMPLES_AT_ONCE = 50  # their weights stay in the processor's cache
 

@@ -154,7 +154,10 @@ def _localization(name: str, explained: dict[str, dict]) -> list[Caution]:
     cautions = []
     for model, scores in explained.items():
         for finding, score in scores["boxes"].items():
-            if score["pointing_low"] is not None and score["pointing_low"] <= score["pointing_chance"]:
+            if score["pointing_low"] is None:
+                text = f"{name}: too few patients with {finding} to tell whether the heat maps of {model} point to it."
+                cautions.append(Caution(False, text))
+            elif score["pointing_low"] <= score["pointing_chance"]:
                 numbers = f"{score['pointing']:.0%} of {score['images']}, {score['pointing_chance']:.0%} by chance"
                 text = f"{name}: the heat maps of {model} point to {finding} no more often than chance ({numbers})."
                 cautions.append(Caution(False, text))

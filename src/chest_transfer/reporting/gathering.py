@@ -1,6 +1,8 @@
 """Everything that a report shows, read from the tracked metrics of one experiment; no network is loaded."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pandas as pd
 
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
-from chest_transfer.lockfile import read_lock
+from chest_transfer.lockfile import output_md5, read_lock
 from chest_transfer.model_names import ModelName, models_of_experiment
 from chest_transfer.reporting.cautions import Caution, dataset_cautions, overlap_cautions
 from chest_transfer.reporting.staleness import why_stale
@@ -76,34 +78,57 @@ def gather(settings: Settings, folder: Path = Path()) -> tuple[list[Dataset], li
     Raises:
         ChestTransferError: an evaluation is missing, or was made with other settings.
     """
-    _check_metrics(folder, settings)
+    cautions = check_results(settings, folder)
     datasets = [_dataset(folder, name, settings) for name in settings.datasets]
-    cautions = []
     if settings.source == "phantom" and not settings.sources:
         cautions.append(Caution(True, "The radiographs are simulated: these numbers say nothing about patients."))
     for dataset in datasets:
         dataset.cautions = dataset_cautions(dataset.name, dataset.data, dataset.scores, dataset.explained)
         cautions += dataset.cautions
-    overlap, names = pd.read_csv(folder / "metrics/overlap.csv"), settings.datasets
+    overlap, names = _read_csv(folder / "metrics/overlap.csv"), settings.datasets
     cautions += overlap_cautions(overlap[overlap["dataset"].isin(names) & overlap["other"].isin(names)])
     text = f"One training seed ({settings.seed}): intervals are over test patients, not over other seeds."
     cautions.append(Caution(False, text))
     return datasets, sorted(cautions, key=lambda caution: not caution.serious)
 
 
-def _check_metrics(folder: Path, settings: Settings) -> None:
-    """Check that all that is shown is of these settings; what was not run by DVC cannot be known."""
-    lock, params = read_lock(folder), read_yaml(folder / "params.yaml")
-    names = [
-        f"{stage}@{name}" + (f"-{settings.model}" if stage == "explain" else "")
-        for name in settings.datasets
-        for stage in ("evaluate", "explore", "explain", "pictures")
-    ]
-    for name in [*names, "overlap"]:
-        outputs = [out["path"] for out in lock["stages"].get(name, {}).get("outs", [])]
-        files = {path: (folder / path).read_bytes() for path in outputs if (folder / path).is_file()}
-        if files and (reason := why_stale(lock, params, name, files)):
-            raise ChestTransferError(f"the results of {name} are not of params.yaml ({reason}); run: dvc repro")
+def check_results(settings: Settings, folder: Path = Path()) -> list[Caution]:
+    """Check that the scores in a folder are of its settings.
+
+    Returns:
+        A caution where DVC has not recorded with which settings they were computed.
+
+    Raises:
+        ChestTransferError: they are of other settings.
+    """
+    lock = read_lock(folder)
+    if not lock["stages"]:
+        text = "dvc.lock records no stage: with which settings these numbers were computed is unknown."
+        return [Caution(True, text)] if (folder / "dvc.yaml").exists() else []
+    for name in settings.datasets:
+        paths = [f"metrics/{name}.json", f"metrics/detail/{name}.json", f"metrics/gain/{name}.json"]
+        _check_stage(folder, lock, f"evaluate@{name}", paths)
+        _check_stage(folder, lock, f"explore@{name}", [f"metrics/data/{name}.json"])
+    _check_stage(folder, lock, "overlap", ["metrics/overlap.csv"])
+    return []
+
+
+def _check_stage(folder: Path, lock: dict, stage: str, paths: list[str]) -> None:
+    if reason := _why_stale(folder, lock, stage, paths):
+        raise ChestTransferError(f"{stage} is not of the settings in params.yaml: {reason}; run: dvc repro")
+
+
+def _why_stale(folder: Path, lock: dict, stage: str, paths: list[str]) -> str:
+    """Return why some files, and all other outputs of their stage that are here, are not of the settings."""
+    others = [out["path"] for out in lock["stages"].get(stage, {}).get("outs", []) if (folder / out["path"]).exists()]
+    found = {path: output_md5(folder / path) for path in {*paths, *others}}
+    return why_stale(lock, read_yaml(folder / "params.yaml"), stage, found)
+
+
+def is_current(folder: Path, stage: str, paths: list[Path]) -> bool:
+    """Return whether files that a report can do without are there and, as far as DVC has recorded it, current."""
+    lock, present = read_lock(folder), [path.as_posix() for path in paths if (folder / path).exists()]
+    return bool(present) and not (lock["stages"] and _why_stale(folder, lock, stage, present))
 
 
 def gain_sentence(dataset: Dataset, regime: str, start: str, gain: dict) -> str:
@@ -141,8 +166,10 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
     heat_maps = folder / "data/heat_maps" / name / settings.model
     models = {model.key: model for model in models_of_experiment(settings, name)}
     scores = _by_model(_read_json(metrics / f"detail/{name}.json"), models)
-    explained_file = metrics / f"explained/{name}.json"
-    explained = _by_model(_read_json(explained_file), models) if explained_file.exists() else {}
+    explained_file = Path(f"metrics/explained/{name}.json")
+    is_explained = is_current(folder, f"explain@{name}-{settings.model}", [explained_file])
+    explained = _by_model(_read_json(folder / explained_file), models) if is_explained else {}
+    shown = [path.relative_to(folder) for path in sorted(pictures.glob("*.png"))]
     return Dataset(
         name=name,
         data=_read_json(metrics / f"data/{name}.json"),
@@ -150,11 +177,11 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
         scores=scores,
         gains=_read_json(metrics / f"gain/{name}.json"),
         explained=explained,
-        comparisons=pd.read_csv(metrics / f"comparisons/{name}.csv"),
-        subgroups=pd.read_csv(metrics / f"subgroups/{name}.csv"),
-        plots={plot: pd.read_csv(metrics / f"plots/{name}/{plot}.csv") for plot in PLOTS},
+        comparisons=_read_csv(metrics / f"comparisons/{name}.csv"),
+        subgroups=_read_csv(metrics / f"subgroups/{name}.csv"),
+        plots={plot: _read_csv(metrics / f"plots/{name}/{plot}.csv") for plot in PLOTS},
         sheets={key: file for key in explained if (file := heat_maps / f"{key}.png").exists()},
-        pictures={path.stem: path for path in sorted(pictures.glob("*.png"))},
+        pictures={path.stem: folder / path for path in shown if is_current(folder, f"pictures@{name}", shown)},
     )
 
 
@@ -165,7 +192,20 @@ def _by_model(content: dict[str, dict], models: dict[str, ModelName]) -> dict[st
 
 
 def _read_json(path: Path) -> dict:
-    try:
+    with _reading(path):
         return json.loads(path.read_text())
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    with _reading(path):
+        return pd.read_csv(path)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise ChestTransferError(f"no metrics at '{path}'; run: dvc repro") from None
+    except ValueError as error:
+        raise ChestTransferError(f"'{path}' cannot be read ({' '.join(str(error).split())}); run: dvc repro") from None

@@ -1,5 +1,6 @@
 """The leaderboard: the models of every DVC experiment in one table, seeds combined, beside published results."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -47,14 +48,17 @@ def _why_stale(entry: dict) -> str:
     """Return why the metrics of a revision do not belong to its settings; empty where they do."""
     params = _params(entry)
     try:
-        lock = parse_lock((_file_of(entry["rev"], "dvc.lock") or b"").decode(errors="replace"))
+        text = (_file_of(entry["rev"], "dvc.lock") or b"").decode(errors="replace")
+        lock = parse_lock(text, remedy="see: git log -- dvc.lock")
     except ChestTransferError as error:
         return f"{STALE}{error}"
     if not params.get("datasets"):
         return f"{STALE}params.yaml names no datasets"
     for dataset in params["datasets"]:
         path = f"metrics/{dataset}.json"
-        if reason := why_stale(lock, params, f"evaluate@{dataset}", {path: _file_of(entry["rev"], path)}):
+        content = _file_of(entry["rev"], path)
+        md5 = None if content is None else hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if reason := why_stale(lock, params, f"evaluate@{dataset}", {path: md5}):
             return f"{STALE}{reason}"
     return ""
 

@@ -1,15 +1,23 @@
 """Whether results belong to the settings beside them: dvc.lock records what each stage ran with."""
 
-import hashlib
+from itertools import islice, product
 from pathlib import PurePosixPath
 
-from chest_transfer.lockfile import folder_listing
-from chest_transfer.model_names import REGIMES, TRANSFERRED
+from chest_transfer.lockfile import folder_listing, folder_md5
+from chest_transfer.model_names import NOT_FITTED, REGIMES, TRANSFERRED
 
-_SUFFIX_OF = {"data/predictions": "", "models": ".keras"}  # of a model's output in these folders
+WRITTEN_BY_STAGES = (
+    "data/arrays/",
+    "data/features/",
+    "data/fingerprints/",
+    "data/predictions/",
+    "data/raw/",
+    "models/",
+)
+_MOST_COMBINATIONS = 64  # of writers, where several stages in dvc.lock wrote the same outputs
 
 
-def why_stale(lock: dict, params: dict, stage: str, files: dict[str, bytes | None]) -> str:
+def why_stale(lock: dict, params: dict, stage: str, found: dict[str, str | None]) -> str:
     """Return why what a stage wrote does not belong to some settings, in a few words; empty where it does.
 
     The stages behind it must have run with these settings, and after one another: what a stage read must be what the
@@ -19,19 +27,19 @@ def why_stale(lock: dict, params: dict, stage: str, files: dict[str, bytes | Non
         lock: content of dvc.lock.
         params: content of params.yaml.
         stage: str, such as `evaluate@pneumonia`.
-        files: bytes of the stage's outputs that are read, by path; None where there is none.
+        found: MD5 of the stage's outputs that are read, by path, as they are; None where there is none.
     """
     stages = lock["stages"]
-    if stage not in stages or None in files.values():
+    if stage not in stages or None in found.values():
         return f"{stage} has not been run"
     written = {out["path"]: out.get("md5") for out in stages[stage].get("outs", [])}
-    for path, content in files.items():
-        if hashlib.md5(content, usedforsecurity=False).hexdigest() != written.get(path):
+    for path, md5 in found.items():
+        if md5 != written.get(path):
             return f"{path} is not what {stage} wrote"
-    models = _models_read(stages[stage], params)
-    writer_of = {out["path"]: name for name, entry in stages.items() for out in entry.get("outs", [])}
-    if missing := sorted(models - writer_of.keys()):
-        return f"{PurePosixPath(missing[0]).stem} has not been run"
+    writers_of: dict[str, list[tuple[str, dict]]] = {}  # several, where a stage was renamed
+    for name, entry in stages.items():
+        for out in entry.get("outs", []):
+            writers_of.setdefault(out["path"], []).append((name, out))
     visited, waiting = set(), [stage]
     while waiting:
         name = waiting.pop()
@@ -41,23 +49,31 @@ def why_stale(lock: dict, params: dict, stage: str, files: dict[str, bytes | Non
         if reason := _changed_setting(stages[name], params):
             return f"{name} ran with {reason}"
         for dep in stages[name].get("deps", []):
-            inside = [path for path in models if name == stage and PurePosixPath(path).is_relative_to(dep["path"])]
-            outs = inside or [path for path in writer_of if _overlap(path, dep["path"])]
-            if reason := _changed_file(dep, [_out(stages[writer_of[path]], path) for path in outs]):
-                return f"{reason} after {name}"
-            waiting += [writer_of[path] for path in outs]
+            parts = _expected_parts(dep["path"], params) if name == stage else []
+            if missing := [part for part in parts if part not in writers_of]:
+                return f"there is no {PurePosixPath(missing[0]).stem} in dvc.lock"
+            paths = parts or [path for path in writers_of if _overlap(path, dep["path"])]
+            if not paths and dep["path"].startswith(WRITTEN_BY_STAGES):
+                return f"the stage that writes {dep['path']} has not been run"
+            # The report names its commit: it is not followed here, and has no outputs.
+            writers = _matching_writers(dep, [writers_of[path] for path in paths])
+            if writers is None:
+                return f"{name} read another version of {dep['path']}"
+            waiting += writers
     return ""
 
 
-def _models_read(entry: dict, params: dict) -> set[str]:
-    """Return the outputs of the models of an experiment, in those folders of models that a stage depends on."""
-    backbone, paths = params.get("model"), set()
-    for dep in entry.get("deps", []):
-        root, _, dataset = dep["path"].removesuffix(f"/{backbone}").rpartition("/")
-        if root in _SUFFIX_OF and dep["path"].count("/") == root.count("/") + 2:
+def _expected_parts(folder: str, params: dict) -> list[str]:
+    """Return the outputs that settings ask for in a folder to which several stages write; none for another folder."""
+    if folder == "data/fingerprints":
+        return [f"{folder}/{dataset}.npz" for dataset in params.get("datasets") or []]
+    for root, suffix in (("data/predictions/", ""), ("models/", ".keras")):
+        dataset, _, backbone = folder.removeprefix(root).partition("/")
+        if folder.startswith(root) and backbone and backbone == params.get("model"):
             keys = _model_keys(params, dataset)
-            paths |= {f"{root}/{dataset}/{backbone}/{key}{_SUFFIX_OF[root]}" for key in keys}
-    return paths
+            has_part = [key for key in keys if not suffix or key.split("-")[0] not in NOT_FITTED]
+            return [f"{folder}/{key}{suffix}" for key in has_part]
+    return []
 
 
 def _model_keys(params: dict, dataset: str) -> list[str]:
@@ -75,38 +91,57 @@ def _changed_setting(entry: dict, params: dict) -> str:
         value = params
         for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else None
+        value, recorded = _with_text_keys(value), _with_text_keys(recorded)
         if value != recorded:
             if isinstance(value, dict) and isinstance(recorded, dict):
-                name = next(name for name in {**value, **recorded} if value.get(name) != recorded.get(name))
-                key = f"{key}.{name}"
-            return f"a different {key}"
+                names = [name for name in {**value, **recorded} if value.get(name) != recorded.get(name)]
+                key = ".".join([key, *names[:1]])
+            return f"another value of {key}"
     return ""
+
+
+def _with_text_keys(value):
+    """Return nested dicts with text for keys, as JSON has them."""
+    return {str(key): _with_text_keys(entry) for key, entry in value.items()} if isinstance(value, dict) else value
 
 
 def _overlap(path: str, other: str) -> bool:
     return PurePosixPath(path).is_relative_to(other) or PurePosixPath(other).is_relative_to(path)
 
 
-def _out(entry: dict, path: str) -> dict:
-    return next(out for out in entry["outs"] if out["path"] == path)
+def _matching_writers(dep: dict, candidates: list[list[tuple[str, dict]]]) -> list[str] | None:
+    """Return the stages that wrote what a stage read, None if what it read is not what any of them wrote.
+
+    Args:
+        dep: entry of a dependency in dvc.lock.
+        candidates: for each output that is, holds or belongs to the dependency, the stages that wrote it and its entry.
+    """
+    for writers in islice(product(*candidates), _MOST_COMBINATIONS):
+        if _is_what_was_written(dep, [out for _, out in writers]):
+            return [name for name, _ in writers]
+    return None
 
 
-def _changed_file(dep: dict, outs: list[dict]) -> str:
-    """Return what a stage read that is not what was written.
+def _is_what_was_written(dep: dict, outs: list[dict]) -> bool:
+    """Return whether a dependency is what was written, as far as can be known.
 
     By hash; of a file in a folder by the folder's listing, where the cache has it; of a folder of several outputs by
-    size.
+    the hash of all, or by their size where the listing of one is not in the cache.
     """
+    if not outs:
+        return True
+    if outs[0]["path"] == dep["path"]:
+        return outs[0].get("md5") == dep.get("md5")
+    if PurePosixPath(dep["path"]).is_relative_to(outs[0]["path"]):
+        listing = folder_listing(outs[0].get("md5", ""))
+        inside = PurePosixPath(dep["path"]).relative_to(outs[0]["path"]).as_posix()
+        return listing is None or listing.get(inside) == dep.get("md5")
+    files = {}
     for out in outs:
-        if dep["path"] != out["path"] and PurePosixPath(dep["path"]).is_relative_to(out["path"]):
-            listing = folder_listing(out.get("md5", ""))
-            inside = PurePosixPath(dep["path"]).relative_to(out["path"]).as_posix()
-            if listing is not None and listing.get(inside) != dep.get("md5"):
-                return f"{dep['path']} changed"
-    if len(outs) == 1 and outs[0]["path"] == dep["path"]:
-        return f"{dep['path']} changed" if outs[0].get("md5") != dep.get("md5") else ""
-    are_parts = outs and all(PurePosixPath(out["path"]).is_relative_to(dep["path"]) for out in outs)
-    files, size = sum(out.get("nfiles", 1) for out in outs), sum(out.get("size", 0) for out in outs)
-    if are_parts and (files, size) != (dep.get("nfiles", 1), dep.get("size", 0)):
-        return f"{dep['path']} changed"
-    return ""
+        relative = PurePosixPath(out["path"]).relative_to(dep["path"]).as_posix()
+        listing = folder_listing(out["md5"]) if out["md5"].endswith(".dir") else {"": out["md5"]}
+        if listing is None:
+            size, count = sum(out.get("size", 0) for out in outs), sum(out.get("nfiles", 1) for out in outs)
+            return (size, count) == (dep.get("size", 0), dep.get("nfiles", 1))
+        files |= {f"{relative}/{name}".rstrip("/"): md5 for name, md5 in listing.items()}
+    return folder_md5(files) == dep.get("md5")

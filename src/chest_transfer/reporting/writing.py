@@ -5,6 +5,7 @@ from pathlib import Path
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import atomic_write
 from chest_transfer.git import git
+from chest_transfer.lockfile import is_recorded, read_lock
 from chest_transfer.model_names import ModelName
 from chest_transfer.networks.facts import ClassifierFacts
 from chest_transfer.networks.saving import read_facts
@@ -33,7 +34,7 @@ def write_report(settings: Settings) -> list[Path]:
         (aside / "report.md").write_text(markdown)
         for dataset in datasets:
             for model in dataset.models.values():
-                if model.network.exists():
+                if is_recorded(read_lock(), model.network):
                     card = aside / "cards" / f"{str(model).replace('/', '-')}.md"
                     card.write_text(_card(settings, dataset, model, commit))
     return sorted(path for path in FOLDER.rglob("*") if path.is_file())

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.lockfile import is_recorded, read_lock
+from chest_transfer.model_names import ModelName, packed_model
 from chest_transfer.networks.facts import PackedFacts
 from chest_transfer.reporting.cautions import Caution, dataset_cautions
-from chest_transfer.reporting.gathering import REGIMES, STARTS, Dataset, gather
+from chest_transfer.reporting.gathering import REGIMES, STARTS, Dataset, gather, is_current
 from chest_transfer.serving.models import model_file
 from chest_transfer.serving.predictor import Predictor
 from chest_transfer.settings import Settings, read_settings
@@ -55,7 +57,7 @@ def describe_models(predictors: dict[str, Predictor]) -> list[dict]:
         facts = predictor.facts
         concerning = [caution for caution in general if not caution.datasets or facts.dataset in caution.datasets]
         dataset, key = by_name.get(facts.dataset), f"{facts.regime}-{facts.start}"
-        if dataset is None or not _is_of(facts, settings):
+        if dataset is None or not _is_scored(name, facts, settings):
             unknown = Caution(False, "Not made with the settings in params.yaml: the scores of this model are unknown.")
             descriptions.append(_describe(name, predictor, {}, None, [unknown, *concerning]))
             continue
@@ -67,12 +69,31 @@ def describe_models(predictors: dict[str, Predictor]) -> list[dict]:
     return sorted(descriptions, key=lambda model: (model["dataset"], -(model["validation_auc"] or 0), model["name"]))
 
 
-def _is_of(facts: PackedFacts, settings: Settings) -> bool:
-    """Return whether a model was made with these settings, as far as its file tells them."""
+def _is_scored(name: str, facts: PackedFacts, settings: Settings) -> bool:
+    """Return whether the tracked scores are those of a model.
+
+    Where dvc.lock records the experiment, a model's file must be what it records. Without a record, the settings in the
+    file must be those of params.yaml, which says nothing of data and pretraining.
+    """
+    lock, path = read_lock(), Path(name)
+    if not lock["stages"]:
+        return _is_made_with(facts, settings)
+    if path == packed_model(facts.dataset) or name == facts.dataset:
+        return is_current(Path(), f"best@{facts.dataset}", [packed_model(facts.dataset)])
+    if path.is_file() and path.parts[0] != "models":
+        return False
+    model = ModelName(facts.dataset, facts.backbone, facts.regime, facts.start)
+    return facts.backbone == settings.model and is_recorded(lock, model.network)
+
+
+def _is_made_with(facts: PackedFacts, settings: Settings) -> bool:
+    """Return False where a model was made with other settings; True where its file tells of none."""
     current = settings.model_dump(mode="json")
     current |= {"architecture": current["architectures"].get(facts.backbone)}
     made_with = {"model": facts.backbone, "image_size": facts.image_size, "precision": facts.precision}
     made_with |= {"preprocess": {"fit": facts.fit}} | facts.settings
+    if facts.regime == "probe":
+        del made_with["fused_batch_norm"]  # a head has none
     return _agree(made_with, current)
 
 

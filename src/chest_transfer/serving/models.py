@@ -1,17 +1,18 @@
 """Models by name: packed files, made of what DVC has of this or another revision, pulled if it is not here."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError, unknown_name_error
 from chest_transfer.files import atomic_write
 from chest_transfer.git import committed_file
-from chest_transfer.lockfile import locked_outputs, parse_lock
+from chest_transfer.lockfile import file_md5, locked_outputs, parse_lock
 from chest_transfer.model_names import ModelName, packed_model
 from chest_transfer.serving.packing import pack
 from chest_transfer.storage import fetch_file
-from chest_transfer.yaml_files import parse_yaml
+from chest_transfer.yaml_files import YAMLError, parse_yaml
 
 
 def model_file(name: str, revision: str | None = None) -> Path:
@@ -28,13 +29,20 @@ def model_file(name: str, revision: str | None = None) -> Path:
     """
     if revision is None and Path(name).is_file() and not _is_network_of_experiment(Path(name)):
         return Path(name)
-    if revision is None and all(path.is_file() for path in _parts_here(name)):
-        return _packed(*_parts_here(name))
+    if revision is None and (model := _named_in_full(name)) and _is_here(model):
+        return _packed(*_parts(model))
     outputs = _outputs(revision)
     dataset, model = _resolve(name, outputs, revision)
     if model is None:
         return _file(packed_model(dataset), outputs, revision)
-    return _packed(*(_file(path, outputs, revision) for path in _parts(model)))
+    if revision is None and _is_here(model):
+        return _packed(*_parts(model))
+    if revision is None and model.network.is_file() and file_md5(model.network) != outputs.get(str(model.network)):
+        raise ChestTransferError(
+            f"'{model.network}' is not what dvc.lock records, and its predictions are not those in "
+            f"'{model.predictions}'; run: dvc repro, or: dvc checkout"
+        )
+    return _packed(*(_recorded_file(path, outputs) for path in _parts(model)))
 
 
 def _parts(model: ModelName) -> tuple[Path, Path, Path]:
@@ -42,12 +50,20 @@ def _parts(model: ModelName) -> tuple[Path, Path, Path]:
     return model.network, model.predictions_of("val"), Path("data/out_of_distribution", f"{model.dataset}.npz")
 
 
-def _parts_here(name: str) -> tuple[Path, ...]:
-    """Return the parts of a model that is named in full; a path without a file for any other name."""
+def _is_here(model: ModelName) -> bool:
+    """Return whether all parts of a model are in this folder, and its predictions are those of its network."""
+    facts = model.predictions / "facts.json"
+    if not all(path.is_file() for path in (*_parts(model), facts)):
+        return False
+    sha256 = hashlib.sha256(model.network.read_bytes()).hexdigest()
+    return json.loads(facts.read_text()).get("sha256") == sha256
+
+
+def _named_in_full(name: str) -> ModelName | None:
     try:
-        return _parts(ModelName.parse(_without_folder(name)))
+        return ModelName.parse(_without_folder(name))
     except ChestTransferError:
-        return (Path("no such model"),)
+        return None
 
 
 def _packed(network: Path, validation_predictions: Path, out_of_distribution: Path) -> Path:
@@ -94,11 +110,21 @@ def _names(outputs: dict[str, str]) -> list[str]:
 
 def _outputs(revision: str | None) -> dict[str, str]:
     """Return the MD5 of every output in dvc.lock, by path."""
-    return {out["path"]: out["md5"] for out in locked_outputs(parse_lock(_text("dvc.lock", revision))) if "md5" in out}
+    where = ("dvc.lock", "run: chest-transfer mend")
+    if revision is not None:
+        where = f"dvc.lock of revision '{revision}'", "see: git log -- dvc.lock"
+    lock = parse_lock(_text("dvc.lock", revision), *where)
+    return {out["path"]: out["md5"] for out in locked_outputs(lock) if "md5" in out}
 
 
 def _backbone(revision: str | None) -> str:
-    return str(parse_yaml(_text("params.yaml", revision))["model"])
+    try:
+        return str(parse_yaml(_text("params.yaml", revision))["model"])
+    except (YAMLError, KeyError, TypeError):
+        where = f" of revision '{revision}'" if revision else ""
+        raise ChestTransferError(
+            f"params.yaml{where} names no `model`; correct it, or name the backbone, too"
+        ) from None
 
 
 def _text(path: str, revision: str | None) -> str:
@@ -117,16 +143,19 @@ def _text(path: str, revision: str | None) -> str:
 
 def _file(path: Path, outputs: dict[str, str], revision: str | None) -> Path:
     """Return a file of an experiment, copied out of DVC's cache or remote if it is not here in that revision."""
-    if revision is None and path.is_file():
-        return path
+    return path if revision is None and path.is_file() else _recorded_file(path, outputs)
+
+
+def _recorded_file(path: Path, outputs: dict[str, str]) -> Path:
+    """Return a copy of a file as dvc.lock records it, out of DVC's cache or remote."""
     output = next((out for out in outputs if path.is_relative_to(out)), None)
     if output is None:
         raise ChestTransferError(f"dvc.lock does not list '{path}'; run: dvc repro")
-    inside = path.relative_to(output).as_posix().replace("/", "-")
-    copy = _cache_folder() / f"{outputs[output]}-{path.name if inside == '.' else inside}"
+    inside = path.relative_to(output).as_posix()
+    copy = _cache_folder() / f"{outputs[output]}-{path.name if inside == '.' else inside.replace('/', '-')}"
     if not copy.exists():
         with atomic_write(copy) as aside:
-            fetch_file(output, outputs[output], path.relative_to(output).as_posix(), aside)
+            fetch_file(output, outputs[output], inside, aside)
     return copy
 
 

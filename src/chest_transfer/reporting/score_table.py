@@ -1,11 +1,13 @@
-"""The metrics of several datasets as one table: python -m chest_transfer.evaluation.score_table metrics/*.json"""
+"""The scores of the experiment in this folder as one table: python -m chest_transfer.reporting.score_table"""
 
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
 
+from chest_transfer.errors import run_command
+from chest_transfer.reporting.gathering import check_results
+from chest_transfer.settings import read_settings
 from chest_transfer.training.fit_check import OK
 
 
@@ -37,7 +39,14 @@ def failed_fits(table: pd.DataFrame) -> list[str]:
     return [f"CAUTION: the fit of {' '.join(row.Index)} failed: {row.fit}" for row in failed.itertuples()]
 
 
-if __name__ == "__main__":
-    scores = score_table([Path(name) for name in sys.argv[1:]])
+def main() -> None:
+    """Print the scores of the experiment in this folder."""
+    settings = read_settings()
+    check_results(settings)
+    scores = score_table([Path(f"metrics/{name}.json") for name in settings.datasets])
     print(with_intervals(scores.drop(columns="fit").astype(float)).round(3).to_string())
     print("\n".join(failed_fits(scores)), end="")
+
+
+if __name__ == "__main__":
+    run_command(main)
