@@ -152,6 +152,18 @@ def test_every_reader_of_a_broken_lock_file_says_how_to_mend_it(two_models, lock
     assert "restored from the last commit" in run(folder, "chest-transfer", "mend").stdout
 
 
+def test_without_git_results_are_readable_and_the_rest_says_what_it_needs(two_models, tmp_path):
+    folder = shutil.copytree(two_models, tmp_path / "unpacked", ignore=shutil.ignore_patterns(".git"), symlinks=True)
+    for words, need in (
+        (["leaderboard"], "experiments are kept beside a commit, but this folder is in no Git repository with one"),
+        (["cluster"], "workers clone the last commit, but this folder is in no Git repository with one"),
+        (["storage", "list"], "run from the project's folder, in a Git repository"),
+    ):
+        assert need in refused(run(folder, "chest-transfer", *words, check=False))
+    assert "index.html" in run(folder, "chest-transfer", "report").stdout
+    assert "the commit is unknown" in (folder / "report/report.md").read_text()
+
+
 def test_a_fresh_clone_without_the_remote_makes_the_same_bytes(two_models):
     folder = clone(two_models, "again")
     assert "running stages.train pneumonia cnn phantom" in all_recorded(folder)

@@ -7,10 +7,12 @@ import sys
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, refused, run, stage, stages
+from conftest import ROOT, encoded, refused, run, stage, stages
 
+from chest_transfer.lockfile import output_md5, write_lock
 from chest_transfer.model_names import ModelName
 from chest_transfer.networks.facts import PackedFacts
 from chest_transfer.networks.saving import read_facts
@@ -356,3 +358,29 @@ def test_experiments_that_differ_only_in_their_seed_share_a_row_beside_published
     assert table["published"][0] == "accuracy 0.923 (three-backbones); f1 0.927 (three-backbones)"
     simulated = leaderboard(experiment_scores([experiment("a", 1, 0.9, source="phantom")]), read_published())
     assert simulated["published"].tolist() == [""]
+
+
+def test_pictures_of_other_settings_are_left_out_with_a_caution(project, tmp_path, monkeypatch):
+    folder = copy_project(project, tmp_path / "left-out")
+    monkeypatch.chdir(folder)
+    heat_map = next(folder.glob("data/heat_maps/pneumonia/cnn/*.png"))
+    outs = {
+        "evaluate@pneumonia": [folder / f"metrics/{name}pneumonia.json" for name in ("", "detail/", "gain/")],
+        "explore@pneumonia": [folder / "metrics/data/pneumonia.json"], "overlap": [folder / "metrics/overlap.csv"],
+        "explain@pneumonia-cnn": [folder / "metrics/explained/pneumonia.json", heat_map.parent],
+        "pictures@pneumonia": sorted(folder.glob("data/pictures/pneumonia/*.png")),
+    }  # fmt: skip
+    entries = {
+        stage: {"outs": [{"path": path.relative_to(folder).as_posix(), "md5": output_md5(path)} for path in paths]}
+        for stage, paths in outs.items()
+    }
+    write_lock({"schema": "2.0", "stages": entries}, folder)
+    write_report(read_settings())
+    page = (folder / "report/index.html").read_text()
+    assert "left out" not in page
+    assert "Heat maps of" in page
+    heat_map.write_bytes(encoded(np.zeros((9, 9), np.uint8)))
+    write_report(read_settings())
+    page = (folder / "report/index.html").read_text()
+    assert "pneumonia: the heat maps are not of the settings in params.yaml, and are left out" in page
+    assert "Heat maps of" not in page

@@ -21,6 +21,24 @@ def git(*words: str) -> str:
     return done.stdout.rstrip("\n")
 
 
+def check_commit(why: str) -> None:
+    """Check that this folder is in a Git repository with a commit.
+
+    Args:
+        why: str, what needs it, such as `workers clone the last commit`.
+
+    Raises:
+        ChestTransferError: it is not.
+    """
+    try:
+        git("rev-parse", "--verify", "HEAD")
+    except ChestTransferError:
+        raise ChestTransferError(
+            f"{why}, but this folder is in no Git repository with one; "
+            "run: git init && git add -A && git commit -m 'First commit'"
+        ) from None
+
+
 def committed_file(path: str, revision: str) -> bytes | None:
     """Return a file as a revision has it, None where it has none.
 

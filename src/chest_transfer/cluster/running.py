@@ -12,7 +12,7 @@ from pathlib import Path
 from chest_transfer.cluster.graph import Result, Stage, apply_results, stages, write_files
 from chest_transfer.cluster.worker import Experiment, remove_clones, run_stage
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.git import git
+from chest_transfer.git import check_commit, git
 
 GPU_STAGES = ("pretrained", "embed", "train", "finetune", "transfer", "as_is", "explain")
 RETRIES = 2  # of a stage that fails; Dask itself moves the tasks of a worker that dies
@@ -79,13 +79,7 @@ def _experiment(change: str, repository: str) -> Experiment:
 def _check_repository() -> None:
     from dvc.repo import Repo
 
-    try:
-        git("rev-parse", "--verify", "HEAD")
-    except ChestTransferError:
-        raise ChestTransferError(
-            "workers clone the last commit, but this folder is in no Git repository with one; "
-            "run: git init && git add -A && git commit -m 'First commit'"
-        ) from None
+    check_commit("workers clone the last commit")
     if changed := git("status", "--porcelain", "--untracked-files=no"):
         raise ChestTransferError(
             f"workers clone the last commit, but '{changed.split()[-1]}' has uncommitted changes; run: git commit -a"

@@ -45,6 +45,7 @@ class Dataset:
         plots: dict of the tables to draw.
         sheets: dict, the heat-map figure of each explained model.
         pictures: dict, the figures of radiographs.
+        left_out: list of str, what is not shown because it is of other settings.
         cautions: list of Caution.
     """
 
@@ -59,6 +60,7 @@ class Dataset:
     plots: dict[str, pd.DataFrame]
     sheets: dict[str, Path]
     pictures: dict[str, Path]
+    left_out: list[str] = field(default_factory=list)
     cautions: list[Caution] = field(default_factory=list)
 
     @property
@@ -84,6 +86,11 @@ def gather(settings: Settings, folder: Path = Path()) -> tuple[list[Dataset], li
         cautions.append(Caution(True, "The radiographs are simulated: these numbers say nothing about patients."))
     for dataset in datasets:
         dataset.cautions = dataset_cautions(dataset.name, dataset.data, dataset.scores, dataset.explained)
+        for part in dataset.left_out:
+            text = (
+                f"{dataset.name}: the {part} are not of the settings in params.yaml, and are left out; run: dvc repro."
+            )
+            dataset.cautions.append(Caution(False, text))
         cautions += dataset.cautions
     overlap, names = _read_csv(folder / "metrics/overlap.csv"), settings.datasets
     cautions += overlap_cautions(overlap[overlap["dataset"].isin(names) & overlap["other"].isin(names)])
@@ -168,8 +175,11 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
     scores = _by_model(_read_json(metrics / f"detail/{name}.json"), models)
     explained_file = Path(f"metrics/explained/{name}.json")
     is_explained = is_current(folder, f"explain@{name}-{settings.model}", [explained_file])
+    left_out = [] if is_explained or not (folder / explained_file).exists() else ["heat maps"]
     explained = _by_model(_read_json(folder / explained_file), models) if is_explained else {}
     shown = [path.relative_to(folder) for path in sorted(pictures.glob("*.png"))]
+    are_pictures_current = is_current(folder, f"pictures@{name}", shown)
+    left_out += ["pictures"] if shown and not are_pictures_current else []
     return Dataset(
         name=name,
         data=_read_json(metrics / f"data/{name}.json"),
@@ -181,7 +191,8 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
         subgroups=_read_csv(metrics / f"subgroups/{name}.csv"),
         plots={plot: _read_csv(metrics / f"plots/{name}/{plot}.csv") for plot in PLOTS},
         sheets={key: file for key in explained if (file := heat_maps / f"{key}.png").exists()},
-        pictures={path.stem: folder / path for path in shown if is_current(folder, f"pictures@{name}", shown)},
+        pictures={path.stem: folder / path for path in shown if are_pictures_current},
+        left_out=left_out,
     )
 
 

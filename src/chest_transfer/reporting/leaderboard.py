@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.git import committed_file
+from chest_transfer.git import check_commit, committed_file
 from chest_transfer.lockfile import parse_lock
 from chest_transfer.reporting.staleness import why_stale
 
@@ -25,8 +25,9 @@ def list_experiments(all_commits: bool = False) -> list[dict]:
     Each revision gets a `state`: finished, queued, running, failed, or why its metrics do not belong to its settings.
 
     Raises:
-        ChestTransferError: not a DVC repository.
+        ChestTransferError: not a Git and DVC repository.
     """
+    check_commit("experiments are kept beside a commit")
     words = [sys.executable, "-m", "dvc", "exp", "show", "--json", *(["--all-commits"] if all_commits else [])]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
