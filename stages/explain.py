@@ -4,7 +4,7 @@ from pathlib import Path
 
 from chest_transfer.data.arrays import open_arrays
 from chest_transfer.data.catalog import dataset_named
-from chest_transfer.data.descriptions import read_boxes
+from chest_transfer.data.descriptions import read_boxes, read_images
 from chest_transfer.errors import run_stage
 from chest_transfer.evaluation.explained_dataset import ExplainedDataset, explain_models
 from chest_transfer.files import atomic_write, keep_only, write_json
@@ -18,16 +18,17 @@ def main(dataset: str, model: str) -> None:
     models = models_of_experiment(settings, dataset)
     keep_only(networks_folder(dataset, model), [name.network for name in models])
     keep_only(predictions_folder(dataset, model), [name.predictions for name in models])
-    make_deterministic(settings.seed, settings.threads)
+    names, point = explained_models(settings, dataset), settings.evaluate.operating_point
+    if names:
+        make_deterministic(settings.seed, settings.threads)
     explained = ExplainedDataset(
         entry=dataset_named(dataset),
         archive=Path(f"data/raw/{dataset}.zip"),
         test=open_arrays(arrays / "test.npz"),
+        images=read_images(arrays),
         boxes=read_boxes(arrays),
         fit=settings.preprocess.fit,
-        folders=settings.preprocess.folders,
     )
-    names, point = explained_models(settings, dataset), settings.evaluate.operating_point
     with atomic_write(Path(f"data/heat_maps/{dataset}/{model}")) as aside:
         aside.mkdir()
         scores = explain_models(names, explained, settings.explain, point, aside)

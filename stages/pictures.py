@@ -16,8 +16,8 @@ COUNT = 5  # radiographs of a class
 
 def main(dataset: str) -> None:
     settings, folder = read_settings(), Path(f"data/arrays/{dataset}")
-    archive = Path(f"data/raw/{dataset}.zip")
-    samples = class_samples(dataset_named(dataset), archive, read_images(folder), COUNT, settings.preprocess.folders)
+    classes, archive = dataset_named(dataset).classes, Path(f"data/raw/{dataset}.zip")
+    samples = class_samples(classes, archive, read_images(folder), COUNT)
     save_figure(sample_figure(samples), Path(f"data/pictures/{dataset}/samples.png"))
     make_deterministic(settings.seed, settings.threads)
     train = open_arrays(folder / "train.npz")

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import encoded, make_zip, stages
+from conftest import change_settings, encoded, make_zip, stages
+from test_archives_as_found import CHILDREN
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import Arrays
-from chest_transfer.data.catalog import dataset_named
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
 from chest_transfer.evaluation.explained_dataset import lung_masks
 from chest_transfer.evaluation.explanation import OUTCOMES, choose_examples, maps_in_batches
@@ -201,9 +201,20 @@ def test_lung_masks_are_found_beside_the_images(tmp_path):
     names = np.array(["COVID/images/COVID-1.png", "Normal/images/Normal-1.png"])
     test = Arrays(np.zeros((2, 16, 16), np.uint8), np.array([1, 0]), names, names, np.array(["Normal", "COVID"]))
     with Archive(make_zip(tmp_path / "covid.zip", members)) as archive:
-        masks = lung_masks(dataset_named("covid"), archive, test, "squeeze", folders={})
+        members = pd.Series([f"{root}/{name}" for name in names], index=names)
+        masks = lung_masks(archive, test, members, "squeeze")
     assert sorted(masks) == [0, 1]
     assert masks[0].sum() == 64
+
+
+def test_an_archive_that_is_only_read_when_pooled_has_pictures_too(project, tmp_path):
+    members = {name: content for name, content in CHILDREN.items() if "/test/" in name}
+    source = make_zip(tmp_path / "children.zip", members)
+    change_settings(project / "params.yaml", source=str(source), preprocess__splits="pooled", train__weights=[])
+    commands = ("download pneumonia", "preprocess pneumonia", "pictures pneumonia", "explain pneumonia cnn")
+    stages(project, *(command.split() for command in commands))
+    assert (project / "data/pictures/pneumonia/samples.png").stat().st_size > 1000
+    assert json.loads((project / "metrics/explained/pneumonia.json").read_text()) == {}
 
 
 def test_the_stage_draws_and_scores_every_trained_model(project):

@@ -9,8 +9,6 @@ from matplotlib.figure import Figure
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import Arrays
-from chest_transfer.data.catalog import Dataset
-from chest_transfer.data.listing import read_listing
 from chest_transfer.data.radiographs import decode_image
 from chest_transfer.data.selection import order_by_name_hash
 from chest_transfer.evaluation.figures import label_row
@@ -22,30 +20,27 @@ LONGEST_SIDE = 320  # pixels
 
 
 def class_samples(
-    dataset: Dataset, archive_path: Path, images: pd.DataFrame, count: int, folders: dict[str, str]
+    classes: tuple[str, ...], archive_path: Path, images: pd.DataFrame, count: int
 ) -> dict[str, list[np.ndarray]]:
     """Return the first radiographs of each class in the order of `order_by_name_hash`.
 
     Args:
-        dataset: Dataset of the catalog.
+        classes: tuple of str, of the dataset.
         archive_path: Path of its archive.
         images: table `images.csv`, indexed by name.
         count: int, of each class.
-        folders: dict of other names of class folders, from the settings.
 
     Returns:
         dict of lists of (H, W) uint8 arrays by class, in their own shape, at most `LONGEST_SIDE` pixels a side.
     """
     samples = {}
     with Archive(archive_path) as archive:
-        listing = read_listing(dataset.layout, archive, folders)
-        member_of = {radiograph.name: radiograph.member for radiograph in listing.radiographs}
         labels = images["labels"].str.split("|")
-        for name in dataset.classes:
+        for name in classes:
             names = images.index[[name in labels_of_image for labels_of_image in labels]].to_numpy(str)
             chosen = names[order_by_name_hash(names)][:count]
             if len(chosen):
-                contents = [archive.read(member_of[radiograph]) for radiograph in chosen]
+                contents = [archive.read(images.at[radiograph, "member"]) for radiograph in chosen]
                 samples[name] = [decode_image(content, LONGEST_SIDE).thumbnail(LONGEST_SIDE) for content in contents]
     return samples
 

@@ -34,8 +34,8 @@ def preprocess(
     """Write `target/{train,val,test}.npz`, `summary.json`, `images.csv` and `boxes.csv`, complete or not at all.
 
     `images.csv` has a row for each radiograph: name, its file's width, height, mode and bytes, mean brightness (0-255),
-    labels (joined by `|`), split, patient, and the archive's attributes. `boxes.csv` has boxes as fractions of the
-    square image: name, finding (a class), left, top, right, bottom.
+    labels (joined by `|`), member of the archive, split, patient, and the archive's attributes. `boxes.csv` has boxes
+    as fractions of the square image: name, finding (a class), left, top, right, bottom.
 
     Args:
         dataset: Dataset of the catalog.
@@ -104,7 +104,8 @@ def _write_pixels(
             if isinstance(result, SquareRadiograph):
                 file.write(result.image.data)
                 radiographs.append(radiograph)
-                files.append({"name": radiograph.name} | result.facts | {"labels": "|".join(radiograph.labels)})
+                named = {"labels": "|".join(radiograph.labels), "member": radiograph.member}
+                files.append({"name": radiograph.name} | result.facts | named)
                 statements.update(result.warnings)
                 continue
             skipped[radiograph.name] = result

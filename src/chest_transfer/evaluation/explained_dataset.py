@@ -10,7 +10,6 @@ import pandas as pd
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.catalog import Dataset
-from chest_transfer.data.listing import read_listing
 from chest_transfer.data.radiographs import decode_square
 from chest_transfer.data.selection import order_by_name_hash
 from chest_transfer.evaluation.calibrated_predictions import calibrated_test_predictions
@@ -35,17 +34,17 @@ class ExplainedDataset:
         entry: Dataset of the catalog.
         archive: Path of its archive, which may hold lung masks.
         test: Arrays of the test split.
+        images: table `images.csv`.
         boxes: table `boxes.csv`.
         fit: str, how radiographs were made square.
-        folders: dict of other names of class folders, from the settings.
     """
 
     entry: Dataset
     archive: Path
     test: Arrays
+    images: pd.DataFrame
     boxes: pd.DataFrame
     fit: str
-    folders: dict[str, str]
 
 
 def explain_models(
@@ -81,34 +80,28 @@ def explain_models(
 def score_localization(heat_maps: HeatMaps, dataset: ExplainedDataset) -> dict[str, dict]:
     """Return how well heat maps point: `boxes` for each class that has any, and `lungs` where the archive has masks."""
     with Archive(dataset.archive) as archive:
-        masks = lung_masks(dataset.entry, archive, dataset.test, dataset.fit, dataset.folders)
+        masks = lung_masks(archive, dataset.test, dataset.images["member"], dataset.fit)
     return {
         "boxes": _scores_in_boxes(heat_maps, dataset.test, dataset.boxes),
         "lungs": _scores_in_lungs(heat_maps, dataset.test, masks),
     }
 
 
-def lung_masks(
-    dataset: Dataset, archive: Archive, test: Arrays, fit: str, folders: dict[str, str]
-) -> dict[int, np.ndarray]:
+def lung_masks(archive: Archive, test: Arrays, member_of: pd.Series, fit: str) -> dict[int, np.ndarray]:
     """Return the lung masks of at most `MOST_SCORED` test radiographs; none if the archive has no masks.
 
     Args:
-        dataset: Dataset of the catalog.
         archive: Archive of the dataset.
         test: Arrays of the test split.
+        member_of: Series, the archive's member of each radiograph by its name.
         fit: str, how radiographs were made square.
-        folders: dict of other names of class folders, from the settings.
 
     Returns:
         dict of (H, W) bool arrays by row of the test split.
     """
-    members, row_of = set(archive.members), {name: row for row, name in enumerate(test.names)}
-    mask_members = {}
-    for radiograph in read_listing(dataset.layout, archive, folders).radiographs:
-        mask = _mask_member(radiograph.member)
-        if mask in members and radiograph.name in row_of:
-            mask_members[row_of[radiograph.name]] = mask
+    members = set(archive.members)
+    masks = {row: _mask_member(member_of[name]) for row, name in enumerate(test.names)}
+    mask_members = {row: mask for row, mask in masks.items() if mask in members}
     rows = np.array(sorted(mask_members), int)
     rows = rows[order_by_name_hash(test.names[rows])][:MOST_SCORED]
     size = test.images.shape[1]
