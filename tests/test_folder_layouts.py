@@ -192,6 +192,15 @@ class TestSeveralPlaces:
         assert summary["official_test"] is ("split" in images)
         assert summary["not_used"] == {"other_folder": len(members) // 2}
 
+    @pytest.mark.parametrize("form", ["{name}/images", "{name}"])
+    def test_an_early_release_of_covid_lacks_a_class(self, tmp_path, form):
+        names = ("Normal", "COVID", "Viral Pneumonia")
+        members = split_classes(form, ("one",), names) | split_classes("{name}/masks", ("one",), names)
+        summary = preprocessed(tmp_path, "covid", make_zip(tmp_path / "a.zip", members))
+        assert summary["cautions"] == ["the archive holds no radiographs of Lung_Opacity"]
+        assert total(summary, "Lung_Opacity") == 0
+        assert total(summary, "COVID") == 20
+
     def test_the_remedy_for_covid_names_the_class_folder(self, tmp_path):
         names = ("Normal", "COVID-19", "Lung_Opacity", "Viral Pneumonia")
         members = split_classes("{name}/images", ("one",), names) | classes("Normal/masks", images=9)

@@ -8,12 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import PurePosixPath
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.dicom import HEADER_BYTES, is_dicom
 from chest_transfer.data.file_kinds import is_image_name, may_be_dicom
-from chest_transfer.data.folder_errors import ambiguous, incomplete, missing_from
+from chest_transfer.data.folder_errors import ambiguous, class_candidates, incomplete, missing_from
 from chest_transfer.data.layouts import ClassFolders, same_name
 from chest_transfer.data.listed import ListedRadiograph, Listing
 from chest_transfer.errors import ChestTransferError
@@ -57,16 +58,17 @@ def read_class_folders(
         keep_splits: bool, whether splits that the archive has are read.
 
     Raises:
-        ChestTransferError: a class has no radiographs, a split is incomplete, or radiographs lie in two such layouts.
+        ChestTransferError: a class may lie under another name, fewer than two have radiographs, a split is missing, or
+            radiographs lie in two such layouts.
     """
     labels = layout.class_of_name
     labels |= {same_name(name): labels[same_name(to)] for name, to in folders.items() if same_name(to) in labels}
     images = [member for member in archive.members if _is_image(archive, member)]
     errors = []
-    for read in (_read_strictly, _read_leniently):
+    for may_lack_classes, read in product((False, True), (_read_strictly, _read_leniently)):
         layouts, other_folders = _grouped(layout, labels, images, keep_splits, read)
         try:
-            listing = _chosen(layout, archive, layouts, other_folders)
+            listing = _chosen(layout, archive, layouts, other_folders, may_lack_classes)
         except ChestTransferError as error:
             errors.append(error)
             continue
@@ -157,13 +159,26 @@ def _name_below(path: PurePosixPath, root: PurePosixPath) -> str:
     return str(PurePosixPath(*path.parts[shared:]))
 
 
-def _chosen(layout: ClassFolders, archive: Archive, layouts: _Layouts, other_folders: Counter) -> Listing:
+def _chosen(
+    layout: ClassFolders, archive: Archive, layouts: _Layouts, other_folders: Counter, may_lack_classes: bool
+) -> Listing:
     """Return the complete layout in the fewest folders; exact copies of its radiographs elsewhere are counted.
+
+    Early releases of an archive lack a class. That is accepted where two are there, and no folder may be the class
+    under another name.
 
     Raises:
         ChestTransferError: no layout is complete; another one of all classes holds other radiographs.
     """
-    complete = [place for place, radiographs in layouts.items() if not any(missing_from(layout, radiographs))]
+    fewest = len(layout.folders)
+    if may_lack_classes and not class_candidates(layout, other_folders):
+        fewest = 2
+
+    def is_complete(radiographs: list[ListedRadiograph]) -> bool:
+        classes, splits = missing_from(layout, radiographs)
+        return len(layout.folders) - len(classes) >= fewest and not splits
+
+    complete = [place for place, radiographs in layouts.items() if is_complete(radiographs)]
     if not complete:
         raise incomplete(layout, archive, layouts.values(), other_folders)
     used = min(complete, key=lambda place: len(place.root.parts))

@@ -77,12 +77,19 @@ def read_box_list(archive: Archive, radiographs: list[ListedRadiograph]) -> pd.D
 def read_images(folder: Path) -> pd.DataFrame:
     """Read the table `images.csv` of `preprocess`, indexed by name; labels and attributes are text, maybe empty."""
     text = dict.fromkeys(("name", "labels", "member", "patient", "split", "mode", "sex", "age", "view"), str)
-    return pd.read_csv(folder / "images.csv", dtype=text, keep_default_na=False).set_index("name")
+    return _read_csv(folder / "images.csv", dtype=text, keep_default_na=False).set_index("name")
 
 
 def read_boxes(folder: Path) -> pd.DataFrame:
     """Read the table `boxes.csv` of `preprocess`: name, finding, left, top, right, bottom (fractions of the square)."""
-    return pd.read_csv(folder / "boxes.csv")
+    return _read_csv(folder / "boxes.csv")
+
+
+def _read_csv(path: Path, **options) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, **options)
+    except FileNotFoundError:
+        raise ChestTransferError(f"no table at '{path}'; run: dvc repro") from None
 
 
 def _pneumonia_subtype(radiograph: ListedRadiograph) -> str:

@@ -76,13 +76,11 @@ def ambiguous(archive: Archive, one: list[ListedRadiograph], other: list[ListedR
 
 def remedy_for_names(layout: ClassFolders, other_folders: Counter, missing: list[str]) -> str:
     """Return what helps where folders of no class are there and classes are missing."""
-    classes = layout.class_of_name
-    below = [folder for folder in other_folders if any(same_name(part) in classes for part in _parts(folder))]
     for label in missing:
-        inside = [folder for folder in below if label in map(classes.get, map(same_name, _parts(folder)))]
+        inside = [folder for folder in other_folders if label in _classes_above(layout, folder)]
         if inside:
             return f"images of {label} lie in folders below its class folder ({inside[0]}, ...): move them up"
-    names = {_name(layout, folder) for folder in other_folders if folder not in below}
+    names = class_candidates(layout, other_folders)
     if not names:
         return "check `source` and `sources` in params.yaml"
     name = names.pop() if len(names) == len(missing) == 1 else "FOLDER"
@@ -93,6 +91,16 @@ def remedy_for_names(layout: ClassFolders, other_folders: Counter, missing: list
         f"state which class a folder belongs to, in params.yaml under preprocess: "
         f"""'folders: {{"{name}": {missing[0]}}}'"""
     )
+
+
+def class_candidates(layout: ClassFolders, other_folders: Counter) -> set[str]:
+    """Return the names of folders that may be a class under another name: those that are not below a class folder."""
+    return {_name(layout, folder) for folder in other_folders if not _classes_above(layout, folder)}
+
+
+def _classes_above(layout: ClassFolders, folder: str) -> set[str]:
+    classes = layout.class_of_name
+    return {classes[same_name(part)] for part in _parts(folder) if same_name(part) in classes}
 
 
 def _parts(folder: str) -> tuple[str, ...]:

@@ -80,6 +80,8 @@ def cautions_about(
     sentences = []
     if has_folders and dataset.layout.splits and settings.splits == "archive" and not counts["official_test"]:
         sentences.append("unlike the public archive, this one has no test split; one was made here")
+    if has_folders and (absent := _absent(dataset, counts)):
+        sentences.append(f"the archive holds no radiographs of {', '.join(absent)}")
     if not dataset.multi_label:
         official = _splits_of(listing) if has_folders else set()
         sentences += _missing_classes(dataset, archive_path, counts, official, listing.other_folders)
@@ -114,12 +116,18 @@ def _splits_of(listing: Listing) -> set[str]:
     return {radiograph.split for radiograph in listing.radiographs} - {None}
 
 
+def _absent(dataset: Dataset, counts: dict) -> list[str]:
+    """Return the classes without any radiograph."""
+    return [name for name in dataset.classes if not any(images[name] for images in counts["classes"].values())]
+
+
 def _missing_classes(
     dataset: Dataset, archive_path: Path, counts: dict, official: set[str], other_folders: Counter
 ) -> list[str]:
     sentences = []
+    absent = _absent(dataset, counts)
     for split, images_of in counts["classes"].items():
-        missing = [name for name, images in images_of.items() if not images]
+        missing = [name for name, images in images_of.items() if not images and name not in absent]
         if not missing:
             continue
         present = ", ".join(f"{name} ({images})" for name, images in images_of.items() if images) or "nothing"
@@ -130,7 +138,7 @@ def _missing_classes(
             remedy = f"make new splits from all images: {POOL_COMMAND}"
             if other_folders:
                 remedy += f", or {remedy_for_names(dataset.layout, other_folders, missing)}"
-        if split in official or len(images_of) - len(missing) < 2:
+        if split in official or len(images_of) - len(missing) - len(absent) < 2:
             raise ChestTransferError(f"'{archive_path}': {sentence}; {remedy}")
         sentences.append(f"{sentence}; {remedy}")
     return sentences
