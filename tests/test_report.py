@@ -360,6 +360,11 @@ def test_experiments_that_differ_only_in_their_seed_share_a_row_beside_published
     assert simulated["published"].tolist() == [""]
 
 
+def test_without_two_starts_the_report_says_that_nothing_is_compared(html, project):
+    assert "Nothing is compared." in html  # the toy experiment has random weights alone
+    assert "Nothing is compared." in (project / "report/report.md").read_text()
+
+
 def test_pictures_of_other_settings_are_left_out_with_a_caution(project, tmp_path, monkeypatch):
     folder = copy_project(project, tmp_path / "left-out")
     monkeypatch.chdir(folder)
