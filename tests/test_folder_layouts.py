@@ -2,7 +2,9 @@
 
 import io
 import os
+import re
 import tarfile
+import time
 import zipfile
 
 import numpy as np
@@ -208,6 +210,85 @@ class TestSeveralPlaces:
             preprocessed(tmp_path, "covid", make_zip(tmp_path / "a.zip", members))
 
 
+COVID_NAMES = ("Normal", "COVID", "Lung_Opacity", "Viral Pneumonia")
+
+
+class TestPartsOfAnArchive:
+    """What was downloaded in parts is never taken for the whole."""
+
+    @pytest.mark.parametrize(
+        "parts",
+        [
+            {"a/{name}": COVID_NAMES[:2], "b/{name}": COVID_NAMES[2:]},
+            {"data/{name}": COVID_NAMES[:3], "data-001/{name}": COVID_NAMES[3:]},
+            {"{name}": COVID_NAMES[:3], "more/{name}": COVID_NAMES[2:]},
+            {"{name}/images": COVID_NAMES[:3], "{name}/masks": COVID_NAMES},
+            {"{name}": COVID_NAMES[:3], "{name}/batch1": COVID_NAMES[3:]},
+        ],
+    )
+    def test_a_class_that_lies_elsewhere_is_not_left_out(self, tmp_path, parts):
+        members = {}
+        for number, (form, names) in enumerate(parts.items()):
+            for index, name in enumerate(names):
+                members |= classes(form.format(name=name), images=12, seed=9000 * number + 600 * index)
+        with pytest.raises(ChestTransferError):
+            preprocessed(tmp_path, "covid", make_zip(tmp_path / "a.zip", members))
+
+    @pytest.mark.parametrize("form", ["01 {split}/{name}", "{split}/chest/{name}", "{split}/chest/{split}/{name}"])
+    @pytest.mark.parametrize("names", [COVID_NAMES, COVID_NAMES[:3]])
+    def test_splits_are_kept_with_and_without_all_classes(self, tmp_path, form, names):
+        source = make_zip(tmp_path / "a.zip", split_classes(form, ("train", "test"), names))
+        summary = preprocessed(tmp_path, "covid", source)
+        assert (summary["official_test"], summary["images"]["test"]) == (OWN, 20 * len(names))
+
+    def test_splits_in_folders_of_their_own_are_named(self, tmp_path):
+        members = split_classes("part1/{split}/{name}", ("train",)) | split_classes("part2/{split}/{name}", ("test",))
+        with pytest.raises(
+            ChestTransferError, match=r"split folders in different folders; .*part2/test/N.*put them into one"
+        ):
+            preprocessed(tmp_path, "pneumonia", make_zip(tmp_path / "a.zip", split_children(members)))
+
+    @pytest.mark.parametrize("place", ["", "all/", "whole/"])
+    def test_of_a_split_and_its_copy_without_folders_the_split_is_read(self, tmp_path, place):
+        members = split_classes("split/{split}/{name}")
+        flat = {f"{place}{name.split('/')[2]}/{name.split('/')[3]}": data for name, data in members.items()}
+        summary = preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", members | flat))
+        assert (summary["official_test"], summary["images"]["test"]) == (OWN, 40)
+        assert summary["not_used"] == {"nested_copy": 80}
+
+    @pytest.mark.parametrize(("old", "new"), [("/test/", "/train/"), ("Normal", "Tuberculosis")])
+    def test_copies_in_another_split_or_class_are_refused(self, tmp_path, old, new):
+        members = split_classes("fold1/{split}/{name}")
+        other = {}
+        for name, content in members.items():
+            swapped = name.replace(old, "|").replace(new, old).replace("|", new)
+            other[swapped.replace("fold1", "fold2")] = content
+        with pytest.raises(ChestTransferError, match="in two places"):
+            preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", members | other))
+
+    def test_a_stray_image_beside_splits_is_counted(self, tmp_path):
+        members = split_classes("c/{split}/{name}") | {"c/Normal/stray.png": grey(77)}
+        summary = preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", members))
+        assert summary["not_used"] == {"other_folder": 1}
+        assert summary["other_folders"] == {"c/Normal": 1}
+
+    def test_a_top_folder_may_be_called_like_a_class(self, tmp_path):
+        source = make_zip(tmp_path / "a.zip", split_classes("tuberculosis/{name}/{name}", ("one",)))
+        assert sum(preprocessed(tmp_path, "tuberculosis", source)["images"].values()) == 40
+
+    def test_many_folders_are_refused_within_seconds(self, tmp_path):
+        members = {f"p{number}/{('Normal', 'Other')[number % 2]}/1.png": b"x" for number in range(20_000)}
+        start = time.monotonic()
+        with pytest.raises(ChestTransferError, match="no radiographs of Tuberculosis"):
+            preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", members))
+        assert time.monotonic() - start < 60
+
+
+def split_children(members: dict[str, bytes]) -> dict[str, bytes]:
+    names = {"Normal": "NORMAL", "Tuberculosis": "PNEUMONIA"}
+    return {re.sub("|".join(names), lambda match: names[match[0]], name): data for name, data in members.items()}
+
+
 class TestOtherNames:
     """`preprocess.folders` and the errors that lead to it."""
 
@@ -237,6 +318,32 @@ class TestOtherNames:
         source = make_zip(tmp_path / "a.zip", classes("Normal", "Lung cancer", "Others"))
         with pytest.raises(ChestTransferError, match=r"preprocess.folders=\{FOLDER: Tuberculosis\}"):
             preprocessed(tmp_path, "tuberculosis", source)
+
+    @pytest.mark.parametrize(
+        ("folders", "mapping"),
+        [
+            (("Normal", "TB/images"), {"TB": "Tuberculosis"}),
+            (("Normal/Training", "TB/Training", "Normal/test", "TB/test"), {"TB": "Tuberculosis"}),
+        ],
+    )
+    def test_the_remedy_names_the_folder_of_the_class(self, tmp_path, folders, mapping):
+        source = make_zip(tmp_path / "a.zip", classes(*folders))
+        with pytest.raises(ChestTransferError, match=r"-S 'preprocess.folders={TB: Tuberculosis}'"):
+            preprocessed(tmp_path, "tuberculosis", source)
+        if "images" not in folders[1]:
+            assert total(preprocessed(tmp_path, "tuberculosis", source, folders=mapping), "Tuberculosis") == 60
+
+    def test_images_in_no_folder_are_to_be_put_into_one(self, tmp_path):
+        members = classes("Normal") | {f"{number}.png": grey(900 + number) for number in range(20)}
+        with pytest.raises(ChestTransferError, match="put the images that lie in no folder into one of their class"):
+            preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", members))
+
+    def test_if_no_folder_is_a_class_the_mapping_is_a_remedy_too(self, tmp_path):
+        source = make_zip(tmp_path / "a.zip", classes("0", "1"))
+        with pytest.raises(ChestTransferError, match=r"FOLDER: Normal, FOLDER: Tuberculosis"):
+            preprocessed(tmp_path, "tuberculosis", source)
+        folders = {"0": "Normal", "1": "Tuberculosis"}
+        assert total(preprocessed(tmp_path, "tuberculosis", source, folders=folders), "Normal") == 30
 
     def test_all_missing_classes_are_in_the_remedy(self, tmp_path):
         source = make_zip(tmp_path / "a.zip", classes("Normal", "A", "B", "C"))
@@ -294,6 +401,27 @@ class TestNotUsed:
 
 
 class TestPacking:
+    @pytest.mark.parametrize("kind", ["gz", "xz", "bz2"])
+    def test_damage_inside_a_compressed_tar_is_noticed(self, tmp_path, kind):
+        noise = np.random.default_rng(0).integers(0, 256, 2_400_000).astype(np.uint8).tobytes()
+        path = tmp_path / f"a.tar.{kind}"
+        with tarfile.open(path, f"w:{kind}") as tar:
+            info = tarfile.TarInfo("Normal/1.jpg")
+            info.size = len(noise)
+            tar.addfile(info, io.BytesIO(noise))
+        content = bytearray(path.read_bytes())
+        content[1_900_000:1_900_020] = bytes(20)
+        path.write_bytes(content)
+        with pytest.raises(ChestTransferError, match=r"is not a complete archive .*; fetch it again"):
+            pack(path, tmp_path / "b.zip")
+
+    def test_a_damaged_directory_of_a_zip_is_one_line(self, tmp_path):
+        path = make_zip(tmp_path / "a.zip", {"inner.zip": inner_zip(tmp_path, {"1.png": b"x"})})
+        content = path.read_bytes().replace(b"PK\x01\x02", b"PK\x01\x07")
+        path.write_bytes(content)
+        with pytest.raises(ChestTransferError, match=r"is not a complete archive|cut short"):
+            pack(path, tmp_path / "b.zip")
+
     def test_links_in_a_circle_end(self, tmp_path):
         folder = tmp_path / "folder"
         for name, content in classes("Normal", "Tuberculosis").items():
@@ -412,6 +540,11 @@ class TestNihTables:
             ),
             (renamed("2017.csv", "2017.xlsx"), "holds no Data_Entry_2017.csv; save Data_Entry_2017.xlsx as CSV"),
             (without_lists, "or make the splits here: -S preprocess.splits=pooled"),
+            (
+                lambda members: members | {"folds/test_list.txt": "x.png"},
+                "lists that differ: folds/test_list.txt, test_l",
+            ),
+            (lambda members: members | {"test_list_NIH.txt": "x.png"}, "holds lists that differ"),
         ],
     )
     def test_what_is_ambiguous_or_missing_is_refused(self, tmp_path, change, message):

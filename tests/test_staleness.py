@@ -156,7 +156,30 @@ def test_a_hash_of_the_same_size_is_noticed():
 
 def test_a_model_that_was_applied_as_it_is_has_no_network():
     params = changed(PARAMS, "transfer.sources", ["tuberculosis"])
-    assert why_stale(LOCK, params, "explain@pneumonia-cnn", {}) != "there is no as_is-tuberculosis in dvc.lock"
+    lock = locked(
+        "explain@pneumonia-cnn",
+        lambda entry: entry["params"]["params.yaml"].update({"transfer.sources": ["tuberculosis"]}),
+    )
+    assert why_stale(lock, params, "explain@pneumonia-cnn", {}) == "there is no as_is-tuberculosis in dvc.lock"
+    as_is = {"outs": [{"path": "data/predictions/pneumonia/cnn/as_is-tuberculosis", "md5": "0" * 32 + ".dir"}]}
+    lock["stages"]["as_is@pneumonia-cnn-tuberculosis"] = as_is
+    assert why_stale(lock, params, "explain@pneumonia-cnn", {}) == "there is no transfer-tuberculosis in dvc.lock"
+
+
+@pytest.mark.parametrize("at_the_start", [True, False])
+def test_a_stage_that_was_renamed_and_wrote_the_same_bytes_is_no_problem(at_the_start):
+    old = copy.deepcopy(LOCK["stages"]["train@pneumonia-cnn-none"])
+    old["params"]["params.yaml"]["train.epochs"] = 7
+    leftover, stages = {"fit@pneumonia-cnn-none": old}, LOCK["stages"]
+    lock = {"stages": leftover | stages if at_the_start else stages | leftover}
+    assert stale(lock, PARAMS, "pneumonia", METRICS) == ""
+
+
+def test_a_model_of_an_earlier_experiment_does_not_make_the_best_stale():
+    folder = "data/predictions/pneumonia/cnn/finetune-phantom"
+    finetune = {"outs": [{"path": folder, "md5": "0" * 32 + ".dir", "size": 9, "nfiles": 4}]}
+    lock = {"stages": LOCK["stages"] | {"finetune@pneumonia-cnn-phantom": finetune}}
+    assert why_stale(lock, PARAMS, "best@pneumonia", {}) == ""
 
 
 def test_a_stage_that_was_never_run_is_noticed():

@@ -5,20 +5,21 @@ import subprocess
 from chest_transfer.errors import ChestTransferError
 
 
+class GitMissingError(ChestTransferError):
+    """Git is not installed."""
+
+
 def git(*words: str) -> str:
     """Return what a Git command prints, without the newlines at its end.
 
     Raises:
         ChestTransferError: it failed, or Git is not installed.
     """
-    try:
-        done = subprocess.run(["git", *words], capture_output=True, text=True, errors="replace", check=False)
-    except FileNotFoundError:
-        raise ChestTransferError("Git is not installed; install it from https://git-scm.com") from None
+    done = _run(*words)
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["git failed"])[-1]
+        reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["git failed"])[-1]
         raise ChestTransferError(f"{reason}; run from the project's folder, in a Git repository")
-    return done.stdout.rstrip("\n")
+    return done.stdout.decode(errors="replace").rstrip("\n")
 
 
 def check_commit(why: str) -> None:
@@ -32,6 +33,8 @@ def check_commit(why: str) -> None:
     """
     try:
         git("rev-parse", "--verify", "HEAD")
+    except GitMissingError:
+        raise
     except ChestTransferError:
         raise ChestTransferError(
             f"{why}, but this folder is in no Git repository with one; "
@@ -46,5 +49,12 @@ def committed_file(path: str, revision: str) -> bytes | None:
         path: str, relative to this folder, which may be one of a larger repository.
         revision: str, of Git; `:2` for one side of a merge conflict in its index.
     """
-    done = subprocess.run(["git", "show", f"{revision}:./{path}"], capture_output=True, check=False)
+    done = _run("show", f"{revision}:./{path}")
     return done.stdout if done.returncode == 0 else None
+
+
+def _run(*words: str) -> subprocess.CompletedProcess:
+    try:
+        return subprocess.run(["git", *words], capture_output=True, check=False)
+    except FileNotFoundError:
+        raise GitMissingError("Git is not installed; install it from https://git-scm.com") from None

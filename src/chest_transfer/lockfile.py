@@ -42,9 +42,12 @@ def parse_lock(text: str, place: str = str(LOCK), remedy: str = "run: chest-tran
 
 def cache_folder() -> Path:
     """Return the folder of DVC's cache in which files lie by their MD5."""
-    from dvc.config import Config  # late: stages do not need it
+    from dvc.config import Config, ConfigError  # late: stages do not need it
 
-    configured = Config(dvc_dir=str(Path(".dvc").resolve())).get("cache", {}).get("dir")
+    try:
+        configured = Config(dvc_dir=str(Path(".dvc").resolve())).get("cache", {}).get("dir")
+    except ConfigError as error:
+        raise ChestTransferError(f"{' '.join(str(error).split())}; correct .dvc/config") from None
     return Path(configured or ".dvc/cache") / "files/md5"
 
 

@@ -121,17 +121,22 @@ def mend_bytes() -> list[str]:
             hashes[inode] = file_md5(path)
         return hashes[inode]
 
-    def removed(expected: Iterable[tuple[Path, str]], problem: str) -> list[str]:
-        wrong = [path for path, right in expected if path.is_file() and md5(path) != right]
+    def removed(expected: Iterable[tuple[Path, set[str]]], problem: str) -> list[str]:
+        wrong = [path for path, right in expected if path.is_file() and md5(path) not in right]
         for path in wrong:
             path.unlink()
         return [f"{path} {problem}: removed" for path in wrong]
 
     cached = sorted(cache_folder().glob("??/*"))
-    repairs = removed(((path, (path.parent.name + path.name).removesuffix(".dir")) for path in cached), "was damaged")
-    # Only now, because a damaged listing of a folder tells wrong hashes of its files.
-    recorded = [file for output in locked_outputs(read_lock()) for file in _files(output)]
-    return repairs + removed(dict(recorded).items(), f"is not what {LOCK} records")
+    named = [(path, {(path.parent.name + path.name).removesuffix(".dir")}) for path in cached]
+    repairs = removed(named, "was damaged")
+    # Only now, because a damaged listing of a folder tells wrong hashes of its files. A stage that was renamed is
+    # recorded twice.
+    recorded: dict[Path, set[str]] = {}
+    for output in locked_outputs(read_lock()):
+        for path, right in _files(output):
+            recorded.setdefault(path, set()).add(right)
+    return repairs + removed(recorded.items(), f"is not what {LOCK} records")
 
 
 def _files(output: dict) -> list[tuple[Path, str]]:

@@ -7,13 +7,14 @@ those, and `dvc push --all-commits` leaves them behind.
 
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.git import git
 from chest_transfer.lockfile import LOCK, locked_outputs, parse_lock
-from chest_transfer.mending import CONFLICT, side_of_conflict
+from chest_transfer.mending import CONFLICT, CONFLICT_END, side_of_conflict
 
 
 @dataclass(frozen=True)
@@ -167,38 +168,55 @@ def _locks() -> Iterator[dict]:
                 f"the dvc.lock in Git's object {blob[:10]}",
                 "see: git log -- dvc.lock",
             )
-    for folder in (Path(), *Path(".dvc/tmp/exps").glob("*")):  # those of experiments that are running
-        if (folder / LOCK).exists():
-            text = (folder / LOCK).read_text(errors="replace")
+    for lock in (LOCK, *Path(".dvc/tmp/exps").glob(f"**/{LOCK}")):  # those of experiments that are running
+        if lock.exists():
+            remedy = "run: chest-transfer mend"
+            if lock != LOCK:
+                remedy = "wait for the experiment, or remove that folder if none is running"
+            text = lock.read_text(errors="replace")
             if not text.endswith("\n"):
-                raise ChestTransferError(f"{folder / LOCK} was cut short; run: chest-transfer mend")
-            yield from _parsed(text, str(folder / LOCK), "run: chest-transfer mend")
+                raise ChestTransferError(f"{lock} was cut short; {remedy}")
+            yield from _parsed(text, str(lock), remedy)
 
 
 def _parsed(text: str, place: str, remedy: str) -> Iterator[dict]:
     """Yield a dvc.lock, or both sides of one that was committed with a merge conflict."""
-    texts = [side_of_conflict(text, side) for side in ("ours", "theirs")] if CONFLICT in text else [text]
+    has_conflict = CONFLICT in text and CONFLICT_END in text
+    texts = [side_of_conflict(text, side) for side in ("ours", "theirs")] if has_conflict else [text]
     yield from (parse_lock(one, place, remedy) for one in texts)
 
 
-def _repository():
+@contextmanager
+def _repository() -> Iterator:
+    """Open the DVC repository of this folder.
+
+    Raises:
+        ChestTransferError: there is none, another process of DVC holds it, or its cache is damaged.
+    """
     from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
+    from dvc_objects.errors import ObjectFormatError
     from scmrepo.exceptions import SCMError
 
     try:
-        repository = Repo(str(Path.cwd()))
+        with Repo(str(Path.cwd())) as repository:
+            if Path(repository.root_dir).resolve() != Path.cwd().resolve():
+                raise ChestTransferError(
+                    f"the project's folder is '{repository.root_dir}'; run from the project's folder"
+                )
+            yield repository
     except NotDvcRepoError:
         raise ChestTransferError("this folder is no DVC repository; run from the project's folder") from None
     except SCMError:
         raise ChestTransferError(
             "this folder is in no Git repository; run: git init, or: dvc config core.no_scm true"
         ) from None
+    except ObjectFormatError:
+        raise ChestTransferError(
+            "a folder's listing in the cache is damaged; run: chest-transfer mend --bytes"
+        ) from None
     except DvcException as error:
-        raise ChestTransferError(f"{' '.join(str(error).split())}; correct .dvc/config") from None
-    if Path(repository.root_dir).resolve() != Path.cwd().resolve():
-        raise ChestTransferError(f"the project's folder is '{repository.root_dir}'; run from the project's folder")
-    return repository
+        raise ChestTransferError(f"{' '.join(str(error).split())}; see: dvc doctor") from None
 
 
 def _hash_infos(outputs: Iterable[StoredOutput]) -> list:

@@ -19,6 +19,8 @@ from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import ArchiveWriter
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
+_BLOCK = 1024 * 1024  # bytes
 MOST_LEVELS = 3  # of archives in archives: more are left packed
 
 
@@ -61,8 +63,11 @@ def _files_below(folder: Path, around: frozenset[Path]) -> Iterator[Path]:
 
 def holds_archives(source: Path) -> bool:
     """Return whether a zip file has archives inside."""
-    with zipfile.ZipFile(source) as opened:
-        return any(_is_archive(info.filename) for info in opened.infolist() if not info.is_dir())
+    try:
+        with zipfile.ZipFile(source) as opened:
+            return any(_is_archive(info.filename) for info in opened.infolist() if not info.is_dir())
+    except zipfile.BadZipFile as error:
+        raise ChestTransferError(f"'{source}' is not a complete archive ({error}); fetch it again") from None
 
 
 def _is_zip(path: Path) -> bool:
@@ -126,7 +131,9 @@ class _Packer:
             raise ChestTransferError(
                 f"'{source if levels == 0 else folder}' cannot be read ({error}); unpack it, and name the folder"
             ) from None
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+        except (*_DAMAGED, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # of the disk; bzip2's own has no number
+                raise
             raise ChestTransferError(
                 f"'{source if levels == 0 else folder}' is not a complete archive ({error}); fetch it again"
             ) from None
@@ -158,6 +165,8 @@ class _Packer:
                     self._add_member(folder / name, opened.extractfile(member), levels)
                 elif not member.isdir():
                     raise _refused(source, member, "a link or a device")
+            while opened.fileobj.read(_BLOCK):  # to its end, where the checksum of a compressed tar is
+                pass
 
     def _write(self, name: PurePosixPath, content: BinaryIO) -> None:
         member = _as_text(str(name))

@@ -4,27 +4,19 @@ Folders are first read strictly: the split directly above or below the class. On
 they are read as people make them by unpacking several archives: with repeated names, and the split anywhere above.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import PurePosixPath
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.dicom import HEADER_BYTES, is_dicom
 from chest_transfer.data.file_kinds import is_image_name, may_be_dicom
-from chest_transfer.data.folder_errors import ambiguous, class_candidates, incomplete, missing_from
-from chest_transfer.data.layouts import ClassFolders, same_name
+from chest_transfer.data.folder_errors import ambiguous, class_candidates, classes_above, incomplete, missing_from
+from chest_transfer.data.layouts import ClassFolders, same_name, split_named
 from chest_transfer.data.listed import ListedRadiograph, Listing
 from chest_transfer.errors import ChestTransferError
-
-_SPLIT_WORDS = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-_SPLIT_FOLDER = re.compile(rf"({'|'.join(_SPLIT_WORDS)}) ?(set|data|dataset|images|split)?")
-_SPLIT_AT_THE_END = re.compile(rf"(?:.* )?{_SPLIT_FOLDER.pattern}")
 
 
 @dataclass(frozen=True)
@@ -64,19 +56,15 @@ def read_class_folders(
     labels = layout.class_of_name
     labels |= {same_name(name): labels[same_name(to)] for name, to in folders.items() if same_name(to) in labels}
     images = [member for member in archive.members if _is_image(archive, member)]
-    errors = []
-    for may_lack_classes, read in product((False, True), (_read_strictly, _read_leniently)):
-        layouts, other_folders = _grouped(layout, labels, images, keep_splits, read)
-        try:
-            listing = _chosen(layout, archive, layouts, other_folders, may_lack_classes)
-        except ChestTransferError as error:
-            errors.append(error)
-            continue
-        others = sorted(set(archive.members) - set(images))
-        if count := sum(bool(read(layout, labels, _folders_of(member))) for member in others):
-            listing.not_used["not_an_image"] = count
-        return listing
-    raise errors[0]
+    groups = {read: _grouped(layout, labels, images, keep_splits, read) for read in (_read_strictly, _read_leniently)}
+    for may_lack_classes, read in product((False, True), groups):
+        listing = _chosen(layout, archive, *groups[read], may_lack_classes)
+        if isinstance(listing, Listing):
+            others = sorted(set(archive.members) - set(images))
+            if count := sum(bool(read(layout, labels, _folders_of(member))) for member in others):
+                listing.not_used["not_an_image"] = count
+            return listing
+    raise _problem(layout, archive, *groups[_read_strictly])
 
 
 def _is_image(archive: Archive, member: str) -> bool:
@@ -109,12 +97,12 @@ def _grouped(
 def _read_strictly(layout: ClassFolders, labels: dict[str, str], parts: list[str]) -> _ClassFolder | None:
     """Return what a folder is, as `root/[split/]class[/split][/images]`; None if it is no class folder."""
     parts = _without_images_folder(layout, parts)
-    if len(parts) > 1 and (split := _split_named(parts[-1])) and same_name(parts[-2]) in labels:
+    if len(parts) > 1 and (split := split_named(parts[-1])) and same_name(parts[-2]) in labels:
         return _ClassFolder(_Place(PurePosixPath(*parts[:-2]), "below"), split, labels[same_name(parts[-2])])
     if not parts or same_name(parts[-1]) not in labels:
         return None
     *parts, name = parts
-    split = _split_named(parts[-1]) if parts else None
+    split = split_named(parts[-1]) if parts else None
     root = PurePosixPath(*(parts[:-1] if split else parts))
     return _ClassFolder(_Place(root, "above" if split else "none"), split, labels[same_name(name)])
 
@@ -122,20 +110,16 @@ def _read_strictly(layout: ClassFolders, labels: dict[str, str], parts: list[str
 def _read_leniently(layout: ClassFolders, labels: dict[str, str], parts: list[str]) -> _ClassFolder | None:
     """Return what a folder is where folders may repeat a class or a split, and others lie between them."""
     parts = _without_images_folder(layout, parts)
-    if len(parts) > 1 and _split_named(parts[-1], _SPLIT_AT_THE_END) and same_name(parts[-2]) in labels:
+    if len(parts) > 1 and split_named(parts[-1], also_at_the_end=True) and same_name(parts[-2]) in labels:
         parts = [*parts[:-2], parts[-1], parts[-2]]
     if not parts or same_name(parts[-1]) not in labels:
         return None
     *parts, name = parts
     label = labels[same_name(name)]
-    splits = [_split_named(part, _SPLIT_AT_THE_END) for part in parts]
+    splits = [split_named(part, also_at_the_end=True) for part in parts]
     split = next(filter(None, reversed(splits)), None)
-    if split:
-        end = start = len(splits) - 1 - splits[::-1].index(split)
-        while start > 0 and splits[start - 1] == split:
-            start -= 1
-        del parts[start : end + 1]
-    while parts and labels.get(same_name(parts[-1])) == label:
+    parts = [part for part, named in zip(parts, splits, strict=True) if not split or named != split]
+    if parts and labels.get(same_name(parts[-1])) == label:
         parts.pop()
     return _ClassFolder(_Place(PurePosixPath(*parts), "above" if split else "none"), split, label)
 
@@ -143,14 +127,9 @@ def _read_leniently(layout: ClassFolders, labels: dict[str, str], parts: list[st
 def _without_images_folder(layout: ClassFolders, parts: list[str]) -> list[str]:
     if layout.images and len(parts) > 1 and same_name(parts[-1]) == layout.images:
         return parts[:-1]
-    if layout.images and len(parts) > 2 and same_name(parts[-2]) == layout.images and _split_named(parts[-1]):
+    if layout.images and len(parts) > 2 and same_name(parts[-2]) == layout.images and split_named(parts[-1]):
         return [*parts[:-2], parts[-1]]
     return parts
-
-
-def _split_named(folder: str, pattern: re.Pattern = _SPLIT_FOLDER) -> str | None:
-    match = pattern.fullmatch(same_name(folder))
-    return match and _SPLIT_WORDS[match[1]]
 
 
 def _name_below(path: PurePosixPath, root: PurePosixPath) -> str:
@@ -161,49 +140,88 @@ def _name_below(path: PurePosixPath, root: PurePosixPath) -> str:
 
 def _chosen(
     layout: ClassFolders, archive: Archive, layouts: _Layouts, other_folders: Counter, may_lack_classes: bool
-) -> Listing:
-    """Return the complete layout in the fewest folders; exact copies of its radiographs elsewhere are counted.
+) -> Listing | None:
+    """Return the complete layout: one that is split, in the fewest folders. Exact copies elsewhere are counted.
 
-    Early releases of an archive lack a class. That is accepted where two are there, and no folder may be the class
-    under another name.
+    Early releases of an archive lack a class. That is accepted where two are there, and nothing of the class.
 
-    Raises:
-        ChestTransferError: no layout is complete; another one of all classes holds other radiographs.
+    Returns:
+        Listing; None where no layout is complete, or others of the same classes hold other radiographs.
     """
-    fewest = len(layout.folders)
-    if may_lack_classes and not class_candidates(layout, other_folders):
-        fewest = 2
+    absent = _absent(layout, layouts, other_folders) if may_lack_classes else set()
 
     def is_complete(radiographs: list[ListedRadiograph]) -> bool:
         classes, splits = missing_from(layout, radiographs)
-        return len(layout.folders) - len(classes) >= fewest and not splits
+        return set(classes) <= absent and len(layout.folders) - len(classes) > 1 and not splits
 
     complete = [place for place, radiographs in layouts.items() if is_complete(radiographs)]
     if not complete:
-        raise incomplete(layout, archive, layouts.values(), other_folders)
-    used = min(complete, key=lambda place: len(place.root.parts))
-    if replace(used, split="none") in layouts and any(replace(used, split=to) in layouts for to in ("above", "below")):
-        raise ambiguous(archive, layouts[used], layouts[next(p for p in layouts if p.root == used.root and p != used)])
-    listing = Listing([], other_folders=other_folders.copy())
-    seen = set()
+        return None
+    used = min(complete, key=lambda place: (place.split == "none", len(place.root.parts)))
+    if _others_of_the_same_classes(layout, archive, layouts, used):
+        return None
+    listing, seen = Listing([], other_folders=other_folders.copy()), set()
     for radiograph in sorted(layouts[used], key=lambda radiograph: radiograph.name):
-        key = _identity(archive, radiograph), radiograph.labels, radiograph.split
+        key = _identity(archive, radiograph)
         if key in seen:
             listing.not_used["nested_copy"] += 1
         else:
             listing.radiographs.append(radiograph)
         seen.add(key)
-    copies = {identity for identity, *_ in seen}
     for place, radiographs in layouts.items():
-        others = [one for one in radiographs if _identity(archive, one) not in copies] if place != used else []
-        if others and not missing_from(layout, radiographs)[0]:
-            raise ambiguous(archive, listing.radiographs, others)
-        listing.other_folders.update(str(PurePosixPath(one.member).parent) for one in others)
-        listing.not_used["nested_copy"] += len(radiographs) - len(others) if place != used else 0
+        if place != used:
+            others = _not_among(archive, radiographs, layouts[used])
+            listing.other_folders.update(str(PurePosixPath(one.member).parent) for one in others)
+            listing.not_used["nested_copy"] += len(radiographs) - len(others)
     listing.not_used["other_folder"] += listing.other_folders.total()
     listing.not_used = +listing.not_used
     return listing
 
 
+def _absent(layout: ClassFolders, layouts: _Layouts, other_folders: Counter) -> set[str]:
+    """Return the classes of which nothing is there, none where a folder may be one under another name."""
+    if class_candidates(layout, other_folders):
+        return set()
+    present = {label for radiographs in layouts.values() for one in radiographs for label in one.labels}
+    return set(layout.folders) - present - set().union(*(classes_above(layout, folder) for folder in other_folders))
+
+
+def _others_of_the_same_classes(
+    layout: ClassFolders, archive: Archive, layouts: _Layouts, used: _Place
+) -> list[ListedRadiograph]:
+    """Return radiographs of another place that are no copies of those that are used, if it has all their classes."""
+    classes = {one.labels for one in layouts[used]}
+    for place, radiographs in layouts.items():
+        if place != used and classes <= {one.labels for one in radiographs}:
+            others = _not_among(archive, radiographs, layouts[used])
+            if others:
+                return others
+    return []
+
+
+def _not_among(
+    archive: Archive, radiographs: list[ListedRadiograph], used: list[ListedRadiograph]
+) -> list[ListedRadiograph]:
+    """Return the radiographs that are no exact copies, of the same label and split, of those that are used.
+
+    A copy that is in no split is one of any split.
+    """
+    splits_of: dict[tuple, set] = {}
+    for one in used:
+        splits_of.setdefault(_identity(archive, one)[:-1], {None}).add(one.split)
+    return [one for one in radiographs if one.split not in splits_of.get(_identity(archive, one)[:-1], ())]
+
+
 def _identity(archive: Archive, radiograph: ListedRadiograph) -> tuple:
-    return PurePosixPath(radiograph.member).name, archive.checksum(radiograph.member)
+    name = PurePosixPath(radiograph.member).name
+    return name, archive.checksum(radiograph.member), radiograph.labels, radiograph.split
+
+
+def _problem(layout: ClassFolders, archive: Archive, layouts: _Layouts, other_folders: Counter) -> ChestTransferError:
+    """Return why no layout can be used."""
+    complete = [place for place, radiographs in layouts.items() if not any(missing_from(layout, radiographs))]
+    for used in complete:
+        others = _others_of_the_same_classes(layout, archive, layouts, used)
+        if others:
+            return ambiguous(archive, layouts[used], others)
+    return incomplete(layout, archive, list(layouts.values()), other_folders)

@@ -65,6 +65,20 @@ def same_name(folder: str) -> str:
     return " ".join(folder.lower().replace("_", " ").replace("-", " ").split())
 
 
+_SPLIT_WORDS = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+_SPLIT_FOLDER = re.compile(rf"({'|'.join(_SPLIT_WORDS)}) ?(set|data|dataset|images|split)?")
+_SPLIT_AT_THE_END = re.compile(rf"(?:.* )?{_SPLIT_FOLDER.pattern}")
+
+
+def split_named(folder: str, also_at_the_end: bool = False) -> str | None:
+    """Return the split that a folder's name means, as `training_set`; also at the end of longer names, on request."""
+    match = (_SPLIT_AT_THE_END if also_at_the_end else _SPLIT_FOLDER).fullmatch(same_name(folder))
+    return match and _SPLIT_WORDS[match[1]]
+
+
 _PNEUMONIA_NAMES = re.compile(
     r"person(?P<number>\d+)_(?P<subtype>bacteria|virus)_|(?P<prefix>(NORMAL2-)?IM)-(?P<normal>\d+)-"
     r"|(?P<kind>BACTERIA|VIRUS|NORMAL)-(?P<id>\d+)-"

@@ -96,6 +96,9 @@ def _official_splits(archive: Archive, table_name: str) -> dict[str, str]:
     split_of = {}
     for split, names in SPLIT_LISTS.items():
         list_name = next((name.lower() for name in names if name.lower() in members), None)
+        lists = [one for one in archive.members if PurePosixPath(one).name.lower() in map(str.lower, names)]
+        if len({archive.checksum(one) for one in lists}) > 1:
+            raise ChestTransferError(f"'{archive.path}' holds lists that differ: {', '.join(lists)}; keep one of them")
         if list_name is None:
             if table_name == SAMPLE_TABLE:
                 continue

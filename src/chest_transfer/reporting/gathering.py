@@ -172,20 +172,20 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
     metrics, pictures = folder / "metrics", folder / "data/pictures" / name
     heat_maps = folder / "data/heat_maps" / name / settings.model
     models = {model.key: model for model in models_of_experiment(settings, name)}
-    scores = _by_model(_read_json(metrics / f"detail/{name}.json"), models)
+    scores = _by_model(read_json(metrics / f"detail/{name}.json"), models)
     explained_file = Path(f"metrics/explained/{name}.json")
     is_explained = is_current(folder, f"explain@{name}-{settings.model}", [explained_file])
     left_out = [] if is_explained or not (folder / explained_file).exists() else ["heat maps"]
-    explained = _by_model(_read_json(folder / explained_file), models) if is_explained else {}
+    explained = _by_model(read_json(folder / explained_file), models) if is_explained else {}
     shown = [path.relative_to(folder) for path in sorted(pictures.glob("*.png"))]
     are_pictures_current = is_current(folder, f"pictures@{name}", shown)
     left_out += ["pictures"] if shown and not are_pictures_current else []
     return Dataset(
         name=name,
-        data=_read_json(metrics / f"data/{name}.json"),
+        data=read_json(metrics / f"data/{name}.json"),
         models=models,
         scores=scores,
-        gains=_read_json(metrics / f"gain/{name}.json"),
+        gains=_known_gains(read_json(metrics / f"gain/{name}.json"), scores),
         explained=explained,
         comparisons=_read_csv(metrics / f"comparisons/{name}.csv"),
         subgroups=_read_csv(metrics / f"subgroups/{name}.csv"),
@@ -196,13 +196,30 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
     )
 
 
+def _known_gains(gains: dict[str, dict], scores: dict[str, dict]) -> dict[str, dict]:
+    """Return the gains of models that have scores, over models that have."""
+
+    def is_known(regime: str, start: str, gain: dict) -> bool:
+        return f"{regime}-{start}" in scores and gain["against"] in scores
+
+    return {
+        regime: {start: gain for start, gain in starts.items() if is_known(regime, start, gain)}
+        for regime, starts in gains.items()
+    }
+
+
 def _by_model(content: dict[str, dict], models: dict[str, ModelName]) -> dict[str, dict]:
     """Return what metrics hold by regime and start, by the model's key."""
     return {key: content[model.regime][model.start] for key, model in models.items()
             if model.start in content.get(model.regime, {})}  # fmt: skip
 
 
-def _read_json(path: Path) -> dict:
+def read_json(path: Path) -> dict:
+    """Read a file of metrics.
+
+    Raises:
+        ChestTransferError: it is missing or damaged.
+    """
     with _reading(path):
         return json.loads(path.read_text())
 

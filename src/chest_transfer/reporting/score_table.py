@@ -1,12 +1,11 @@
 """The scores of the experiment in this folder as one table: python -m chest_transfer.reporting.score_table"""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
 from chest_transfer.errors import run_command
-from chest_transfer.reporting.gathering import check_results
+from chest_transfer.reporting.gathering import check_results, read_json
 from chest_transfer.settings import read_settings
 from chest_transfer.training.fit_check import OK
 
@@ -15,7 +14,7 @@ def score_table(files: list[Path]) -> pd.DataFrame:
     """Return one row for each model, indexed by dataset, regime and starting weights; one column for each score."""
     rows = {}
     for file in files:
-        for regime, starts in json.loads(file.read_text()).items():
+        for regime, starts in read_json(file).items():
             rows |= {(file.stem, regime, start): scores for start, scores in starts.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["dataset", "regime", "weights"])
 
@@ -42,7 +41,8 @@ def failed_fits(table: pd.DataFrame) -> list[str]:
 def main() -> None:
     """Print the scores of the experiment in this folder."""
     settings = read_settings()
-    check_results(settings)
+    for caution in check_results(settings):
+        print(f"CAUTION: {caution.text}")
     scores = score_table([Path(f"metrics/{name}.json") for name in settings.datasets])
     print(with_intervals(scores.drop(columns="fit").astype(float)).round(3).to_string())
     print("\n".join(failed_fits(scores)), end="")

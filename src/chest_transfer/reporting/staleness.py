@@ -36,31 +36,53 @@ def why_stale(lock: dict, params: dict, stage: str, found: dict[str, str | None]
     for path, md5 in found.items():
         if md5 != written.get(path):
             return f"{path} is not what {stage} wrote"
-    writers_of: dict[str, list[tuple[str, dict]]] = {}  # several, where a stage was renamed
-    for name, entry in stages.items():
-        for out in entry.get("outs", []):
-            writers_of.setdefault(out["path"], []).append((name, out))
-    visited, waiting = set(), [stage]
-    while waiting:
-        name = waiting.pop()
-        if name in visited:
-            continue
-        visited.add(name)
-        if reason := _changed_setting(stages[name], params):
+    return _Records(stages, params).why_stale(stage)
+
+
+class _Records:
+    """The stages of a dvc.lock, and why each is not of some settings."""
+
+    def __init__(self, stages: dict, params: dict):
+        self._stages, self._params, self._reasons = stages, params, {}
+        self._writers_of: dict[str, list[tuple[str, dict]]] = {}  # several, where a stage was renamed
+        for name, entry in stages.items():
+            for out in entry.get("outs", []):
+                self._writers_of.setdefault(out["path"], []).append((name, out))
+
+    def why_stale(self, name: str) -> str:
+        if name not in self._reasons:
+            self._reasons[name] = ""  # while it is looked into, should a damaged dvc.lock have a circle
+            self._reasons[name] = self._find_reason(name)
+        return self._reasons[name]
+
+    def _find_reason(self, name: str) -> str:
+        if reason := _changed_setting(self._stages[name], self._params):
             return f"{name} ran with {reason}"
-        for dep in stages[name].get("deps", []):
-            parts = _expected_parts(dep["path"], params) if name == stage else []
-            if missing := [part for part in parts if part not in writers_of]:
-                return f"there is no {PurePosixPath(missing[0]).stem} in dvc.lock"
-            paths = parts or [path for path in writers_of if _overlap(path, dep["path"])]
-            if not paths and dep["path"].startswith(WRITTEN_BY_STAGES):
-                return f"the stage that writes {dep['path']} has not been run"
-            # The report names its commit: it is not followed here, and has no outputs.
-            writers = _matching_writers(dep, [writers_of[path] for path in paths])
-            if writers is None:
-                return f"{name} read another version of {dep['path']}"
-            waiting += writers
-    return ""
+        reasons = (self._why_dep_is_stale(name, dep) for dep in self._stages[name].get("deps", []))
+        return next(filter(None, reasons), "")
+
+    def _why_dep_is_stale(self, name: str, dep: dict) -> str:
+        parts = _expected_parts(dep["path"], self._params)
+        if missing := [part for part in parts if part not in self._writers_of]:
+            return f"there is no {PurePosixPath(missing[0]).stem} in dvc.lock"
+        paths = parts or [path for path in self._writers_of if _overlap(path, dep["path"])]
+        if not paths:
+            is_missing = dep["path"].startswith(WRITTEN_BY_STAGES)
+            return f"the stage that writes {dep['path']} has not been run" if is_missing else ""
+        reason = f"{name} read another version of {dep['path']}"
+        for writers in islice(product(*(self._current_first(path) for path in paths)), _MOST_COMBINATIONS):
+            if _is_what_was_written(dep, [out for _, out in writers]):
+                reason = next(filter(None, (self.why_stale(writer) for writer, _ in writers)), "")
+                if not reason:
+                    return ""
+        return reason
+
+    def _current_first(self, path: str) -> list[tuple[str, dict]]:
+        """Return the stages that wrote a path, those first that are of the settings."""
+        writers = self._writers_of[path]
+        if len(writers) == 1:
+            return writers
+        return sorted(writers, key=lambda writer: bool(self.why_stale(writer[0])))
 
 
 def _expected_parts(folder: str, params: dict) -> list[str]:
@@ -109,27 +131,12 @@ def _overlap(path: str, other: str) -> bool:
     return PurePosixPath(path).is_relative_to(other) or PurePosixPath(other).is_relative_to(path)
 
 
-def _matching_writers(dep: dict, candidates: list[list[tuple[str, dict]]]) -> list[str] | None:
-    """Return the stages that wrote what a stage read, None if what it read is not what any of them wrote.
-
-    Args:
-        dep: entry of a dependency in dvc.lock.
-        candidates: for each output that is, holds or belongs to the dependency, the stages that wrote it and its entry.
-    """
-    for writers in islice(product(*candidates), _MOST_COMBINATIONS):
-        if _is_what_was_written(dep, [out for _, out in writers]):
-            return [name for name, _ in writers]
-    return None
-
-
 def _is_what_was_written(dep: dict, outs: list[dict]) -> bool:
     """Return whether a dependency is what was written, as far as can be known.
 
     By hash; of a file in a folder by the folder's listing, where the cache has it; of a folder of several outputs by
     the hash of all, or by their size where the listing of one is not in the cache.
     """
-    if not outs:
-        return True
     if outs[0]["path"] == dep["path"]:
         return outs[0].get("md5") == dep.get("md5")
     if PurePosixPath(dep["path"]).is_relative_to(outs[0]["path"]):

@@ -34,7 +34,7 @@ def write_report(settings: Settings) -> list[Path]:
         (aside / "report.md").write_text(markdown)
         for dataset in datasets:
             for model in dataset.models.values():
-                if is_recorded(read_lock(), model.network):
+                if model.key in dataset.scores and is_recorded(read_lock(), model.network):
                     card = aside / "cards" / f"{str(model).replace('/', '-')}.md"
                     card.write_text(_card(settings, dataset, model, commit))
     return sorted(path for path in FOLDER.rglob("*") if path.is_file())

@@ -75,15 +75,16 @@ def _is_scored(name: str, facts: PackedFacts, settings: Settings) -> bool:
     Where dvc.lock records the experiment, a model's file must be what it records. Without a record, the settings in the
     file must be those of params.yaml, which says nothing of data and pretraining.
     """
-    lock, path = read_lock(), Path(name)
+    lock, path = read_lock(), Path(name).resolve()
     if not lock["stages"]:
         return _is_made_with(facts, settings)
-    if path == packed_model(facts.dataset) or name == facts.dataset:
-        return is_current(Path(), f"best@{facts.dataset}", [packed_model(facts.dataset)])
-    if path.is_file() and path.parts[0] != "models":
+    best, model = packed_model(facts.dataset), ModelName(facts.dataset, facts.backbone, facts.regime, facts.start)
+    if path == best.resolve() or name == facts.dataset:
+        return is_current(Path(), f"best@{facts.dataset}", [best]) or not best.exists()
+    if path.is_file() and path != model.network.resolve():
         return False
-    model = ModelName(facts.dataset, facts.backbone, facts.regime, facts.start)
-    return facts.backbone == settings.model and is_recorded(lock, model.network)
+    # A network that is not here came out of the cache or the remote, as dvc.lock records it.
+    return facts.backbone == settings.model and (is_recorded(lock, model.network) or not model.network.exists())
 
 
 def _is_made_with(facts: PackedFacts, settings: Settings) -> bool:
