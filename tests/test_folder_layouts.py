@@ -345,6 +345,13 @@ class TestOtherNames:
         folders = {"0": "Normal", "1": "Tuberculosis"}
         assert total(preprocessed(tmp_path, "tuberculosis", source, folders=folders), "Normal") == 30
 
+    def test_the_archive_of_another_dataset_is_recognized(self, tmp_path):
+        source = make_zip(tmp_path / "a.zip", CHILDREN)
+        with pytest.raises(
+            ChestTransferError, match=r"check `sources` .*'PNEUMONIA' is a class of mendeley, pneumonia\), or"
+        ):
+            preprocessed(tmp_path, "tuberculosis", source)
+
     def test_all_missing_classes_are_in_the_remedy(self, tmp_path):
         source = make_zip(tmp_path / "a.zip", classes("Normal", "A", "B", "C"))
         with pytest.raises(ChestTransferError, match=r"FOLDER: COVID, FOLDER: Lung_Opacity, FOLDER: Viral_Pneumonia"):

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import PurePosixPath
 
 from chest_transfer.data.archives import Archive
+from chest_transfer.data.catalog import CATALOG
 from chest_transfer.data.layouts import POOL_COMMAND, ClassFolders, same_name, split_named
 from chest_transfer.data.listed import FOLDERS_SHOWN, ListedRadiograph, first_members
 from chest_transfer.errors import ChestTransferError
@@ -88,12 +89,27 @@ def remedy_for_names(layout: ClassFolders, other_folders: Counter, missing: list
         return f"put the images that lie in no folder into one of their class, such as {missing[0]}"
     name = names.pop() if len(names) == len(missing) == 1 else "FOLDER"
     mapping = ", ".join(f"{name}: {label}" for label in missing)
+    hint = _other_datasets_with(names | {name})
     if _PLAIN_KEY.fullmatch(name) and name.lower() not in _WORDS_WITH_A_MEANING:
-        return f"state which class a folder belongs to: -S 'preprocess.folders={{{mapping}}}'"
+        return f"{hint}state which class a folder belongs to: -S 'preprocess.folders={{{mapping}}}'"
     return (
-        f"state which class a folder belongs to, in params.yaml under preprocess: "
+        f"{hint}state which class a folder belongs to, in params.yaml under preprocess: "
         f"""'folders: {{"{name}": {missing[0]}}}'"""
     )
+
+
+def _other_datasets_with(names: set[str]) -> str:
+    """Return the advice to check the source, where folders are classes of other datasets; empty where they are not."""
+    named = {
+        (name, dataset.name)
+        for name in names
+        for dataset in CATALOG.values()
+        if isinstance(dataset.layout, ClassFolders) and same_name(name) in dataset.layout.class_of_name
+    }
+    if not named:
+        return ""
+    folder, datasets = min(named)[0], sorted({dataset for _, dataset in named})
+    return f"check `sources` in params.yaml ('{folder}' is a class of {', '.join(datasets)}), or "
 
 
 def class_candidates(layout: ClassFolders, other_folders: Counter) -> set[str]:
