@@ -404,7 +404,13 @@ class TestNotUsed:
             for number in range(20)
         }
         summary = preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", members))
-        assert summary["cautions"] == [f"4 radiographs: {caution}"]
+        assert summary["cautions"] == [f"{caution}: 4 radiographs"]
+
+    def test_a_file_in_two_classes_is_counted(self, tmp_path):
+        members = classes("Normal", "Tuberculosis")
+        members |= {f"Tuberculosis/also-{number}.png": members[f"Normal/normal-{number}.png"] for number in range(3)}
+        summary = preprocessed(tmp_path, "tuberculosis", make_zip(tmp_path / "a.zip", members))
+        assert summary["cautions"] == ["the same file has different labels: 3 radiographs"]
 
 
 class TestPacking:

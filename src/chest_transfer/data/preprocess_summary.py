@@ -70,7 +70,7 @@ def cautions_about(
         archive_path: Path, to name in errors.
         counts: dict of `counts_of`.
         listing: Listing of the archive.
-        statements: Counter of what DICOM files state that is unusual for a frontal chest radiograph.
+        statements: Counter of what is unusual: what DICOM files state, files with different labels.
         settings: section `preprocess` of the settings.
 
     Raises:
@@ -85,7 +85,7 @@ def cautions_about(
     if not dataset.multi_label:
         official = _splits_of(listing) if has_folders else set()
         sentences += _missing_classes(dataset, archive_path, counts, official, listing.other_folders)
-    sentences += [f"{count} radiographs: {statement}" for statement, count in sorted(statements.items())]
+    sentences += [f"{statement}: {count} radiographs" for statement, count in sorted(statements.items())]
     return {"cautions": sentences} if sentences else {}
 
 

@@ -62,6 +62,8 @@ def preprocess(
             )
             attributes, box_list = read_attributes(archive, radiographs), read_box_list(archive, radiographs)
         labels = _labels(radiographs, dataset)
+        if contradictory := int((files.groupby("digest")["labels"].nunique() > 1).sum()):
+            statements["the same file has different labels"] = contradictory
         split = split_by_patient(
             np.array([_patient(radiograph) for radiograph in radiographs]),
             files.pop("digest").to_numpy(str),
