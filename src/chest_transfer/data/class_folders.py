@@ -7,6 +7,7 @@ they are read as people make them by unpacking several archives: with repeated n
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import PurePosixPath
 
@@ -56,15 +57,19 @@ def read_class_folders(
     labels = layout.class_of_name
     labels |= {same_name(name): labels[same_name(to)] for name, to in folders.items() if same_name(to) in labels}
     images = [member for member in archive.members if _is_image(archive, member)]
-    groups = {read: _grouped(layout, labels, images, keep_splits, read) for read in (_read_strictly, _read_leniently)}
-    for may_lack_classes, read in product((False, True), groups):
-        listing = _chosen(layout, archive, *groups[read], may_lack_classes)
-        if isinstance(listing, Listing):
+
+    @cache
+    def grouped(read: _Reader) -> tuple[_Layouts, Counter]:
+        return _grouped(layout, labels, images, keep_splits, read)
+
+    for may_lack_classes, read in product((False, True), (_read_strictly, _read_leniently)):
+        listing = _chosen(layout, archive, *grouped(read), may_lack_classes)
+        if listing is not None:
             others = sorted(set(archive.members) - set(images))
             if count := sum(bool(read(layout, labels, _folders_of(member))) for member in others):
                 listing.not_used["not_an_image"] = count
             return listing
-    raise _problem(layout, archive, *groups[_read_strictly])
+    raise _problem(layout, archive, *grouped(_read_strictly))
 
 
 def _is_image(archive: Archive, member: str) -> bool:
