@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError
@@ -42,13 +43,17 @@ def parse_lock(text: str, place: str = str(LOCK), remedy: str = "run: chest-tran
 
 def cache_folder() -> Path:
     """Return the folder of DVC's cache in which files lie by their MD5."""
+    return Path(_configured_cache(Path(".dvc").resolve()) or ".dvc/cache") / "files/md5"
+
+
+@lru_cache  # a report looks it up for every folder that a stage read
+def _configured_cache(dvc_folder: Path) -> str | None:
     from dvc.config import Config, ConfigError  # late: stages do not need it
 
     try:
-        configured = Config(dvc_dir=str(Path(".dvc").resolve())).get("cache", {}).get("dir")
+        return Config(dvc_dir=str(dvc_folder)).get("cache", {}).get("dir")
     except ConfigError as error:
         raise ChestTransferError(f"{' '.join(str(error).split())}; correct .dvc/config") from None
-    return Path(configured or ".dvc/cache") / "files/md5"
 
 
 def locked_outputs(content: dict) -> list[dict]:
