@@ -3,7 +3,9 @@
 import io
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -48,11 +50,24 @@ def simulate(seed: int, *findings: str, severity: float = 0.9, size: int = 96) -
 # Archives
 
 
+@pytest.fixture(scope="module")
+def archive_of(tmp_path_factory) -> Callable[[str], Path]:
+    """A function from the name of a dataset to its simulated archive, which is written once for all tests."""
+    folder = tmp_path_factory.mktemp("archives")
+
+    def archive(name: str) -> Path:
+        path = folder / f"{name}.zip"
+        if not path.exists():
+            write_archive(CATALOG[name], SETTINGS, path)
+        return path
+
+    return archive
+
+
 @pytest.mark.parametrize("name", CATALOG)
-def test_each_dataset_layout_reads_its_simulated_archive(name, tmp_path):
+def test_each_dataset_layout_reads_its_simulated_archive(name, archive_of):
     dataset = CATALOG[name]
-    write_archive(dataset, SETTINGS, tmp_path / "a.zip")
-    with Archive(tmp_path / "a.zip") as archive:
+    with Archive(archive_of(name)) as archive:
         listing = read_listing(dataset.layout, archive)
         image = decode_square(archive.read(listing.radiographs[0].member), 48)
     assert image.std() > 20
@@ -63,23 +78,22 @@ def test_each_dataset_layout_reads_its_simulated_archive(name, tmp_path):
         assert len({radiograph.patient or radiograph.name for radiograph in listing.radiographs}) == 60
 
 
-def test_equal_settings_give_equal_bytes_and_another_seed_does_not(tmp_path):
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+def test_equal_settings_give_equal_bytes_and_another_seed_does_not(archive_of, tmp_path):
+    for name, seed in (("again", 1), ("other", 2)):
         write_archive(CATALOG["covid"], SETTINGS.model_copy(update={"seed": seed}), tmp_path / name)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() != (tmp_path / "c").read_bytes()
+    first, again, other = (path.read_bytes() for path in (archive_of("covid"), tmp_path / "again", tmp_path / "other"))
+    assert first == again != other
 
 
 @pytest.mark.parametrize("name", ["pneumonia", "nih"])
-def test_the_archive_does_not_depend_on_the_number_of_processes(name, tmp_path):
-    for processes in (1, 2, 3):
-        write_archive(CATALOG[name], SETTINGS, tmp_path / str(processes), processes)
-    assert len({(tmp_path / str(processes)).read_bytes() for processes in (1, 2, 3)}) == 1
+def test_the_archive_does_not_depend_on_the_number_of_processes(name, archive_of, tmp_path):
+    write_archive(CATALOG[name], SETTINGS, tmp_path / "by_three", processes=3)
+    assert (tmp_path / "by_three").read_bytes() == archive_of(name).read_bytes()  # which one process wrote
 
 
-def test_datasets_share_patients_only_where_the_catalog_says_so(tmp_path):
+def test_datasets_share_patients_only_where_the_catalog_says_so(archive_of):
     def images(name: str) -> set[bytes]:
-        write_archive(CATALOG[name], SETTINGS, tmp_path / name)
-        with Archive(tmp_path / name) as archive:
+        with Archive(archive_of(name)) as archive:
             return {archive.read(member) for member in archive.members if member.endswith((".png", ".jpeg"))}
 
     assert images("pneumonia") == images("mendeley")
@@ -87,9 +101,8 @@ def test_datasets_share_patients_only_where_the_catalog_says_so(tmp_path):
     assert not images("tuberculosis") & images("covid")
 
 
-def test_the_archive_has_the_pitfalls_of_the_public_one(tmp_path):
-    write_archive(CATALOG["pneumonia"], SETTINGS, tmp_path / "a.zip")
-    with Archive(tmp_path / "a.zip") as archive:
+def test_the_archive_has_the_pitfalls_of_the_public_one(archive_of):
+    with Archive(archive_of("pneumonia")) as archive:
         raw = archive._zip.namelist()
         listing = read_listing(CATALOG["pneumonia"].layout, archive)
         modes = {
@@ -127,9 +140,8 @@ def test_covid_has_lung_masks_and_metadata_sheets(tmp_path):
     assert set(sheet["FILE NAME"]) == stems
 
 
-def test_nih_has_tables_and_boxes_for_test_images_only(tmp_path):
-    write_archive(CATALOG["nih"], Phantom(seed=1, patients=150, image_size=64), tmp_path / "a.zip")
-    with Archive(tmp_path / "a.zip") as archive:
+def test_nih_has_tables_and_boxes_for_test_images_only(archive_of):
+    with Archive(archive_of("nih")) as archive:
         boxes = pd.read_csv(io.BytesIO(archive.read("BBox_List_2017.csv")), header=None, skiprows=1)
         test = set(archive.read("test_list.txt").decode().split())
         table = pd.read_csv(io.BytesIO(archive.read("Data_Entry_2017.csv")), header=None, skiprows=1)
@@ -137,7 +149,7 @@ def test_nih_has_tables_and_boxes_for_test_images_only(tmp_path):
     assert set(boxes[0]) <= test
     assert "Infiltration" not in set(boxes[1])  # NIH's list of boxes spells it Infiltrate
     assert (boxes[[2, 3]] >= 0).all(axis=None)
-    assert (boxes[2] + boxes[4] <= 64).all()
+    assert (boxes[2] + boxes[4] <= SETTINGS.image_size).all()
     assert set(table[6]) == {"PA", "AP"}
 
 
