@@ -138,7 +138,7 @@ def every_kind_of_model(tmp_path_factory) -> Path:
     settings = TOY | {
         "datasets": ["pneumonia", "tuberculosis"], "weights": ["none", "phantom"], "finetune__weights": ["none"],
         "transfer__sources": ["tuberculosis"], "transfer__weights": "none", "embed__views": 1, "train__epochs": 1,
-        "threads": 1,  # simulated in this process, where reading is traced
+        "transfer__epochs": 1, "threads": 1,  # simulated in this process, where reading is traced
     }  # fmt: skip
     repository = toy_repository(folder, **settings)
     all_stages(repository, TRACED_SETTINGS=str(folder / "read.json"))
