@@ -194,36 +194,43 @@ def stage(folder: Path, *words: str, check: bool = True, **environment: str) -> 
     )
 
 
-# Stage scripts one after the other in one process, because TensorFlow takes seconds to import. With TRACED_SETTINGS the
-# settings that each stage reads are written to that file.
+# Stage scripts of some folders one after the other in one process, because TensorFlow takes seconds to import. With
+# TRACED_SETTINGS the settings that each stage reads are written to that file.
 TOGETHER = """
 import json, os, runpy, shlex, sys
 import networkx
 from dvc.repo import Repo
 import settings_trace
-commands = json.loads(sys.argv[1])
-if not commands:
-    with Repo(".") as repo:
-        commands = [shlex.split(stage.cmd)[2:] for stage in networkx.dfs_postorder_nodes(repo.index.graph)]
 traced = os.environ.get("TRACED_SETTINGS")
-for words in commands:
-    print("running", *words, flush=True)
-    sys.argv = words
-    with settings_trace.record(words[0], traced):
-        runpy.run_module(words[0], run_name="__main__")
+for folder, commands in json.loads(sys.argv[1]):
+    os.chdir(folder)
+    if not commands:
+        with Repo(".") as repo:
+            commands = [shlex.split(stage.cmd)[2:] for stage in networkx.dfs_postorder_nodes(repo.index.graph)]
+    for words in commands:
+        print("running", *words, "in", folder, flush=True)
+        sys.argv = words
+        with settings_trace.record(words[0], traced):
+            runpy.run_module(words[0], run_name="__main__")
 """
 
 
 def stages(folder: Path, *commands: tuple[str, ...], **environment: str) -> str:
     """Run some stages of this checkout in a folder, and return what they printed."""
-    words = json.dumps([[f"stages.{name}", *arguments] for name, *arguments in commands])
+    words = [[f"stages.{name}", *arguments] for name, *arguments in commands]
+    return run_together([(folder, words)], **environment)
+
+
+def all_stages(*folders: Path, **environment: str) -> str:
+    """Run every stage that DVC finds in each folder's dvc.yaml under its settings, and return what they printed."""
+    return run_together([(folder, []) for folder in folders], **environment)
+
+
+def run_together(commands_of: list[tuple[Path, list[list[str]]]], **environment: str) -> str:
+    """Run commands in their folders, all stages of the folder where there are none, and return what they printed."""
+    words = json.dumps([(str(folder), commands) for folder, commands in commands_of])
     path = os.pathsep.join(str(ROOT / name) for name in ("", "src", "tests"))
-    return run(folder, sys.executable, "-c", TOGETHER, words, PYTHONPATH=path, **environment).stdout
-
-
-def all_stages(folder: Path, **environment: str) -> str:
-    """Run every stage that DVC finds in a folder's dvc.yaml under its settings, and return what they printed."""
-    return stages(folder, **environment)
+    return run(commands_of[0][0], sys.executable, "-c", TOGETHER, words, PYTHONPATH=path, **environment).stdout
 
 
 def all_recorded(folder: Path) -> str:

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, all_stages, change_settings, run
@@ -23,6 +24,7 @@ LINES = [
 TOY = {
     "source": "phantom",
     "image_size": 32,
+    "threads": 1,  # two tests run at once
     "phantom__patients": 60,
     "phantom__image_size": 48,
     "probe__epochs": 2,
@@ -65,20 +67,29 @@ def test_each_line_of_a_grid_gives_valid_experiments(path, line, tmp_path):
         read_settings(tmp_path / "params.yaml")
 
 
-@pytest.mark.parametrize("path", PRESETS, ids=NAMES)
-def test_its_settings_run_at_toy_size_on_simulated_radiographs(path, tmp_path):
-    for name in ("dvc.yaml", "stages", "src"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    # The weights of ImageNet cannot be downloaded in a test: random weights take their place.
-    text = path.read_text().replace("[none, imagenet]", "[none]").replace("[imagenet]", "[none]")
-    (tmp_path / "params.yaml").write_text(text)
-    model = read_settings(tmp_path / "params.yaml").model
-    change_settings(tmp_path / "params.yaml", **TOY, model=SMALLER.get(model, model))
-    run(tmp_path, "dvc", "init", "--no-scm", "-q")
-    output = all_stages(tmp_path)
-    settings = read_settings(tmp_path / "params.yaml")
-    metrics = json.loads((tmp_path / f"metrics/{settings.datasets[0]}.json").read_text())
-    assert set(metrics["probe"]) == set(settings.weights), output
+@pytest.fixture(scope="module")
+def experiments(tmp_path_factory) -> dict[str, Path]:
+    """A folder for each preset, in which its experiment has been run at toy size."""
+    folders = {}
+    for path in PRESETS:
+        folders[path.stem] = folder = tmp_path_factory.mktemp(path.stem)
+        for name in ("dvc.yaml", "stages", "src"):
+            (folder / name).symlink_to(ROOT / name)
+        # The weights of ImageNet cannot be downloaded in a test: random weights take their place.
+        text = path.read_text().replace("[none, imagenet]", "[none]").replace("[imagenet]", "[none]")
+        (folder / "params.yaml").write_text(text)
+        model = read_settings(folder / "params.yaml").model
+        change_settings(folder / "params.yaml", **TOY, model=SMALLER.get(model, model))
+        run(folder, "dvc", "init", "--no-scm", "-q")
+    all_stages(*folders.values())
+    return folders
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_settings_run_at_toy_size_on_simulated_radiographs(experiments, name):
+    settings = read_settings(experiments[name] / "params.yaml")
+    metrics = json.loads((experiments[name] / f"metrics/{settings.datasets[0]}.json").read_text())
+    assert set(metrics["probe"]) == set(settings.weights)
     assert set(metrics.get("finetune", {})) == set(settings.finetune.weights)
     assert set(metrics.get("train", {})) == set(settings.train.weights)
-    assert (tmp_path / f"models/{settings.datasets[0]}/{settings.model}").is_dir()
+    assert (experiments[name] / f"models/{settings.datasets[0]}/{settings.model}").is_dir()
