@@ -4,18 +4,27 @@ import os
 import re
 
 import pytest
-from conftest import ROOT, TOY, commit, run, toy_repository
+from conftest import ROOT, TOY, commit, run, stages, toy_repository
 
 from chest_transfer.lockfile import read_lock
 from chest_transfer.mending import mend
 
+# Stages by their names in DVC, and what runs each.
+FEATURES = {
+    "code": "code", "download@pneumonia": "download pneumonia", "preprocess@pneumonia": "preprocess pneumonia",
+    "pretrained@cnn-none": "pretrained cnn none", "embed@pneumonia-cnn-none": "embed pneumonia cnn none",
+}  # fmt: skip
+SCORES = {"probe@pneumonia-cnn-none": "probe pneumonia cnn none", "evaluate@pneumonia": "evaluate pneumonia"}
+
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
+    """A repository whose last commit has features, and whose workspace has scores too, as `dvc repro` leaves them."""
     folder = toy_repository(tmp_path_factory.mktemp("mending"), **(TOY | {"train__weights": []}))
-    run(folder, "dvc", "repro", "embed")
+    stages(folder, *(command.split() for command in (FEATURES | SCORES).values()))
+    run(folder, "dvc", "commit", "--force", "--quiet", *FEATURES)
     commit(folder, "Features")
-    run(folder, "dvc", "repro", "evaluate")
+    run(folder, "dvc", "commit", "--force", "--quiet", *SCORES)
     return folder
 
 
