@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,10 @@ ENVIRONMENT = {
 }
 
 
-SLOWEST = ("test_pipeline.py", "test_readme.py", "test_presets.py", "test_cluster.py", "test_training.py")
+SLOWEST = (
+    "test_pipeline.py", "test_readme.py", "test_training.py", "test_cluster.py", "test_networks.py", "test_phantom.py",
+    "test_finetune.py", "test_predict.py", "test_presets.py",
+)  # fmt: skip
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -53,8 +57,8 @@ def browser():
 # What `pytest -m "not slow"` leaves out: files and fixtures that run stages, DVC or a server, or build every backbone.
 SLOW_FILES = (
     *SLOWEST, "test_app.py", "test_devices.py", "test_downloads.py", "test_explain.py", "test_export.py",
-    "test_finetune.py", "test_honesty.py", "test_mending.py", "test_networks.py", "test_phantom.py", "test_predict.py",
-    "test_probe.py", "test_remotes.py", "test_report.py", "test_storage.py", "test_transfer.py",
+    "test_honesty.py", "test_mending.py", "test_probe.py", "test_remotes.py", "test_report.py", "test_storage.py",
+    "test_transfer.py",
 )  # fmt: skip
 SLOW_FIXTURES = {"project", "evaluated", "browser"}
 FAST_CLASSES = {"TestLoss", "TestWarmup", "TestFitCheck", "TestBatches"}  # of those files
@@ -194,8 +198,8 @@ def stage(folder: Path, *words: str, check: bool = True, **environment: str) -> 
     )
 
 
-# Stage scripts of some folders one after the other in one process, because TensorFlow takes seconds to import. With
-# TRACED_SETTINGS the settings that each stage reads are written to that file.
+# Modules run as programs in some folders, one after the other in one process, because TensorFlow takes seconds to
+# import. With TRACED_SETTINGS the settings that each stage reads are written to that file.
 TOGETHER = """
 import json, os, runpy, shlex, sys
 import networkx
@@ -224,6 +228,13 @@ def stages(folder: Path, *commands: tuple[str, ...], **environment: str) -> str:
 def all_stages(*folders: Path, **environment: str) -> str:
     """Run every stage that DVC finds in each folder's dvc.yaml under its settings, and return what they printed."""
     return run_together([(folder, []) for folder in folders], **environment)
+
+
+def commands(folder: Path, *arguments_of: tuple[str, ...], **environment: str) -> list[str]:
+    """Run `chest-transfer` with some lists of arguments in a folder, and return what it printed for each."""
+    words = [["chest_transfer.cli", *arguments] for arguments in arguments_of]
+    output = run_together([(folder, words)], **environment)
+    return re.split(r"^running chest_transfer\.cli .*\n", output, flags=re.MULTILINE)[1:]
 
 
 def run_together(commands_of: list[tuple[Path, list[list[str]]]], **environment: str) -> str:

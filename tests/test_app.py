@@ -19,7 +19,18 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from conftest import ENVIRONMENT, PATIENT_NAME, ROOT, TENSORFLOW_NOTES, change_settings, dicom, encoded, refused, run
+from conftest import (
+    ENVIRONMENT,
+    PATIENT_NAME,
+    ROOT,
+    TENSORFLOW_NOTES,
+    change_settings,
+    commands,
+    dicom,
+    encoded,
+    refused,
+    run,
+)
 from PIL import Image
 
 pytest.importorskip("starlette")
@@ -102,17 +113,21 @@ IMAGES = {
 }
 
 
-@pytest.mark.parametrize("operating_point", OPERATING_POINTS)
-def test_predictions_equal_those_of_the_command_to_a_millionth(server, evaluated, tmp_path, operating_point):
+@pytest.fixture(scope="module")
+def printed_at(evaluated, tmp_path_factory) -> dict[str, dict]:
+    """What the command prints for the images at each operating point."""
+    folder = tmp_path_factory.mktemp("images")
     for name, content in IMAGES.items():
-        (tmp_path / name).write_bytes(content)
-    files = [str(tmp_path / name) for name in IMAGES]
-    command = ["predict", "models/pneumonia/cnn/train-none.keras", *files, "--json"]
-    completed = run(
-        evaluated, sys.executable, "-m", "chest_transfer.cli", *command, "--operating-point", operating_point,
-        PYTHONPATH=str(ROOT / "src"),
-    )  # fmt: skip
-    printed = json.loads(completed.stdout)
+        (folder / name).write_bytes(content)
+    files = [str(folder / name) for name in IMAGES]
+    predict = ["predict", "models/pneumonia/cnn/train-none.keras", *files, "--json", "--operating-point"]
+    printed = commands(evaluated, *((*predict, operating_point) for operating_point in OPERATING_POINTS))
+    return {point: json.loads(output) for point, output in zip(OPERATING_POINTS, printed, strict=True)}
+
+
+@pytest.mark.parametrize("operating_point", OPERATING_POINTS)
+def test_predictions_equal_those_of_the_command_to_a_millionth(server, printed_at, operating_point):
+    printed = printed_at[operating_point]
     for content, expected in zip(IMAGES.values(), printed["predictions"], strict=True):
         prediction = server.predict(content, model="pneumonia/cnn/train-none", operating_point=operating_point)
         assert prediction["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)

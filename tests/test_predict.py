@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, TOY, all_recorded, commit, encoded, make_zip, refused, run, toy_repository
+from conftest import ROOT, TOY, all_recorded, commands, commit, encoded, make_zip, refused, run, toy_repository
 from PIL import Image
 
 from chest_transfer.data.archives import Archive
@@ -70,6 +70,12 @@ def members(repository) -> dict[str, bytes]:
 def command(folder, *words, check=True, **environment):
     return run(folder, "python", "-m", "chest_transfer.cli", *words, check=check, PYTHONPATH=str(ROOT / "src"),
                XDG_CACHE_HOME=str(folder.parent / "cache"), **environment)  # fmt: skip
+
+
+def predicted(folder, *arguments_of) -> list[str]:
+    """Run `predict` with some lists of arguments, and return what it printed for each."""
+    cache = str(folder.parent / "cache")
+    return commands(folder, *(("predict", *arguments) for arguments in arguments_of), XDG_CACHE_HOME=cache)
 
 
 def test_predictions_for_files_are_those_that_were_scored(predictor, members, repository):
@@ -145,21 +151,20 @@ def test_pictures_are_found_in_files_folders_patterns_and_archives(tmp_path):
 def test_the_command_prints_a_table_json_or_csv_and_writes_heat_maps(repository, members, tmp_path):
     for number, content in enumerate(list(members.values())[:3]):
         (tmp_path / f"{number}.jpeg").write_bytes(content)
-    table = command(repository, "predict", "pneumonia/train-none", str(tmp_path), "--heatmap", str(tmp_path / "heat"))
-    assert "chosen on validation" in table.stdout
-    assert "not a medical device" in table.stdout
+    table, from_json, from_csv = predicted(
+        repository,
+        ("pneumonia/train-none", str(tmp_path), "--heatmap", str(tmp_path / "heat")),
+        ("pneumonia/cnn/train-none", str(tmp_path / "0.jpeg"), "--json"),
+        ("pneumonia/train-none", str(tmp_path / "0.jpeg"), "--csv"),
+    )
+    assert "chosen on validation" in table
+    assert "not a medical device" in table
     heat_maps = sorted((tmp_path / "heat").glob("*.png"))
     assert [path.name[:6] for path in heat_maps] == ["0001-0", "0002-1", "0003-2"]
     with Image.open(heat_maps[0]) as picture:
         assert picture.size == (32, 32)
-    from_json = json.loads(
-        command(repository, "predict", "pneumonia/cnn/train-none", str(tmp_path / "0.jpeg"), "--json").stdout
-    )
-    from_csv = pd.read_csv(io.StringIO(
-        command(repository, "predict", "pneumonia/train-none", str(tmp_path / "0.jpeg"), "--csv").stdout
-    ))  # fmt: skip
-    probability = from_json["predictions"][0]["probabilities"]["PNEUMONIA"]
-    assert probability == pytest.approx(from_csv["p:PNEUMONIA"][0], abs=1e-6)
+    probability = json.loads(from_json)["predictions"][0]["probabilities"]["PNEUMONIA"]
+    assert probability == pytest.approx(pd.read_csv(io.StringIO(from_csv))["p:PNEUMONIA"][0], abs=1e-6)
 
 
 def test_the_exit_code_is_2_if_a_file_could_not_be_read(repository, members, tmp_path):
@@ -174,10 +179,9 @@ def test_the_exit_code_is_2_if_a_file_could_not_be_read(repository, members, tmp
 def test_a_fresh_clone_pulls_a_model_of_this_or_another_revision(repository, members, tmp_path):
     run(tmp_path, "git", "clone", "-q", str(repository), "clone")
     (tmp_path / "one.jpeg").write_bytes(next(iter(members.values())))
-    predictions = [
-        json.loads(command(tmp_path / "clone", "predict", *words, "../one.jpeg", "--json").stdout)["predictions"][0]
-        for words in (["pneumonia/train-none"], ["--rev", "HEAD", "pneumonia/cnn/train-none"])
-    ]
+    names = ["pneumonia/train-none"], ["--rev", "HEAD", "pneumonia/cnn/train-none"]
+    printed = predicted(tmp_path / "clone", *((*words, "../one.jpeg", "--json") for words in names))
+    predictions = [json.loads(output)["predictions"][0] for output in printed]
     assert predictions[0]["probabilities"] == predictions[1]["probabilities"]
     assert not (tmp_path / "clone/models/pneumonia").exists()
 
@@ -192,9 +196,9 @@ def test_a_project_in_a_folder_of_a_larger_repository_finds_its_revisions(reposi
     commit(larger, "Everything")
     (project / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")  # what this folder has does not matter
     (tmp_path / "one.jpeg").write_bytes(next(iter(members.values())))
-    for name in ("pneumonia", "pneumonia/train-none"):
-        done = command(project, "predict", name, str(tmp_path / "one.jpeg"), "--rev", "HEAD", "--json")
-        assert json.loads(done.stdout)["predictions"][0]["probabilities"]
+    arguments = str(tmp_path / "one.jpeg"), "--rev", "HEAD", "--json"
+    for output in predicted(project, ("pneumonia", *arguments), ("pneumonia/train-none", *arguments)):
+        assert json.loads(output)["predictions"][0]["probabilities"]
 
 
 @pytest.mark.parametrize(
