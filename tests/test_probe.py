@@ -191,8 +191,7 @@ OUTPUTS = (
 
 def test_the_stages_give_the_same_bytes_again(embedded_project):
     first = [(embedded_project / name).read_bytes() for name in OUTPUTS]
-    for name in ("embed", "probe"):
-        stage(embedded_project, name, "pneumonia", "mobilenetv2", "none")
+    stages(embedded_project, *((name, "pneumonia", "mobilenetv2", "none") for name in ("embed", "probe")))
     assert [(embedded_project / name).read_bytes() for name in OUTPUTS] == first
 
 
