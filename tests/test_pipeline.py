@@ -9,7 +9,19 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, TOY, all_recorded, all_stages, change_settings, commit, grey, refused, run, toy_repository
+from conftest import (
+    ROOT,
+    TOY,
+    all_recorded,
+    all_stages,
+    change_settings,
+    commands,
+    commit,
+    grey,
+    refused,
+    run,
+    toy_repository,
+)
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +122,11 @@ def test_a_fresh_clone_pulls_the_other_model_and_trains_nothing(two_models):
 def test_a_model_of_another_backbone_is_predicted_with_from_a_fresh_clone(two_models, tmp_path):
     folder = clone(two_models, "predicts")
     (tmp_path / "one.png").write_bytes(grey())
-    for name in ("pneumonia/cnn_strided/train-phantom", "pneumonia/cnn/train-phantom"):
-        done = run(folder, "chest-transfer", "predict", name, str(tmp_path / "one.png"), "--rev", "HEAD", "--json")
-        answer = json.loads(done.stdout)
+    names = "pneumonia/cnn_strided/train-phantom", "pneumonia/cnn/train-phantom"
+    arguments = str(tmp_path / "one.png"), "--rev", "HEAD", "--json"
+    printed = commands(folder, *(("predict", name, *arguments) for name in names))
+    for name, output in zip(names, printed, strict=True):
+        answer = json.loads(output)
         assert answer["model"]["backbone"] == name.split("/")[1]
         assert set(answer["predictions"][0]["probabilities"]) == {"NORMAL", "PNEUMONIA"}
 
@@ -280,7 +294,7 @@ def test_an_experiment_with_fewer_models_leaves_nothing_that_the_next_one_reads(
 
 
 def test_several_classes_and_several_labels_go_through_the_whole_graph(tmp_path):
-    settings = TOY | {"datasets": ["covid", "nih"], "train__epochs": 1}
+    settings = TOY | {"datasets": ["covid", "nih"], "phantom__patients": 40, "train__epochs": 1}
     folder = toy_repository(tmp_path, model="cnn_strided", **settings)
     all_stages(folder)
     for name in settings["datasets"]:
