@@ -141,7 +141,9 @@ def write_predictions(name: ModelName, split: str, labels: np.ndarray, rng: np.r
     images, classes = len(labels), list(NIH_FINDINGS)
     names, patients = np.arange(images).astype(str), (np.arange(images) // IMAGES_PER_PATIENT).astype(str)
     logits = labels - 3 + rng.normal(size=labels.shape)
-    predictions = Predictions(names, patients, labels, logits, classes, classes, seen=np.zeros(images, bool))
+    predictions = Predictions(
+        names, patients, labels, logits, classes, classes, np.zeros(images, bool), multi_label=True
+    )
     name.predictions.mkdir(parents=True, exist_ok=True)
     predictions.table().to_csv(name.predictions_of(split), index=False)
 
@@ -163,7 +165,7 @@ def evaluate_at_full_size(models: int) -> tuple[float, float]:
         index = pd.Index(np.arange(NIH_TEST_IMAGES).astype(str), name="name")
         attributes = {key: rng.choice(values, NIH_TEST_IMAGES) for key, values in groups.items()}
         start = time.perf_counter()
-        evaluate_dataset(names, True, pd.DataFrame(attributes, index), settings, Path("metrics"))
+        evaluate_dataset(names, pd.DataFrame(attributes, index), settings, Path("metrics"))
         return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 

@@ -28,7 +28,9 @@ def main(target: str, model: str, source: str) -> None:
     seen = seen_in_training(*fingerprints)["test"]
     with atomic_write(ModelName(target, model, "as_is", source).predictions) as aside:
         aside.mkdir()
-        predictions_of(test, logits, facts.classes, seen).table().to_csv(aside / "test.csv", index=False)
+        predictions_of(test, logits, facts.classes, facts.multi_label, seen).table().to_csv(
+            aside / "test.csv", index=False
+        )
         # Calibration and thresholds belong to the model: they come from its validation split, not from the target's.
         (aside / "val.csv").write_bytes(applied.predictions_of("val").read_bytes())
     print(f"{seen.sum()} of {len(seen)} test radiographs of {target} are in {source}'s training or validation split")

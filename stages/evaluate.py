@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.descriptions import read_images
 from chest_transfer.errors import run_stage
 from chest_transfer.evaluation.summary import evaluate_dataset
@@ -15,8 +14,7 @@ def main(dataset: str) -> None:
     settings = read_settings()
     models = models_of_experiment(settings, dataset)
     keep_only(predictions_folder(dataset, settings.model), [name.predictions for name in models])
-    images, multi_label = read_images(Path(f"data/arrays/{dataset}")), dataset_named(dataset).multi_label
-    evaluate_dataset(models, multi_label, images, settings.evaluate, Path("metrics"))
+    evaluate_dataset(models, read_images(Path(f"data/arrays/{dataset}")), settings.evaluate, Path("metrics"))
 
 
 if __name__ == "__main__":

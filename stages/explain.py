@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from chest_transfer.data.arrays import open_arrays
-from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.descriptions import read_boxes, read_images
 from chest_transfer.errors import run_stage
 from chest_transfer.evaluation.explained_dataset import ExplainedDataset, explain_models
@@ -22,7 +21,6 @@ def main(dataset: str, model: str) -> None:
     if names:
         make_deterministic(settings.seed, settings.threads)
     explained = ExplainedDataset(
-        entry=dataset_named(dataset),
         archive=Path(f"data/raw/{dataset}.zip"),
         test=open_arrays(arrays / "test.npz"),
         images=read_images(arrays),

@@ -6,7 +6,6 @@ It is a stage of its own, because a metric in Git beside the large outputs of pr
 from pathlib import Path
 
 from chest_transfer.analysis.exploration import exploration_plots, explore
-from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.descriptions import read_images
 from chest_transfer.errors import run_stage
 from chest_transfer.files import write_json, write_text
@@ -15,8 +14,7 @@ from chest_transfer.settings import read_settings
 
 def main(dataset: str) -> None:
     settings, folder = read_settings().evaluate, Path(f"data/arrays/{dataset}")
-    fingerprints, multi_label = Path(f"data/fingerprints/{dataset}.npz"), dataset_named(dataset).multi_label
-    summary = explore(folder, fingerprints, multi_label, settings.rounds, settings.seed)
+    summary = explore(folder, Path(f"data/fingerprints/{dataset}.npz"), settings.rounds, settings.seed)
     for name, table in exploration_plots(read_images(folder)).items():
         write_text(Path(f"metrics/plots/{dataset}/{name}.csv"), table.to_csv(index=False))
     write_json(Path(f"metrics/data/{dataset}.json"), summary)

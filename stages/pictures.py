@@ -4,7 +4,6 @@ from pathlib import Path
 
 from chest_transfer.analysis.samples import augmented_samples, class_samples, sample_figure
 from chest_transfer.data.arrays import open_arrays
-from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.descriptions import read_images
 from chest_transfer.errors import run_stage
 from chest_transfer.evaluation.figures import save_figure
@@ -16,11 +15,10 @@ COUNT = 5  # radiographs of a class
 
 def main(dataset: str) -> None:
     settings, folder = read_settings(), Path(f"data/arrays/{dataset}")
-    classes, archive = dataset_named(dataset).classes, Path(f"data/raw/{dataset}.zip")
-    samples = class_samples(classes, archive, read_images(folder), COUNT)
+    train = open_arrays(folder / "train.npz")
+    samples = class_samples(train.classes, Path(f"data/raw/{dataset}.zip"), read_images(folder), COUNT)
     save_figure(sample_figure(samples), Path(f"data/pictures/{dataset}/samples.png"))
     make_deterministic(settings.seed, settings.threads)
-    train = open_arrays(folder / "train.npz")
     augmented = augmented_samples(train, settings.train.augmentation, settings.seed, COUNT)
     save_figure(sample_figure({"augmented": augmented}), Path(f"data/pictures/{dataset}/augmented.png"))
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from chest_transfer.data.arrays import open_features
-from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.splits import SPLITS
 from chest_transfer.errors import run_stage
 from chest_transfer.model_names import ModelName, starting_network
@@ -24,9 +23,9 @@ def main(dataset: str, model: str, weights: str) -> None:
     files = {split: Path(f"data/features/{dataset}/{model}/{weights}/{split}.npz") for split in SPLITS}
     features = {split: open_features(file) for split, file in files.items()}
     backbone, facts = load_model(start, StartingFacts)
-    moments = feature_moments(features["train"]) if probe.standardize else None
-    entry = dataset_named(dataset)
-    classifier = build_classifier(backbone, probe.head, len(entry.classes), entry.multi_label, moments)
+    train = features["train"]
+    moments = feature_moments(train) if probe.standardize else None
+    classifier = build_classifier(backbone, probe.head, len(train.classes), train.multi_label, moments)
     name, inputs = ModelName(dataset, model, "probe", weights), [start, files["train"], files["val"]]
     options = FitOptions(probe, "probe", settings.seed, settings.threads, fused_batch_norm=False)
     train_and_save(name, classifier, facts, inputs, options, learning_rate=probe.learning_rate, features=features)

@@ -199,7 +199,7 @@ def test_every_pair_is_compared_and_gains_are_over_the_control(tmp_path, monkeyp
     write_model(finetuned, 3, separation=3)
     write_model(as_is, 4, seen=np.arange(COUNT) < 10)
     write_model(transferred, 5)
-    evaluate_dataset(models, False, IMAGES, SETTINGS, tmp_path / "m")
+    evaluate_dataset(models, IMAGES, SETTINGS, tmp_path / "m")
     pairs = pd.read_csv(tmp_path / "m/comparisons/covid.csv")
     assert len(pairs) == 10
     found = gains(pairs, models)
@@ -224,7 +224,7 @@ def test_a_gain_is_the_difference_of_the_scores_themselves(tmp_path, monkeypatch
     models = [covid_model("probe", start) for start in ("imagenet", "none")]
     for seed, name in enumerate(reversed(models), start=1):
         write_model(name, seed)
-    evaluate_dataset(models, False, IMAGES, SETTINGS, tmp_path / "m")
+    evaluate_dataset(models, IMAGES, SETTINGS, tmp_path / "m")
     scores = pd.read_json(tmp_path / "m/covid.json")["probe"]
     gain = pd.read_json(tmp_path / "m/gain/covid.json")["probe"]["imagenet"]
     assert gain["auc"] == pytest.approx(scores["imagenet"]["auc"] - scores["none"]["auc"], abs=2e-6)

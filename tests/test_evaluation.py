@@ -391,7 +391,7 @@ from chest_transfer.settings import read_settings
 settings = read_settings({str(ROOT / "params.yaml")!r}).evaluate
 models = [ModelName("tuberculosis", "cnn", "train", start) for start in ("none", "imagenet")]
 images = pd.DataFrame(index=pd.Index([f"n{{i}}" for i in range(50)], name="name"))
-evaluate_dataset(models, False, images, settings, Path("m"))
+evaluate_dataset(models, images, settings, Path("m"))
 assert not any(name in sys.modules for name in ("tensorflow", "keras")), "TensorFlow was loaded"
 """
     environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT / "src")}
@@ -425,7 +425,7 @@ def test_the_area_of_a_saturated_model_in_metrics_is_that_of_the_order_of_its_lo
     monkeypatch.chdir(tmp_path)
     disease = np.random.default_rng(5).permutation(np.linspace(100, 2000, 50))
     labels, _ = write_model(MODELS[0], logits=np.stack([-disease, disease], axis=1))
-    evaluate_dataset(MODELS[:1], False, IMAGES, SETTINGS, tmp_path / "m")
+    evaluate_dataset(MODELS[:1], IMAGES, SETTINGS, tmp_path / "m")
     metrics = json.loads((tmp_path / "m/tuberculosis.json").read_text())["train"]["none"]
     detail = json.loads((tmp_path / "m/detail/tuberculosis.json").read_text())["train"]["none"]
     area = sklearn.roc_auc_score(labels[:, 1], disease)
@@ -435,14 +435,14 @@ def test_the_area_of_a_saturated_model_in_metrics_is_that_of_the_order_of_its_lo
 
 def test_two_evaluations_write_the_same_bytes(two_models, tmp_path):
     for folder in ("a", "b"):
-        evaluate_dataset(MODELS, False, IMAGES, SETTINGS, tmp_path / folder)
+        evaluate_dataset(MODELS, IMAGES, SETTINGS, tmp_path / folder)
     files = [path.relative_to(tmp_path / "a") for path in sorted((tmp_path / "a").rglob("*.*"))]
     assert len(files) == 11
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
 
 
 def test_files_are_written_beside_their_target_and_never_through_a_hard_link(two_models, tmp_path):
-    evaluate_dataset(MODELS, False, IMAGES, SETTINGS, tmp_path / "m")
+    evaluate_dataset(MODELS, IMAGES, SETTINGS, tmp_path / "m")
     files = [path for path in sorted((tmp_path / "m").rglob("*")) if path.is_file()]
     cache = tmp_path / "cache"  # as DVC's, which links what it stores
     cache.mkdir()
@@ -451,7 +451,7 @@ def test_files_are_written_beside_their_target_and_never_through_a_hard_link(two
         file.write_text("old")
         os.link(file, cache / str(number))
         linked[file] = cache / str(number)
-    evaluate_dataset(MODELS, False, IMAGES, SETTINGS, tmp_path / "m")
+    evaluate_dataset(MODELS, IMAGES, SETTINGS, tmp_path / "m")
     assert len(linked) == 11
     for file, link in linked.items():
         assert link.read_text() == "old", file
@@ -463,7 +463,7 @@ def test_files_are_written_beside_their_target_and_never_through_a_hard_link(two
 def test_missing_predictions_are_an_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ChestTransferError, match=r"no predictions at .* run: dvc repro"):
-        evaluate_dataset(MODELS[:1], False, IMAGES, SETTINGS, tmp_path / "m")
+        evaluate_dataset(MODELS[:1], IMAGES, SETTINGS, tmp_path / "m")
 
 
 def test_the_metrics_of_datasets_as_one_table(tmp_path, monkeypatch):
@@ -472,7 +472,7 @@ def test_the_metrics_of_datasets_as_one_table(tmp_path, monkeypatch):
         name = ModelName(dataset, "cnn", "train", "none")
         constant = np.tile([0.0, 1.0], (50, 1)) if dataset == "covid" else None
         write_model(name, logits=constant)
-        evaluate_dataset([name], False, IMAGES, SETTINGS, tmp_path / "m")
+        evaluate_dataset([name], IMAGES, SETTINGS, tmp_path / "m")
     table = score_table([tmp_path / "m/pneumonia.json", tmp_path / "m/covid.json"])
     assert table.index.tolist() == [("pneumonia", "train", "none"), ("covid", "train", "none")]
     assert list(table)[:2] == ["auc", "auc_low"]

@@ -75,7 +75,7 @@ def write_fingerprints(folder: Path, path: Path) -> Path:
 
 def summary_of(folder: Path, tmp_path: Path) -> dict:
     fingerprints = write_fingerprints(folder, tmp_path / "fingerprints.npz")
-    return explore(folder, fingerprints, multi_label=False, resamples=200, seed=1)
+    return explore(folder, fingerprints, resamples=200, seed=1)
 
 
 def test_a_clean_dataset_has_no_leak_and_no_shortcut(clean, tmp_path):

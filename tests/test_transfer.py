@@ -63,7 +63,7 @@ def test_predictions_of_healthy_and_diseased_have_the_labels_of_the_target(tmp_p
     seen = np.array([False, True, False])
     applied = Predictions(names, names, findings, logits, ["Mass", "Nodule"], ["Normal", "Tuberculosis"], seen)
     applied.table().to_csv(tmp_path / "test.csv", index=False)
-    read = as_health(read_predictions(tmp_path / "test.csv"), multi_label_labels=True, multi_label_logits=False)
+    read = as_health(read_predictions(tmp_path / "test.csv"), multi_label_labels=True)
     assert not is_health(applied)
     assert is_health(read)
     assert read.classes == ["healthy", "diseased"]

@@ -19,13 +19,12 @@ BRIGHTNESS_STEP = 8  # gray levels of a bar of the histogram
 SIZE_STEP = 32  # pixels a side
 
 
-def explore(folder: Path, fingerprints: Path, multi_label: bool, resamples: int, seed: int) -> dict:
+def explore(folder: Path, fingerprints: Path, resamples: int, seed: int) -> dict:
     """Return everything that is tracked of a dataset.
 
     Args:
         folder: Path of the folder of `preprocess`.
         fingerprints: Path of the file of image fingerprints.
-        multi_label: bool, whether an image may have several labels.
         resamples: int, of the bootstrap.
         seed: int, of the bootstrap.
 
@@ -39,7 +38,7 @@ def explore(folder: Path, fingerprints: Path, multi_label: bool, resamples: int,
     summary["files"] = {name: _file_facts(rows) for name, rows in rows_by_class(images)}
     patients = {split: part.patients for split, part in arrays.items()}
     summary["leaks"] = {"patients": _shared_patients(patients), "images": _shared_images(read_npz(fingerprints))}
-    summary["shortcuts"] = shortcut_scores(arrays["train"], arrays["test"], images, multi_label, resamples, seed)
+    summary["shortcuts"] = shortcut_scores(arrays["train"], arrays["test"], images, resamples, seed)
     return summary
 
 

@@ -80,16 +80,13 @@ SHORTCUTS = {
 }
 
 
-def shortcut_scores(
-    train: Arrays, test: Arrays, images: pd.DataFrame, multi_label: bool, resamples: int, seed: int
-) -> dict[str, dict]:
+def shortcut_scores(train: Arrays, test: Arrays, images: pd.DataFrame, resamples: int, seed: int) -> dict[str, dict]:
     """Return the area under the ROC curve of each shortcut model on the test split, fitted to the training split.
 
     Args:
         train: Arrays of the training split.
         test: Arrays of the test split.
         images: table `images.csv`, indexed by name.
-        multi_label: bool, whether an image may have several labels.
         resamples: int, of the bootstrap over patients.
         seed: int, of the bootstrap.
 
@@ -101,10 +98,10 @@ def shortcut_scores(
     for name, shortcut in SHORTCUTS.items():
         train_inputs = shortcut.inputs(train.images[fitted_rows], images.loc[train.names[fitted_rows]])
         test_inputs = shortcut.inputs(test.images, images.loc[test.names])
-        probabilities = _predict(shortcut, train_inputs, train.targets[fitted_rows], test_inputs, multi_label)
+        probabilities = _predict(shortcut, train_inputs, train.targets[fitted_rows], test_inputs, train.multi_label)
         logits = logit(np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY))
         # Each class has a model of its own; of two exclusive classes only the second has one.
-        has_model_for_each = multi_label or len(test.classes) > 2
+        has_model_for_each = train.multi_label or len(test.classes) > 2
         if not has_model_for_each:
             logits[:, 0] = 0
         labels, classes = test.targets.astype(int), list(test.classes)

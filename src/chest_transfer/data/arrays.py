@@ -19,10 +19,15 @@ from chest_transfer.files import ArchiveWriter, atomic_write
 
 
 class _Labelled:
+    @property
+    def multi_label(self) -> bool:
+        """Whether the classes are independent: a radiograph may show several, or none."""
+        return self.labels.ndim == 2
+
     @cached_property
     def targets(self) -> np.ndarray:
         """The labels as (N, K) float32 array of 0 and 1: one-hot for exclusive classes."""
-        if self.labels.ndim == 2:
+        if self.multi_label:
             return self.labels.astype(np.float32)
         return np.eye(len(self.classes), dtype=np.float32)[self.labels]
 

@@ -11,7 +11,8 @@ import pandas as pd
 
 from chest_transfer.errors import ChestTransferError
 
-LABEL, LOGIT = "label:", "logit:"  # what the columns of each class start with
+LABEL = "label:"  # what the columns of labels start with
+LOGIT, LOG_ODDS = "logit:", "log_odds:"  # and those of logits: of exclusive classes, of independent ones
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Predictions:
         label_classes: list of K str.
         classes: list of L str; other than `label_classes` only where a model is applied to another dataset.
         seen: (N,) bool array, radiographs that are among those that the model was trained on.
+        multi_label: bool, whether the classes of the model are independent.
     """
 
     names: np.ndarray
@@ -35,24 +37,32 @@ class Predictions:
     label_classes: list[str]
     classes: list[str]
     seen: np.ndarray
+    multi_label: bool = False
 
     def table(self) -> pd.DataFrame:
-        """Return columns name, patient, `label:<class>`, `logit:<class>`, and `seen` where a radiograph was."""
+        """Return columns name, patient, `label:<class>`, logits, and `seen` where a radiograph was.
+
+        Logits of exclusive classes are `logit:<class>`, those of independent ones `log_odds:<class>`.
+        """
         columns = {"name": self.names, "patient": self.patients}
         columns |= {LABEL + name: self.labels[:, k] for k, name in enumerate(self.label_classes)}
-        columns |= {LOGIT + name: self.logits[:, k].astype(np.float32) for k, name in enumerate(self.classes)}
+        prefix = LOG_ODDS if self.multi_label else LOGIT
+        columns |= {prefix + name: self.logits[:, k].astype(np.float32) for k, name in enumerate(self.classes)}
         if self.seen.any():
             columns["seen"] = self.seen.astype(int)
         return pd.DataFrame(columns)
 
 
-def predictions_of(arrays, logits: np.ndarray, classes: list[str], seen: np.ndarray | None = None) -> Predictions:
+def predictions_of(
+    arrays, logits: np.ndarray, classes: list[str], multi_label: bool, seen: np.ndarray | None = None
+) -> Predictions:
     """Return the predictions for the radiographs of a split.
 
     Args:
         arrays: Arrays of the split.
         logits: (N, L) array.
         classes: list of L str, the model's classes.
+        multi_label: bool, whether these are independent.
         seen: (N,) bool array, or None where the model was trained on none of them.
     """
     return Predictions(
@@ -63,6 +73,7 @@ def predictions_of(arrays, logits: np.ndarray, classes: list[str], seen: np.ndar
         label_classes=[str(name) for name in arrays.classes],
         classes=classes,
         seen=np.zeros(len(arrays.names), bool) if seen is None else seen,
+        multi_label=multi_label,
     )
 
 
@@ -76,15 +87,18 @@ def read_predictions(path: Path) -> Predictions:
         table = pd.read_csv(path, dtype={"name": str, "patient": str}, keep_default_na=False)
     except FileNotFoundError:
         raise ChestTransferError(f"no predictions at '{path}'; run: dvc repro") from None
+    multi_label = any(column.startswith(LOG_ODDS) for column in table.columns)
+    prefix = LOG_ODDS if multi_label else LOGIT
     label_classes, classes = (
-        [column.removeprefix(kind) for column in table.columns if column.startswith(kind)] for kind in (LABEL, LOGIT)
+        [column.removeprefix(kind) for column in table.columns if column.startswith(kind)] for kind in (LABEL, prefix)
     )
     return Predictions(
         names=table["name"].to_numpy(str),
         patients=table["patient"].to_numpy(str),
         labels=table[[LABEL + name for name in label_classes]].to_numpy(int),
-        logits=table[[LOGIT + name for name in classes]].to_numpy(np.float64),
+        logits=table[[prefix + name for name in classes]].to_numpy(np.float64),
         label_classes=label_classes,
         classes=classes,
         seen=table["seen"].to_numpy(bool) if "seen" in table else np.zeros(len(table), bool),
+        multi_label=multi_label,
     )

@@ -104,13 +104,13 @@ def uncalibrated_predictions(
     return CalibratedPredictions(labels, logits, classes, multi_label, 1.0, np.full(labels.shape[1], 0.5), patients)
 
 
-def calibrated_test_predictions(name: ModelName, multi_label: bool, operating_point: str) -> CalibratedPredictions:
+def calibrated_test_predictions(name: ModelName, operating_point: str) -> CalibratedPredictions:
     """Return the test predictions of a model that was fitted to its dataset, calibrated on its validation predictions.
 
     Args:
         name: ModelName.
-        multi_label: bool, whether the dataset's classes are independent.
         operating_point: str, a key of `operating_points.OPERATING_POINTS`.
     """
     val, test = (read_predictions(name.predictions_of(split)) for split in ("val", "test"))
-    return calibrate(test, fit_calibration(val.labels, val.logits, multi_label), multi_label, operating_point)
+    calibration = fit_calibration(val.labels, val.logits, val.multi_label)
+    return calibrate(test, calibration, val.multi_label, operating_point)

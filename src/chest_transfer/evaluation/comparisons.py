@@ -118,7 +118,7 @@ def _area(model: EvaluatedModel, unseen: np.ndarray, weights: np.ndarray) -> _Ar
 def _health_area(model: EvaluatedModel, unseen: np.ndarray, weights: np.ndarray, multi_label: bool) -> _Area:
     if is_health(model.test):
         return _area(model, unseen, weights)
-    health = as_health(model.test, multi_label, multi_label)
+    health = as_health(model.test, multi_label)
     predictions = uncalibrated_predictions(health.labels, health.logits, health.classes, False, health.patients)
     predictions = predictions.of_images(unseen)
     return _Area(*score_area(predictions, weights[:, unseen]), predictions)

@@ -9,7 +9,6 @@ import pandas as pd
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import Arrays
-from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.radiographs import decode_square
 from chest_transfer.data.selection import order_by_name_hash
 from chest_transfer.evaluation.calibrated_predictions import calibrated_test_predictions
@@ -31,7 +30,6 @@ class ExplainedDataset:
     """What heat maps are drawn over and compared with.
 
     Args:
-        entry: Dataset of the catalog.
         archive: Path of its archive, which may hold lung masks.
         test: Arrays of the test split.
         images: table `images.csv`.
@@ -39,7 +37,6 @@ class ExplainedDataset:
         fit: str, how radiographs were made square.
     """
 
-    entry: Dataset
     archive: Path
     test: Arrays
     images: pd.DataFrame
@@ -68,7 +65,7 @@ def explain_models(
     for name in names:
         network, _ = load_model(name.network, ClassifierFacts)
         heat_maps = GradCam(network, settings.method).maps
-        predictions = calibrated_test_predictions(name, dataset.entry.multi_label, operating_point)
+        predictions = calibrated_test_predictions(name, operating_point)
         examples = choose_examples(predictions, dataset.test.names, settings.images)
         maps = maps_of_examples(heat_maps, dataset.test, examples)
         figure = heat_map_figure(dataset.test, examples, maps, dataset.boxes, f"{name.dataset}: {name.key}")

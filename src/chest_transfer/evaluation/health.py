@@ -15,7 +15,7 @@ def is_health(predictions: Predictions) -> bool:
     return predictions.classes == HEALTH_CLASSES
 
 
-def as_health(predictions: Predictions, multi_label_labels: bool, multi_label_logits: bool) -> Predictions:
+def as_health(predictions: Predictions, multi_label_labels: bool) -> Predictions:
     """Return predictions as two exclusive classes, healthy and diseased.
 
     The first of several exclusive classes is the healthy one. Of independent findings the most probable one decides.
@@ -23,16 +23,16 @@ def as_health(predictions: Predictions, multi_label_labels: bool, multi_label_lo
     Args:
         predictions: Predictions, whose labels and logits may be of different classes.
         multi_label_labels: bool, whether the labels are independent findings.
-        multi_label_logits: bool, whether the logits are of independent findings.
     """
     labels = predictions.labels
     diseased = labels.max(axis=1) if multi_label_labels else 1 - labels[:, 0]
     return replace(
         predictions,
         labels=np.stack([1 - diseased, diseased], axis=1),
-        logits=health_logits(predictions.logits, multi_label_logits),
+        logits=health_logits(predictions.logits, predictions.multi_label),
         label_classes=HEALTH_CLASSES,
         classes=HEALTH_CLASSES,
+        multi_label=False,
     )
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.predictions import Predictions, read_predictions
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions, calibrate, uncalibrated_predictions
 from chest_transfer.evaluation.comparisons import EvaluatedModel, compare_all, gains
@@ -31,9 +30,7 @@ HEADLINE = (
 GAIN = ("auc", "auc_low", "auc_high")
 
 
-def evaluate_dataset(
-    models: list[ModelName], multi_label: bool, images: pd.DataFrame, settings: "Evaluate", folder: Path
-) -> None:
+def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "Evaluate", folder: Path) -> None:
     """Evaluate the test predictions of a dataset's models, each calibrated on its own validation predictions.
 
     Writes below `folder`, for dataset D: `D.json`, the headline scores by regime and start (`train.none.auc`);
@@ -44,8 +41,7 @@ def evaluate_dataset(
     are is a score as well.
 
     Args:
-        models: list of ModelName, all of one dataset.
-        multi_label: bool, whether the dataset's classes are independent.
+        models: list of ModelName, all of one dataset; at least one is fitted to it.
         images: table `images.csv` of the dataset, indexed by name.
         settings: section `evaluate` of the settings.
         folder: Path to write to.
@@ -53,6 +49,8 @@ def evaluate_dataset(
     Raises:
         ChestTransferError: a model has no predictions.
     """
+    fitted = next(name for name in models if name.regime not in NOT_FITTED)
+    multi_label = read_predictions(fitted.predictions_of("test")).multi_label
     tests = {name: _test_predictions(name, multi_label) for name in models}
     patients = next(iter(tests.values())).patients
     weights = cluster_bootstrap_weights(patients, settings.rounds, settings.seed)
@@ -60,7 +58,7 @@ def evaluate_dataset(
     curves: dict[str, list[pd.DataFrame]] = {name: [] for name in (*COLUMNS, "history")}
     for name, test in tests.items():
         model_multi_label = multi_label and not is_health(test)
-        val = _validation_predictions(name, multi_label)
+        val = _validation_predictions(name)
         calibration = fit_calibration(val.labels, val.logits, model_multi_label)
         calibrated = calibrate(test, calibration, model_multi_label, settings.operating_point)
         unseen = ~test.seen
@@ -102,21 +100,16 @@ def _test_predictions(name: ModelName, multi_label: bool) -> Predictions:
         applied_as_is = replace(name, regime="as_is")
         test = replace(test, seen=read_predictions(applied_as_is.predictions_of("test")).seen)
     if name.regime in NOT_FITTED:
-        test = as_health(test, multi_label, _is_multi_label(name))
+        test = as_health(test, multi_label)
     return test
 
 
-def _validation_predictions(name: ModelName, multi_label: bool) -> Predictions:
+def _validation_predictions(name: ModelName) -> Predictions:
     """Return a model's validation predictions; those of another dataset's model are of that dataset's validation."""
     val = read_predictions(name.predictions_of("val"))
     if name.regime in NOT_FITTED:
-        return as_health(val, _is_multi_label(name), _is_multi_label(name))
+        return as_health(val, val.multi_label)
     return val
-
-
-def _is_multi_label(name: ModelName) -> bool:
-    """Return whether a model of another dataset has independent classes."""
-    return dataset_named(name.start).multi_label
 
 
 def _history(name: ModelName) -> pd.DataFrame:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chest_transfer.data.arrays import Features, open_arrays
-from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.predictions import predictions_of
 from chest_transfer.files import atomic_write, write_json
 from chest_transfer.model_names import ModelName
@@ -65,8 +64,8 @@ def train_end_to_end(
         options: FitOptions.
         architecture: settings of the backbone: its head, and the factor of its learning rate.
     """
-    dataset = dataset_named(name.dataset)
-    classifier = build_classifier(backbone, architecture.head, len(dataset.classes), dataset.multi_label)
+    train = open_arrays(_arrays_folder(name) / "train.npz")
+    classifier = build_classifier(backbone, architecture.head, len(train.classes), train.multi_label)
     learning_rate = options.settings.learning_rate * architecture.learning_rate_factor
     settings = {"architecture": architecture.model_dump()}
     train_and_save(name, classifier, facts, [start], options, learning_rate=learning_rate, more_settings=settings)
@@ -101,16 +100,17 @@ def train_and_save(
         unfreezing: as in `fitting.fit`.
         more_settings: dict of settings that the result depends on, beside those of the options.
     """
-    dataset, folder = dataset_named(name.dataset), Path("data/arrays", name.dataset)
+    folder = _arrays_folder(name)
     files = {split: folder / f"{split}.npz" for split in ("train", "val", "test")}
     arrays = {split: open_arrays(file) for split, file in files.items()}
+    classes, multi_label = [str(label) for label in arrays["train"].classes], arrays["train"].multi_label
     fitted_on = features or arrays
     settings = options.record() | (more_settings or {})
     checkpoints = Checkpoints(CHECKPOINTS / str(name), settings, [*inputs, files["train"], files["val"]])
     history = fit(
         head_of(classifier) if features else logits_network(classifier),
         fitted_on["train"], fitted_on["val"], options.settings, checkpoints,
-        section=options.section, learning_rate=learning_rate, multi_label=dataset.multi_label, seed=options.seed,
+        section=options.section, learning_rate=learning_rate, multi_label=multi_label, seed=options.seed,
         fused_batch_norm=options.fused_batch_norm, unfreezing=unfreezing,
     )  # fmt: skip
     summary = json.loads((folder / "summary.json").read_text())
@@ -120,8 +120,8 @@ def train_and_save(
         dataset=name.dataset,
         regime=name.regime,
         source=name.start if name.start != facts.weights else None,
-        classes=list(dataset.classes),
-        multi_label=dataset.multi_label,
+        classes=classes,
+        multi_label=multi_label,
         fit=summary["fit"],
         settings=previous.get("settings", {}) | settings,
     )
@@ -136,14 +136,18 @@ def train_and_save(
     with atomic_write(name.predictions) as aside:
         aside.mkdir()
         for split in PREDICTED_SPLITS:
-            table = predictions_of(arrays[split], logits[split], model_facts.classes).table()
+            table = predictions_of(arrays[split], logits[split], classes, multi_label).table()
             table.to_csv(aside / f"{split}.csv", index=False)
         history.to_csv(aside / "history.csv", index=False)
         write_json(aside / "facts.json", {"sha256": _sha256(name.network)} | model_facts.model_dump())
     checkpoints.remove()
-    verdict = check_fit(arrays["val"].targets, logits["val"], history, dataset.multi_label)
+    verdict = check_fit(arrays["val"].targets, logits["val"], history, multi_label)
     if verdict != OK:
         print(f"CAUTION: the fit of {name} failed: {verdict}", flush=True)
+
+
+def _arrays_folder(name: ModelName) -> Path:
+    return Path("data/arrays", name.dataset)
 
 
 def _sha256(path: Path) -> str:
