@@ -21,11 +21,13 @@ STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
 SCRIPTS = {stage: f"stages/{definition['cmd'].split()[2].split('.')[1]}.py" for stage, definition in STAGES.items()}
 # Settings that a stage reads and whose change cannot change its result.
 WITHOUT_EFFECT = {"download": {"threads"}, "preprocess": {"threads"}}
+# Settings that are in data/sources/D.json, on which the stage depends instead.
+WITHOUT_EFFECT["download"] |= {"source", "sources", "own", "phantom"}
 # Settings that a stage reads only in experiments other than the one that is traced: with an unreadable image, and with
 # starting weights from a file.
 READ_ELSEWHERE = {"preprocess": {"preprocess.max_skipped"}, "pretrained": {"weights_files"}}
 # Stages that write files for Git.
-IN_GIT = ("explore", "overlap", "evaluate")
+IN_GIT = ("sources", "explore", "overlap", "evaluate")
 
 
 def test_every_stage_depends_on_the_fingerprint_of_its_own_code():

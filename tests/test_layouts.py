@@ -9,7 +9,7 @@ from chest_transfer.data.archives import Archive
 from chest_transfer.data.catalog import CATALOG, dataset_named
 from chest_transfer.data.descriptions import age_band
 from chest_transfer.data.findings import NIH_FINDINGS, NO_FINDING
-from chest_transfer.data.layouts import pneumonia_patient
+from chest_transfer.data.layouts import Prepared, pneumonia_patient
 from chest_transfer.data.listing import read_listing
 from chest_transfer.errors import ChestTransferError
 
@@ -222,9 +222,9 @@ def test_every_entry_of_the_catalog_is_consistent():
         assert dataset.same_patients_as is None or dataset.same_patients_as in CATALOG
 
 
-def test_the_error_for_an_unknown_dataset_names_the_nearest():
-    with pytest.raises(ChestTransferError, match=r"unknown dataset 'pneumonai'; did you mean 'pneumonia'?"):
-        dataset_named("pneumonai")
+def test_a_dataset_that_is_not_in_the_catalog_is_ones_own():
+    assert dataset_named("pneumonia") is CATALOG["pneumonia"]
+    assert dataset_named("ward").layout == Prepared()
 
 
 @pytest.mark.parametrize(

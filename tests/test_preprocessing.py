@@ -93,7 +93,7 @@ def test_multi_label_arrays(tmp_path):
     target, summary = arrays_of(tmp_path, members, "nih")
     test = open_arrays(target / "test.npz")
     assert test.labels.shape == (12, 14)
-    assert test.labels.dtype == np.uint8
+    assert test.labels.dtype == np.int8
     assert dict(zip(test.classes, test.labels.sum(axis=0), strict=True))["Nodule"] == 4
     assert summary["official_test"] is True
     assert "Data_Entry_2017.csv" in summary["tables"]

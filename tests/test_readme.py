@@ -4,10 +4,12 @@ import re
 
 import pytest
 from conftest import ROOT, TOY, all_recorded, commit, run, toy_repository
+from ward import write_ward
 
 from chest_transfer.data.catalog import CATALOG
 from chest_transfer.data.layouts import no_patient
 from chest_transfer.networks.backbones import BACKBONES
+from chest_transfer.yaml_files import parse_yaml
 
 TEXT = (ROOT / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
@@ -65,6 +67,23 @@ def test_the_saved_model_is_used_as_the_readme_says(evaluated):
     head = "import numpy as np\nimages = np.zeros((3, 32, 32, 1), np.uint8)\n"
     done = run(evaluated, "python", "-c", head + code + "\nprint(probabilities.shape, facts['classes'])")
     assert done.stdout.splitlines()[-1] == "(3, 2) ['NORMAL', 'PNEUMONIA']"
+
+
+def test_your_own_radiographs_as_it_says(tmp_path):
+    section = TEXT.split("## Your own radiographs")[1].split("\n## ")[0]
+    blocks = re.findall(r"```(\w*)\n(.*?)```", section, re.DOTALL)
+    described, commands = parse_yaml(blocks[0][1]), blocks[1][1].splitlines()
+    table = write_ward(tmp_path / "ward", 40).rename(columns=str.lower)
+    table["diagnosis"] = table["diagnosis"].replace({"Normal ": "No finding", "pneumonia": "Consolidation"})
+    table.to_csv(tmp_path / "ward.csv", index=False)
+    folder = toy_repository(tmp_path, **SMALL, **described)
+    checked = run(folder, *commands[0].split(), check=False)
+    assert checked.returncode == 0
+    assert checked.stdout.startswith("ward: 48 radiographs of 40 patients")
+    assert "Pneumonia" in checked.stdout
+    run(folder, "bash", "-ec", commands[1])
+    assert (folder / "metrics/ward.json").exists()
+    assert (folder / "report/index.html").exists()
 
 
 def test_every_file_that_it_links_to_exists():

@@ -25,8 +25,9 @@ FITS = ("pretrain", "probe", "finetune", "train", "transfer")  # sections that t
 REGISTRIES = {
     "precision": PRECISIONS,
     "preprocess.fit": SQUARE_FITS,
-    "preprocess.splits": ("archive", "pooled"),  # these two have no registry: conditions in `preprocess`
+    "preprocess.splits": ("archive", "pooled"),  # without a registry, like `own.uncertain`: conditions in code
     "preprocess.duplicates": ("keep", "drop"),
+    "own.uncertain": ("ignore", "positive", "negative"),
     "transfer.regime": [regime for regime in REGIMES if regime not in TRANSFERRED],
     "evaluate.operating_point": OPERATING_POINTS,
     "explain.method": METHODS,

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from chest_transfer.errors import ChestTransferError, run_command
+from chest_transfer.errors import ChestTransferError, run_command, unknown_name_error
 
 
 def main() -> None:
@@ -23,6 +23,10 @@ def _parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="write report/index.html for the experiment in this folder")
     report.set_defaults(command=_report)
+
+    check = commands.add_parser("check", help="say what is read of your own radiographs, and what should be mended")
+    check.add_argument("dataset", help="a name under `own` in params.yaml")
+    check.set_defaults(command=_check)
 
     predict = commands.add_parser("predict", help="run a model on radiographs")
     predict.add_argument("model", help="a file, or dataset, dataset/regime-start, dataset/backbone/regime-start")
@@ -91,6 +95,20 @@ def _report(arguments: argparse.Namespace) -> None:
 
     write_report(read_settings())
     print(FOLDER / "index.html")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from chest_transfer.analysis.own_check import check_own, lines_of
+    from chest_transfer.settings import read_settings
+
+    settings = read_settings()
+    if arguments.dataset not in settings.own:
+        remedy = "describe it under `own` in params.yaml"
+        raise unknown_name_error("dataset of your own", arguments.dataset, settings.own, remedy)
+    check = check_own(arguments.dataset, settings)
+    print("\n".join(lines_of(arguments.dataset, check)))
+    if check.problems:
+        sys.exit(2)
 
 
 def _predict(arguments: argparse.Namespace) -> None:

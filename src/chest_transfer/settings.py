@@ -5,9 +5,10 @@ none, so this module is not part of what a stage depends on (see `source_code.NO
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -40,10 +41,35 @@ def _integers_are_text(value: Any) -> Any:
     )
 
 
+def _numbers_are_text(value: Any) -> Any:
+    # A label `0` is a number to readers of YAML, too.
+    if isinstance(value, dict):
+        return {_numbers_are_text(key): _numbers_are_text(to) for key, to in value.items()}
+    if isinstance(value, list):
+        return [_numbers_are_text(entry) for entry in value]
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _names_are_keys(value: Any) -> Any:
+    # `classes: [Normal, Pneumonia]` are classes that are called so in the table.
+    return _numbers_are_text({key: [] for key in value} if isinstance(value, list) else value)
+
+
+def _name_is_column(value: Any) -> Any:
+    return {"column": value} if isinstance(value, str) else value
+
+
 Float = Annotated[float, BeforeValidator(_integers_are_floats)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 # Lists in YAML are lists; frozen settings hold tuples.
 Names = Annotated[tuple[Name, ...], Field(strict=False)]
+Texts = Annotated[
+    tuple[str, ...],
+    Field(
+        strict=False,
+    ),
+    BeforeValidator(_numbers_are_text),
+]
 SomeNames = Annotated[Names, Field(min_length=1)]
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 BatchSize = Annotated[int, Field(ge=1, le=4096)]
@@ -71,6 +97,34 @@ class Preprocess(Section):
     folders: Annotated[dict[str, str], BeforeValidator(_integers_are_text)]
     duplicates: Literal["keep", "drop"]
     max_skipped: Annotated[int, Field(ge=0)]
+
+
+class PatientColumn(Section):
+    column: str
+    pattern: str = "(.*)"
+
+
+class ViewColumn(Section):
+    column: str
+    keep: Texts = ()
+
+
+class Own(Section):
+    """A dataset of one's own: where its radiographs are, and what the columns of its table mean."""
+
+    images: Annotated[str, Field(min_length=1)]
+    table: str | None = None
+    image: str | None = None
+    label: str | Texts | None = None
+    separator: Annotated[str, Field(min_length=1)] | None = None
+    classes: Annotated[dict[str, Texts], BeforeValidator(_names_are_keys)] = {}
+    patient: Annotated[PatientColumn, BeforeValidator(_name_is_column)] | None = None
+    split: str | None = None
+    view: Annotated[ViewColumn, BeforeValidator(_name_is_column)] | None = None
+    age: str | None = None
+    sex: str | None = None
+    source: str | None = None
+    uncertain: Literal["ignore", "positive", "negative"] = "ignore"
 
 
 class Plateau(Section):
@@ -170,6 +224,7 @@ class Settings(Section):
     weights_files: dict[Name, WeightsFile]
     source: Annotated[str, Field(min_length=1)]
     sources: dict[Name, str]
+    own: dict[Name, Own] = {}
     image_size: Annotated[int, Field(ge=32, le=1024)]
     precision: _one_of(PRECISIONS)
     fused_batch_norm: bool
@@ -189,6 +244,18 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _check_names(self) -> "Settings":
+        for name in self.own:
+            if name in CATALOG:
+                raise ChestTransferError(
+                    f"own.{name} has the name of a public dataset (those are: {', '.join(CATALOG)}); rename it"
+                )
+        for name in (*self.datasets, *self.sources):
+            if name not in CATALOG and name not in self.own:
+                raise unknown_name_error(
+                    "dataset", name, [*CATALOG, *self.own], "your own are described under `own` in params.yaml"
+                )
+        for name, entry in self.own.items():
+            _check_own(name, entry)
         if self.model not in self.architectures:
             raise unknown_name_error("model", self.model, self.architectures)
         known = [*BUILT_IN_WEIGHTS, *self.weights_files]
@@ -243,6 +310,36 @@ class Settings(Section):
             )
 
 
+def _check_own(name: str, entry: Own) -> None:
+    """Check that a dataset of one's own states the columns that it needs, and only where it has a table."""
+    of_a_table = ("image", "label", "separator", "patient", "split", "view", "age", "sex", "source")
+    stated = [key for key in of_a_table if getattr(entry, key) is not None]
+    if entry.table is None and stated:
+        raise ChestTransferError(
+            f"own.{name}.{stated[0]} names a column, but there is no own.{name}.table; name the table, or remove it "
+            "where the radiographs lie in a folder for each class"
+        )
+    if entry.table is not None and (missing := [key for key in ("image", "label") if getattr(entry, key) is None]):
+        raise ChestTransferError(
+            f"own.{name}.{missing[0]} is missing: the column of {entry.table} with the {missing[0]}"
+        )
+    for label in entry.classes or ():
+        if "|" in label or label != label.strip() or not label:
+            raise ChestTransferError(f"own.{name}.classes has '{label}'; name classes without | and blanks around them")
+    if isinstance(entry.patient, PatientColumn):
+        try:
+            groups = re.compile(entry.patient.pattern).groups
+        except re.error as error:
+            groups, problem = -1, str(error)
+        else:
+            problem = f"{groups} groups"
+        if groups != 1:
+            raise ChestTransferError(
+                f"own.{name}.patient.pattern '{entry.patient.pattern}' has {problem}; it should be a regular "
+                "expression with one group, e.g. patient(\\d+)"
+            )
+
+
 def read_settings(path: Path | str = "params.yaml") -> Settings:
     """Read and check a settings file.
 
@@ -258,12 +355,15 @@ def read_settings(path: Path | str = "params.yaml") -> Settings:
     try:
         return Settings.model_validate(content)
     except ValidationError as error:
-        raise ChestTransferError(f"{path}: " + "; ".join(map(_describe, error.errors()))) from None
+        problems = dict.fromkeys(map(_describe, error.errors()))
+        raise ChestTransferError(f"{path}: {'; '.join(problems)}") from None
 
 
 def _describe(error: dict) -> str:
     """Return one validation error as key, what is allowed, and what was received."""
-    *parents, last = [str(part) for part in error["loc"]] or ["the file"]
+    # Where a value may be of two types, pydantic names them among the keys.
+    path = [str(part) for part in error["loc"] if "[" not in str(part) and part != "str"]
+    *parents, last = path or ["the file"]
     key = ".".join([*parents, last])
     if error["type"] == "extra_forbidden":
         allowed = _keys_of(parents)
@@ -277,10 +377,15 @@ def _describe(error: dict) -> str:
 
 
 def _keys_of(parents: list[str]) -> list[str]:
-    section: Any = Settings
+    section = Settings
     for name in parents:
-        fields = getattr(section, "model_fields", {})
-        section = fields[name].annotation if name in fields else section
-        if getattr(section, "__origin__", None) is dict:
-            section = section.__args__[1]
+        if name in section.model_fields:
+            section = _section_in(section.model_fields[name].annotation)
     return list(section.model_fields)
+
+
+def _section_in(annotation: Any) -> type[Section] | None:
+    """Return the section that a field holds: itself, or in a dictionary, or optional."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return next(filter(None, map(_section_in, get_args(annotation))), None)

@@ -1,8 +1,8 @@
 """Arrays of radiographs and of their features: npz files written as a stream and opened as memory maps.
 
 Memory does not grow with the number of images. Members, none of them pickled: `images` (N, H, W) uint8, gray levels
-0-255, or `features` (V, N, C) float32; `labels` (N,) int64, or (N, K) uint8 for multi-label data; `patients` and
-`names` (N,) and `classes` (K,) text.
+0-255, or `features` (V, N, C) float32; `labels` (N,) int64, or (N, K) int8 for multi-label data: 1, 0, or
+`UNKNOWN`; `patients` and `names` (N,) and `classes` (K,) text.
 """
 
 import mmap
@@ -17,6 +17,8 @@ import numpy as np
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import ArchiveWriter, atomic_write
 
+UNKNOWN = -1  # the label of a class of which nobody says whether a radiograph shows it
+
 
 class _Labelled:
     @property
@@ -26,7 +28,7 @@ class _Labelled:
 
     @cached_property
     def targets(self) -> np.ndarray:
-        """The labels as (N, K) float32 array of 0 and 1: one-hot for exclusive classes."""
+        """The labels as (N, K) float32 array of 0, 1 and `UNKNOWN`: one-hot for exclusive classes."""
         if self.multi_label:
             return self.labels.astype(np.float32)
         return np.eye(len(self.classes), dtype=np.float32)[self.labels]
@@ -38,7 +40,7 @@ class Arrays(_Labelled):
 
     Args:
         images: (N, H, W) uint8 array, a read-only memory map.
-        labels: (N,) int64 or (N, K) uint8 array.
+        labels: (N,) int64 or (N, K) int8 array.
         patients: (N,) str array.
         names: (N,) str array.
         classes: (K,) str array.
@@ -64,7 +66,7 @@ class Features(_Labelled):
     Args:
         features: (V, N, C) float32 array, a read-only memory map: view 0 is each radiograph unchanged, the others are
             augmented.
-        labels: (N,) int64 or (N, K) uint8 array.
+        labels: (N,) int64 or (N, K) int8 array.
         patients: (N,) str array.
         names: (N,) str array.
         classes: (K,) str array.

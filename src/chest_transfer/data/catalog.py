@@ -4,10 +4,13 @@ A new dataset is one entry here. Counts and layouts are those of the public arch
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from chest_transfer.data.findings import NIH_FINDINGS
-from chest_transfer.data.layouts import ClassFolders, NihTables, no_patient, pneumonia_patient
-from chest_transfer.errors import unknown_name_error
+from chest_transfer.data.layouts import ClassFolders, NihTables, Prepared, no_patient, pneumonia_patient
+
+if TYPE_CHECKING:
+    from chest_transfer.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -31,16 +34,17 @@ class Dataset:
 
     Args:
         name: str, the key of the catalog.
-        origin: where its archive is downloaded from.
+        origin: where its archive is downloaded from; None for one's own radiographs.
         layout: how its archive is read.
-        classes: tuple of str, in the order of the labels; exclusive classes start with the healthy one.
+        classes: tuple of str, in the order of the labels; exclusive classes start with the healthy one. Empty for
+            one's own radiographs, whose archive has them.
         multi_label: bool, whether an image may show several classes, or none.
         same_patients_as: str or None, another dataset that shows the same people.
     """
 
     name: str
-    origin: Kaggle | Web
-    layout: ClassFolders | NihTables
+    origin: Kaggle | Web | None
+    layout: ClassFolders | NihTables | Prepared
     classes: tuple[str, ...]
     multi_label: bool = False
     same_patients_as: str | None = None
@@ -109,11 +113,10 @@ CATALOG = {dataset.name: dataset for dataset in _DATASETS}
 
 
 def dataset_named(name: str) -> Dataset:
-    """Return the catalog's entry of that name.
+    """Return the catalog's dataset of that name; others are one's own, which the settings have checked."""
+    return CATALOG.get(name) or Dataset(name, None, Prepared(), ())
 
-    Raises:
-        ChestTransferError: there is none; the message proposes the nearest name.
-    """
-    if name not in CATALOG:
-        raise unknown_name_error("dataset", name, CATALOG, "correct `datasets` or `sources` in params.yaml")
-    return CATALOG[name]
+
+def source_of(name: str, settings: "Settings") -> str:
+    """Return where a dataset comes from: `own`, `phantom` (simulated), `kaggle`, or a path."""
+    return "own" if name in settings.own else settings.sources.get(name, settings.source)

@@ -76,7 +76,9 @@ def read_box_list(archive: Archive, radiographs: list[ListedRadiograph]) -> pd.D
 
 def read_images(folder: Path) -> pd.DataFrame:
     """Read the table `images.csv` of `preprocess`, indexed by name; labels and attributes are text, maybe empty."""
-    text = dict.fromkeys(("name", "labels", "member", "patient", "split", "mode", "sex", "age", "view"), str)
+    text = dict.fromkeys(
+        ("name", "labels", "unknown", "unusual", "member", "patient", "split", "mode", "sex", "age", "view"), str
+    )
     return _read_csv(folder / "images.csv", dtype=text, keep_default_na=False).set_index("name")
 
 

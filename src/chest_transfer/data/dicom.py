@@ -68,7 +68,7 @@ def read_dicom(content: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
         UnreadableDicom: no image, several frames, too many pixels, nothing but padding, or damaged.
         ChestTransferError: pydicom is not installed.
     """
-    file = _parsed(content)
+    file = parse_dicom(content)
     check_single_image(file)
     unusual = unusual_attributes(file)
     if text(file, "PhotometricInterpretation") in GRAY:
@@ -117,7 +117,13 @@ def _mean_in_box(gray: np.ndarray, top: float, bottom: float, left: float, right
     return float(gray[rows, columns].mean())
 
 
-def _parsed(content: bytes):
+def parse_dicom(content: bytes):
+    """Return the data set of a DICOM file, with the transfer syntax and the defaults that some programs leave out.
+
+    Raises:
+        UnreadableDicom: it is damaged, or unpacks to far more than its size.
+        ChestTransferError: pydicom is not installed.
+    """
     try:
         import pydicom
         from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian

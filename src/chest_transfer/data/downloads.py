@@ -42,19 +42,24 @@ def fetch(dataset: Dataset, source: str, target: Path, checksums: Path) -> None:
             _check_recorded_digest(checksums, dataset.name, digest, downloaded)
             pack(downloaded, aside) if holds_archives(downloaded) else _link_or_copy(downloaded, aside)
         else:
-            pack(_local(dataset, source), aside)
+            pack(_existing(dataset, source), aside)
         with Archive(aside) as archive:
             if not archive.members:
                 raise ChestTransferError(f"'{source}' holds no files; check `source` and `sources` in params.yaml")
 
 
-def _local(dataset: Dataset, source: str) -> Path:
-    path = Path(source).expanduser()
+def _existing(dataset: Dataset, source: str) -> Path:
+    path = local_archive(dataset, Path(source).expanduser())
     if not path.exists():
         raise ChestTransferError(
             f"no archive of '{dataset.name}' at '{source}' (allowed: phantom, kaggle, or a path that exists); "
             f"correct `source` or `sources.{dataset.name}` in params.yaml"
         )
+    return path
+
+
+def local_archive(dataset: Dataset, path: Path) -> Path:
+    """Return the archive of a dataset in a folder of archives; the path itself where it is none."""
     names = [dataset.name, *([dataset.origin.slug.split("/")[1]] if isinstance(dataset.origin, Kaggle) else [])]
     within = [path / (name + suffix) for name in names for suffix in TAR_AND_ZIP] if path.is_dir() else []
     return next((candidate for candidate in within if candidate.exists()), path)

@@ -1,4 +1,4 @@
-"""How archives are laid out: class folders, or NIH's tables; and how file names tell patients. Read by `listing`."""
+"""How archives are laid out: class folders, NIH's tables, or prepared here; and how file names tell patients."""
 
 import re
 from collections.abc import Callable
@@ -58,6 +58,11 @@ class NihTables:
 
     combinations: tuple[str, ...] | None = None
     most_per_class: int | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Images with a table that says all about them, as `own_archive` writes it for one's own radiographs."""
 
 
 def same_name(folder: str) -> str:

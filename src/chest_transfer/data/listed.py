@@ -3,6 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+import pandas as pd
+
 from chest_transfer.data.archives import Archive
 
 FOLDERS_SHOWN = 8  # in errors and summaries
@@ -18,6 +20,7 @@ class ListedRadiograph:
         labels: tuple of str, its classes.
         patient: str or None, the key of its patient where the archive tells.
         split: `train`, `val` or `test` where the archive is split.
+        unknown: tuple of str, classes of which the archive does not say whether it shows them.
     """
 
     member: str
@@ -25,6 +28,7 @@ class ListedRadiograph:
     labels: tuple[str, ...]
     patient: str | None
     split: str | None = None
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass
@@ -38,12 +42,20 @@ class Listing:
         not_used: how many images were not used, by reason.
         tables: SHA-256 of each table that was read: versions of one table differ in labels.
         other_folders: how many images lie in folders that are of no class.
+        classes: tuple of str, where the archive itself says what they are.
+        multi_label: bool, whether these are independent.
+        attributes: DataFrame, as of `descriptions.read_attributes`, where the archive has been prepared.
+        cautions: list of str, what was noticed while it was prepared.
     """
 
     radiographs: list[ListedRadiograph]
     not_used: Counter = field(default_factory=Counter)
     tables: dict[str, str] = field(default_factory=dict)
     other_folders: Counter = field(default_factory=Counter)
+    classes: tuple[str, ...] = ()
+    multi_label: bool = False
+    attributes: pd.DataFrame | None = None
+    cautions: list[str] = field(default_factory=list)
 
 
 def first_members(archive: Archive) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.folder_errors import remedy_for_names
-from chest_transfer.data.layouts import POOL_COMMAND, ClassFolders
+from chest_transfer.data.layouts import POOL_COMMAND, ClassFolders, NihTables
 from chest_transfer.data.listed import FOLDERS_SHOWN, Listing
 from chest_transfer.data.splits import LEFT_OUT, SPLITS, Split
 from chest_transfer.errors import ChestTransferError
@@ -22,6 +22,8 @@ REASONS = {  # why images of an archive are not used
     "not_an_image": "files that are no images", "listed_but_absent": "listed in the table but absent",
     "absent_from_table": "absent from the table", "in_neither_split_list": "in neither list of the splits",
     "other_combination": "with other combinations of findings", "beyond_the_cap": "beyond the most per class",
+    "other_view": "in other views", "without_label": "without a label", "listed_twice": "rows that occur twice",
+    "contradictory_rows": "with rows that differ", "masks": "masks", "unreadable": "files that cannot be read",
 }  # fmt: skip
 
 
@@ -32,10 +34,10 @@ def counts_of(dataset: Dataset, listing: Listing, skipped: dict[str, str], label
         dataset: Dataset of the catalog.
         listing: Listing of its archive.
         skipped: dict, the reason for each unreadable image.
-        labels: (N,) int64 class numbers of the readable images, or (N, K) uint8 for multi-label data.
+        labels: (N,) int64 class numbers of the readable images, or (N, K) int8 for multi-label data.
         split: Split of the readable images.
     """
-    one_hot = labels if dataset.multi_label else np.eye(len(dataset.classes), dtype=int)[labels]
+    one_hot = labels == 1 if dataset.multi_label else np.eye(len(dataset.classes), dtype=int)[labels]
     counts = {name: one_hot[split.names == name].sum(axis=0) for name in SPLITS}
     left_out = int((split.names == LEFT_OUT).sum())
     summary = {
@@ -77,13 +79,13 @@ def cautions_about(
         ChestTransferError: a split has one class alone, or one that the archive itself has lacks a class.
     """
     has_folders = isinstance(dataset.layout, ClassFolders)
-    sentences = []
+    sentences = list(listing.cautions)
     if has_folders and dataset.layout.splits and settings.splits == "archive" and not counts["official_test"]:
         sentences.append("unlike the public archive, this one has no test split; one was made here")
     if has_folders and (absent := _absent(dataset, counts)):
         sentences.append(f"the archive holds no radiographs of {', '.join(absent)}")
     if not dataset.multi_label:
-        official = _splits_of(listing) if has_folders else set()
+        official = set() if isinstance(dataset.layout, NihTables) else _splits_of(listing)
         sentences += _missing_classes(dataset, archive_path, counts, official, listing.other_folders)
     sentences += [f"{statement}: {count} radiographs" for statement, count in sorted(statements.items())]
     return {"cautions": sentences} if sentences else {}
@@ -136,7 +138,7 @@ def _missing_classes(
             remedy = "use more images"
         else:
             remedy = f"make new splits from all images: {POOL_COMMAND}"
-            if other_folders:
+            if other_folders and isinstance(dataset.layout, ClassFolders):
                 remedy += f", or {remedy_for_names(dataset.layout, other_folders, missing)}"
         if split in official or len(images_of) - len(missing) - len(absent) < 2:
             raise ChestTransferError(f"'{archive_path}': {sentence}; {remedy}")

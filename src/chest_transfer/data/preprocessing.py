@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from chest_transfer.data.archives import Archive
-from chest_transfer.data.arrays import write_arrays
+from chest_transfer.data.arrays import UNKNOWN, write_arrays
 from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.decoding import SquareRadiograph, decode_all
 from chest_transfer.data.descriptions import read_attributes, read_box_list
@@ -34,11 +35,12 @@ def preprocess(
     """Write `target/{train,val,test}.npz`, `summary.json`, `images.csv` and `boxes.csv`, complete or not at all.
 
     `images.csv` has a row for each radiograph: name, its file's width, height, mode and bytes, mean brightness (0-255),
-    labels (joined by `|`), member of the archive, split, patient, and the archive's attributes. `boxes.csv` has boxes
-    as fractions of the square image: name, finding (a class), left, top, right, bottom.
+    labels (joined by `|`), member of the archive, split, patient, and the archive's attributes; where there are any,
+    also classes that are unknown, and what a DICOM file states that is unusual. `boxes.csv` has boxes as fractions of
+    the square image: name, finding (a class), left, top, right, bottom.
 
     Args:
-        dataset: Dataset of the catalog.
+        dataset: Dataset.
         archive_path: Path of its archive.
         target: Path of the folder to write; it is replaced if it exists.
         settings: section `preprocess` of the settings.
@@ -60,7 +62,10 @@ def preprocess(
             radiographs, files, statements, skipped = _write_pixels(
                 archive, listing, pixels, settings, image_size, processes
             )
-            attributes, box_list = read_attributes(archive, radiographs), read_box_list(archive, radiographs)
+            attributes = read_attributes(archive, radiographs) if listing.attributes is None else listing.attributes
+            box_list = read_box_list(archive, radiographs)
+        if listing.classes:
+            dataset = replace(dataset, classes=listing.classes, multi_label=listing.multi_label)
         labels = _labels(radiographs, dataset)
         if contradictory := int((files.groupby("digest")["labels"].nunique() > 1).sum()):
             statements["the same file has different labels"] = contradictory
@@ -107,7 +112,9 @@ def _write_pixels(
                 file.write(result.image.data)
                 radiographs.append(radiograph)
                 named = {"labels": "|".join(radiograph.labels), "member": radiograph.member}
-                files.append({"name": radiograph.name} | result.facts | named)
+                some = {"unknown": "|".join(radiograph.unknown), "unusual": "|".join(result.warnings)}
+                some = {column: text for column, text in some.items() if text}
+                files.append({"name": radiograph.name} | result.facts | named | some)
                 statements.update(result.warnings)
                 continue
             skipped[radiograph.name] = result
@@ -147,13 +154,14 @@ def _patient(radiograph: ListedRadiograph) -> str:
 
 
 def _labels(radiographs: list[ListedRadiograph], dataset: Dataset) -> np.ndarray:
-    """Return (N,) int64 class numbers, or (N, K) uint8 for multi-label data."""
+    """Return (N,) int64 class numbers, or (N, K) int8 of 0, 1 and `UNKNOWN` for multi-label data."""
     number = {name: index for index, name in enumerate(dataset.classes)}
     if not dataset.multi_label:
         return np.array([number[radiograph.labels[0]] for radiograph in radiographs], dtype=np.int64)
-    labels = np.zeros((len(radiographs), len(dataset.classes)), dtype=np.uint8)
+    labels = np.zeros((len(radiographs), len(dataset.classes)), dtype=np.int8)
     for row, radiograph in enumerate(radiographs):
         labels[row, [number[name] for name in radiograph.labels]] = 1
+        labels[row, [number[name] for name in radiograph.unknown]] = UNKNOWN
     return labels
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from chest_transfer.data.catalog import source_of
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
 from chest_transfer.lockfile import output_md5, read_lock
@@ -82,8 +83,11 @@ def gather(settings: Settings, folder: Path = Path()) -> tuple[list[Dataset], li
     """
     cautions = check_results(settings, folder)
     datasets = [_dataset(folder, name, settings) for name in settings.datasets]
-    if settings.source == "phantom" and not settings.sources:
-        cautions.append(Caution(True, "The radiographs are simulated: these numbers say nothing about patients."))
+    simulated = [name for name in settings.datasets if source_of(name, settings) == "phantom"]
+    if simulated:
+        of_which = "" if len(simulated) == len(datasets) else f" of {' and '.join(simulated)}"
+        text = f"The radiographs{of_which} are simulated: these numbers say nothing about patients."
+        cautions.append(Caution(True, text))
     for dataset in datasets:
         dataset.cautions = dataset_cautions(dataset.name, dataset.data, dataset.scores, dataset.explained)
         for part in dataset.left_out:

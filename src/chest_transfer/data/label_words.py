@@ -1,0 +1,40 @@
+"""What the cells of a table mean: a finding that is present, absent, uncertain or not stated; the healthy; a sex."""
+
+from chest_transfer.data.label_tables import without_decimals
+
+# Words of a few languages, as `same_text` gives them.
+PRESENT = frozenset(
+    ("1", "true", "yes", "y", "x", "+", "positive", "pos", "present", "wahr", "ja", "j", "vrai", "oui", "o", "si", "sí")
+)
+ABSENT = frozenset(
+    ("0", "false", "no", "n", "-", "negative", "neg", "absent", "falsch", "nein", "faux", "non", "não", "nao", "falso")
+)
+UNCERTAIN = frozenset(("-1", "?", "uncertain", "unclear", "possible", "possibly", "maybe", "equivocal"))
+NOT_STATED = frozenset(("", "nan", "na", "n/a", "#n/a", "#nv", "null", "none", "unknown", "not stated", "."))
+HEALTHY = frozenset(("normal", "no finding", "no findings", "healthy", "none", "unremarkable", "no abnormality"))
+_SEXES = {
+    "M": ("m", "male", "man", "boy", "männlich", "mann", "homme", "masculin", "hombre", "masculino", "maschio"),
+    "F": ("f", "w", "female", "woman", "girl", "weiblich", "frau", "femme", "féminin", "mujer", "femenino", "femmina"),
+}
+
+
+def same_text(text: str) -> str:
+    """Return a cell's text without the differences that do not count: case, `_` for a blank, `1.0` for `1`."""
+    return without_decimals(" ".join(text.lower().replace("_", " ").split()))
+
+
+def meaning(cell: str) -> str | None:
+    """Return `present`, `absent`, `uncertain` or `not stated` for a cell of 0 or 1, None for other text."""
+    text = same_text(cell)
+    words = {"present": PRESENT, "absent": ABSENT, "uncertain": UNCERTAIN, "not stated": NOT_STATED}
+    return next((kind for kind, of_kind in words.items() if text in of_kind), None)
+
+
+def is_healthy(text: str) -> bool:
+    """Return whether a label of exclusive classes means that nothing was found."""
+    return same_text(text) in HEALTHY | ABSENT
+
+
+def sex_of(text: str) -> str:
+    """Return `M` or `F`, or nothing where a text means neither."""
+    return next((sex for sex, words in _SEXES.items() if same_text(text) in words), "")

@@ -1,0 +1,162 @@
+"""Labels of one's own table: its cells become classes, one of several exclusive ones, or each present or absent."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from chest_transfer.data.label_tables import column_named
+from chest_transfer.data.label_words import HEALTHY, NOT_STATED, UNCERTAIN, is_healthy, meaning, same_text
+from chest_transfer.errors import ChestTransferError
+
+if TYPE_CHECKING:
+    from chest_transfer.settings import Own
+
+SHOWN = 3  # examples in a message
+MOST_CLASSES = 50  # more different labels than these are no classes, but free text, names or measurements
+UNKNOWN, PRESENT, NOT_PRESENT = "", "1", "0"  # how a label is written
+
+
+@dataclass
+class TableLabels:
+    """The labels of each row of a table.
+
+    Args:
+        classes: tuple of str; exclusive ones start with the healthy one, where their names tell.
+        multi_label: bool, whether each class is present or absent by itself.
+        rows: DataFrame by row of the table, with the column `label` (a class, or empty where there is none), or for
+            multi-label data a column of `1`, `0` or empty (unknown) for each class.
+        not_stated: int, how many labels were empty or uncertain.
+        other_labels: Counter, how many rows have a label that is of no class, by label.
+    """
+
+    classes: tuple[str, ...]
+    multi_label: bool
+    rows: pd.DataFrame
+    not_stated: int
+    other_labels: Counter = field(default_factory=Counter)
+
+
+def read_labels(table: pd.DataFrame, entry: "Own", name: str) -> TableLabels:
+    """Return the labels of a table's rows, as a dataset's section under `own` describes them.
+
+    Args:
+        table: DataFrame of text.
+        entry: that section.
+        name: str, of the dataset, to name in errors.
+
+    Raises:
+        ChestTransferError: a column is missing, a cell of 0 and 1 is neither, or the labels are no classes.
+    """
+    named = [entry.label] if isinstance(entry.label, str) else list(entry.label)
+    columns = [column_named(table, column, f"own.{name}.label") for column in named]
+    if not isinstance(entry.label, str):
+        return _of_columns(table, columns, entry, name)
+    if entry.separator:
+        return _of_separated_text(table[columns[0]], entry, name)
+    return _of_one_text(table[columns[0]], entry, name)
+
+
+def _of_one_text(cells: pd.Series, entry: "Own", name: str) -> TableLabels:
+    """Read exclusive classes from a column of text."""
+    texts = cells.map(same_text)
+    is_stated = ~texts.isin(UNCERTAIN | NOT_STATED)
+    classes = _aliases(entry) or _classes_of_cells(cells[is_stated], name)
+    class_of = {alias: label for label, aliases in classes.items() for alias in aliases}
+    labels = texts.map(class_of).fillna(UNKNOWN)
+    is_unclear = ~is_stated & (labels == UNKNOWN)
+    if entry.uncertain != "ignore" and len(classes) == 2:
+        labels[is_unclear] = list(classes)[entry.uncertain == "positive"]
+    others = Counter(cells[is_stated & (labels == UNKNOWN)])
+    return TableLabels(tuple(classes), False, labels.to_frame("label"), int(is_unclear.sum()), others)
+
+
+def _classes_of_cells(cells: pd.Series, name: str) -> dict[str, set[str]]:
+    """Return a class for each different label, the healthy one first.
+
+    A column of 0 and 1 has the classes `no <column>` and `<column>`.
+
+    Raises:
+        ChestTransferError: there are fewer than two, or more than `MOST_CLASSES`.
+    """
+    texts = cells.map(same_text)
+    if {meaning(text) for text in texts} == {"present", "absent"}:
+        present = {text for text in texts if meaning(text) == "present"}
+        return {f"no {cells.name}": set(texts) - present, str(cells.name): present}
+    spelling = {text: of_text.mode()[0] for text, of_text in cells.groupby(texts)}
+    remedy = f"correct own.{name}.label, or list the labels of each class under own.{name}.classes in params.yaml"
+    if not 2 <= len(spelling) <= MOST_CLASSES:
+        shown = ", ".join(f"'{cell}'" for cell in cells.unique()[:SHOWN])
+        raise ChestTransferError(
+            f"column '{cells.name}' has {len(spelling)} different labels ({shown}, ...) where classes are between 2 "
+            f"and {MOST_CLASSES}; {remedy}"
+        )
+    if odd := next((cell for cell in spelling.values() if "|" in cell), None):
+        raise ChestTransferError(f"column '{cells.name}' has '{odd}'; state own.{name}.separator: '|' or {remedy}")
+    ordered = sorted(spelling, key=lambda text: (not is_healthy(text), text))
+    return {spelling[text]: {text} for text in ordered}
+
+
+def _aliases(entry: "Own") -> dict[str, set[str]]:
+    """Return the texts that mean each class, from the settings; nothing where they name no classes."""
+    named = entry.classes or {}
+    if not isinstance(named, dict):
+        named = dict.fromkeys(named, ())
+    return {label: {same_text(text) for text in (label, *others)} for label, others in named.items()}
+
+
+def _of_separated_text(cells: pd.Series, entry: "Own", name: str) -> TableLabels:
+    """Read independent classes from a column such as `Effusion|Mass`; a label that is not listed is absent."""
+    parts = cells.map(lambda cell: {same_text(part) for part in cell.split(entry.separator)} - {""})
+    is_stated = parts.map(lambda texts: bool(texts) and not texts <= (UNCERTAIN | NOT_STATED) - HEALTHY)
+    spelled = pd.Series(
+        [part.strip() for cell in cells[is_stated] for part in cell.split(entry.separator) if part.strip()], dtype=str
+    )
+    classes = _aliases(entry)
+    if not classes:
+        findings = spelled[~spelled.map(same_text).isin(HEALTHY | NOT_STATED)]
+        classes = _classes_of_cells(findings.rename(cells.name), name)
+    known = set().union(*classes.values()) | HEALTHY | NOT_STATED
+    others = Counter(part for part in spelled if same_text(part) not in known)
+    unknown = {"ignore": UNKNOWN, "positive": PRESENT, "negative": NOT_PRESENT}[entry.uncertain]
+    columns = {
+        label: [(PRESENT if texts & aliases else NOT_PRESENT) if stated else unknown for texts, stated in
+                zip(parts, is_stated, strict=True)]
+        for label, aliases in classes.items()
+    }  # fmt: skip
+    rows = pd.DataFrame(columns, index=cells.index, dtype=str)
+    return TableLabels(tuple(classes), True, rows, int((~is_stated).sum()), others)
+
+
+def _of_columns(table: pd.DataFrame, columns: list[str], entry: "Own", name: str) -> TableLabels:
+    """Read independent classes from columns of 0 and 1.
+
+    Raises:
+        ChestTransferError: a cell is neither 0, 1, nor uncertain.
+    """
+    aliases = _aliases(entry)
+    class_of = {
+        column: next((label for label, texts in aliases.items() if same_text(column) in texts), column)
+        for column in columns
+    }
+    unknown = {"ignore": UNKNOWN, "positive": PRESENT, "negative": NOT_PRESENT}[entry.uncertain]
+    written = {"present": PRESENT, "absent": NOT_PRESENT, "uncertain": unknown, "not stated": unknown}
+    rows, not_stated = {}, 0
+    for column, label in class_of.items():
+        meanings = table[column].map(meaning)
+        if meanings.isna().any():
+            row = meanings.index[meanings.isna()][0]
+            raise ChestTransferError(
+                f"column '{column}' row {row} has '{table.at[row, column]}' where 1, 0, yes, no, ? or nothing is "
+                f"allowed; correct the table, or own.{name}.label in params.yaml"
+            )
+        not_stated += int(meanings.isin(["uncertain", "not stated"]).sum())
+        values = meanings.map(written)
+        rows[label] = rows[label].combine(values, _either) if label in rows else values
+    return TableLabels(tuple(rows), True, pd.DataFrame(rows, index=table.index), not_stated)
+
+
+def _either(first: str, second: str) -> str:
+    """Return the label of a class that two columns stand for: one that is present decides, then one that is unknown."""
+    return next((label for label in (PRESENT, UNKNOWN) if label in (first, second)), NOT_PRESENT)
