@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from chest_transfer.data.arrays import Arrays
+from chest_transfer.data.arrays import UNKNOWN, Arrays
 from chest_transfer.data.thumbnails import box_thumbnails
 from chest_transfer.evaluation.calibrated_predictions import uncalibrated_predictions
 from chest_transfer.evaluation.intervals import cluster_bootstrap_weights, with_interval
@@ -118,9 +118,11 @@ def _predict(
     classes = targets.shape[1]
     probabilities = np.full((len(test_inputs), classes), 0.5)
     for k in range(classes) if multi_label or classes > 2 else [1]:
-        if 0 < targets[:, k].sum() < len(targets):
+        known = targets[:, k] != UNKNOWN
+        labels = targets[known, k]
+        if 0 < labels.sum() < len(labels):
             model = _linear_model() if shortcut.is_pixels else _forest()
-            probabilities[:, k] = model.fit(train_inputs, targets[:, k]).predict_proba(test_inputs)[:, 1]
+            probabilities[:, k] = model.fit(train_inputs[known], labels).predict_proba(test_inputs)[:, 1]
     return probabilities
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.errors import ChestTransferError
 
 LABEL = "label:"  # what the columns of labels start with
@@ -22,7 +23,7 @@ class Predictions:
     Args:
         names: (N,) str array.
         patients: (N,) str array.
-        labels: (N, K) int array of 0 and 1, the classes of the dataset.
+        labels: (N, K) int array of 0, 1, and -1 for unknown; the classes of the dataset.
         logits: (N, L) float64 array, the classes of the model: before the softmax, or the sigmoids for multi-label.
         label_classes: list of K str.
         classes: list of L str; other than `label_classes` only where a model is applied to another dataset.
@@ -38,6 +39,11 @@ class Predictions:
     classes: list[str]
     seen: np.ndarray
     multi_label: bool = False
+
+    @property
+    def is_labelled(self) -> np.ndarray:
+        """(N,) bool array: the label of at least one class is known."""
+        return (self.labels != UNKNOWN).any(axis=1)
 
     def table(self) -> pd.DataFrame:
         """Return columns name, patient, `label:<class>`, logits, and `seen` where a radiograph was.

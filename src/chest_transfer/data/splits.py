@@ -84,13 +84,14 @@ def rarest_label(labels: np.ndarray) -> np.ndarray:
     """Return the stratum of each multi-label image: its rarest finding.
 
     Args:
-        labels: (N, K) array of 0 and 1.
+        labels: (N, K) array of 0, 1, and -1 for unknown.
 
     Returns:
         (N,) int array; 1 to K is the finding's number plus one, 0 stands for no finding.
     """
-    rarest_first = np.argsort(-labels.sum(axis=0), kind="stable")[::-1]
-    return np.where(labels.any(axis=1), rarest_first[labels[:, rarest_first].argmax(axis=1)] + 1, 0)
+    is_shown = labels == 1
+    rarest_first = np.argsort(-is_shown.sum(axis=0), kind="stable")[::-1]
+    return np.where(is_shown.any(axis=1), rarest_first[is_shown[:, rarest_first].argmax(axis=1)] + 1, 0)
 
 
 def _is_copy(digests: np.ndarray, official: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.data.predictions import Predictions, read_predictions
 from chest_transfer.evaluation.intervals import PatientCounts
 from chest_transfer.evaluation.operating_points import (
@@ -23,7 +24,7 @@ class CalibratedPredictions:
     """A model's predictions for one split, with the calibration and the thresholds that were chosen on validation.
 
     Args:
-        labels: (N, K) array of 0 and 1.
+        labels: (N, K) array of 0, 1, and `UNKNOWN` for independent classes that nobody looked for.
         logits: (N, K) array, raw.
         classes: list of K str.
         multi_label: bool, whether an image may have several labels.
@@ -65,7 +66,7 @@ class CalibratedPredictions:
         """The classes with positive and negative images; of two exclusive classes only the second, the disease."""
         count = self.labels.shape[1]
         candidates = [1] if count == 2 and not self.multi_label else range(count)
-        return [k for k in candidates if 0 < self.labels[:, k].sum() < len(self.labels)]
+        return [k for k in candidates if (self.labels[:, k] == 1).any() and (self.labels[:, k] == 0).any()]
 
     @property
     def averaged_classes(self) -> list[int]:
@@ -80,6 +81,11 @@ class CalibratedPredictions:
         without = [len(np.unique(patients[self.labels[:, k] == 0])) for k in classes]
         fewest = min(with_class, default=0), min(without, default=0)
         return PatientCounts(*fewest, patients=len(np.unique(patients)), classes=len(classes))
+
+    def known(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return labels, log odds and probabilities of one class where its label is known, (n,) each."""
+        rows = self.labels[:, k] != UNKNOWN
+        return self.labels[rows, k], self.log_odds[rows, k], self.probabilities[rows, k]
 
     def of_images(self, rows: np.ndarray) -> "CalibratedPredictions":
         """Return the predictions for some of the images, chosen by (N,) bool."""

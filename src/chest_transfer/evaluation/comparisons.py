@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.data.predictions import Predictions
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions, uncalibrated_predictions
 from chest_transfer.evaluation.delong import bootstrap_p_value, delong, delong_p_value
@@ -146,8 +147,10 @@ def _difference(first: _Area, second: _Area, patients: np.ndarray) -> list[float
     p_delong = float("nan")
     if len(first.predictions.evaluable_classes) == 1:
         [k] = first.predictions.evaluable_classes
-        scores = np.stack([area.predictions.log_odds[:, k] for area in (first, second)])
-        areas, covariance = delong(first.predictions.labels[:, k], scores, patients)
+        labels = first.predictions.labels[:, k]
+        known = labels != UNKNOWN
+        scores = np.stack([area.predictions.log_odds[known, k] for area in (first, second)])
+        areas, covariance = delong(labels[known], scores, patients[known])
         p_delong = delong_p_value(areas, covariance, 0, 1)
     p_bootstrap = bootstrap_p_value(differences)
     if np.isnan(low):  # too few patients for an interval are too few for a test

@@ -43,10 +43,11 @@ def confusion_cells(predictions: CalibratedPredictions) -> list[tuple[str, str, 
 
     For multi-label data the cells are, for each finding, in how many of the images that show it it was found or missed.
     """
-    counts = predictions.labels.T @ predictions.predicted
+    is_shown = (predictions.labels == 1).astype(int)
+    counts = is_shown.T @ predictions.predicted
     classes, cells = predictions.classes, []
     if predictions.multi_label:
-        present = predictions.labels.sum(axis=0)
+        present = is_shown.sum(axis=0)
         found = np.diag(counts)
         cells += [(name, "found", found[k], present[k]) for k, name in enumerate(classes)]
         cells += [(name, "missed", present[k] - found[k], present[k]) for k, name in enumerate(classes)]
@@ -59,10 +60,10 @@ def confusion_cells(predictions: CalibratedPredictions) -> list[tuple[str, str, 
 
 
 def _curves_of_class(predictions: CalibratedPredictions, k: int) -> dict[str, list[tuple]]:
-    labels, scores = predictions.labels[:, k], predictions.log_odds[:, k]
+    labels, scores, probabilities = predictions.known(k)
     false_positive_rates, true_positive_rates, _ = roc_curve(labels, scores)
     precisions, recalls, _ = precision_recall_curve(labels, scores)
-    bins = reliability(labels, predictions.probabilities[:, k], RELIABILITY_BINS)
+    bins = reliability(labels, probabilities, RELIABILITY_BINS)
     return {
         "roc": _thin_out(false_positive_rates, true_positive_rates),
         "precision_recall": _thin_out(recalls[::-1], precisions[::-1]),

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import logsumexp
 
+from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.data.predictions import Predictions
 
 HEALTH_CLASSES = ["healthy", "diseased"]
@@ -18,17 +19,22 @@ def is_health(predictions: Predictions) -> bool:
 def as_health(predictions: Predictions, multi_label_labels: bool) -> Predictions:
     """Return predictions as two exclusive classes, healthy and diseased.
 
-    The first of several exclusive classes is the healthy one. Of independent findings the most probable one decides.
+    The first of several exclusive classes is the healthy one. Of independent findings the most probable one decides;
+    an image without any that is known to be there is healthy if all are known, else neither (`UNKNOWN` twice).
 
     Args:
         predictions: Predictions, whose labels and logits may be of different classes.
         multi_label_labels: bool, whether the labels are independent findings.
     """
     labels = predictions.labels
-    diseased = labels.max(axis=1) if multi_label_labels else 1 - labels[:, 0]
+    if multi_label_labels:
+        diseased, healthy = (labels == 1).any(axis=1), (labels == 0).all(axis=1)
+    else:
+        diseased, healthy = labels[:, 0] == 0, labels[:, 0] == 1
+    kinds = np.stack([healthy, diseased], axis=1)
     return replace(
         predictions,
-        labels=np.stack([1 - diseased, diseased], axis=1),
+        labels=np.where(kinds.any(axis=1, keepdims=True), kinds, UNKNOWN).astype(int),
         logits=health_logits(predictions.logits, predictions.multi_label),
         label_classes=HEALTH_CLASSES,
         classes=HEALTH_CLASSES,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from chest_transfer.data.arrays import UNKNOWN
+
 CONFIDENCE = 0.95
 NORMAL_QUANTILE = float(ndtri((1 + CONFIDENCE) / 2))
 NO_WIDTH = 1e-9
@@ -168,13 +170,15 @@ def ranking_scores(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) 
     precision is the sum of precisions weighted by the gain in recall, as in scikit-learn.
 
     Args:
-        labels: (N,) array of 0 and 1.
+        labels: (N,) array of 0, 1 and `UNKNOWN`.
         scores: (N,) array, higher for the class: probabilities or log odds.
         weights: (R, N) array of integers.
 
     Returns:
         (R,) and (R,) arrays; NaN in a resample without positives, the area also in one without negatives.
     """
+    if not (known := labels != UNKNOWN).all():
+        labels, scores, weights = labels[known], scores[known], weights[:, known]
     order = np.argsort(-scores, kind="stable")
     sorted_scores, positives = scores[order], np.flatnonzero(labels[order])
     # Images with the same score are tied: for each positive, where its ties start, and where they end.
@@ -217,14 +221,15 @@ def confusion_counts(labels: np.ndarray, predicted: np.ndarray, weights: np.ndar
     """Return the true and false positives and negatives of each class in each resample.
 
     Args:
-        labels: (N, K) array of 0 and 1.
+        labels: (N, K) array of 0, 1 and `UNKNOWN`.
         predicted: (N, K) array of 0 and 1.
         weights: (R, N) array.
 
     Returns:
         dict of (R, K) float64 arrays: `tp`, `fp`, `tn`, `fn`.
     """
-    kinds = [labels * predicted, (1 - labels) * predicted, (1 - labels) * (1 - predicted), labels * (1 - predicted)]
+    shown, absent = (labels == 1).astype(int), (labels == 0).astype(int)
+    kinds = [shown * predicted, absent * predicted, absent * (1 - predicted), shown * (1 - predicted)]
     sums = np.split(weighted_sums(np.hstack(kinds), weights), 4, axis=1)
     return dict(zip(("tp", "fp", "tn", "fn"), sums, strict=True))
 

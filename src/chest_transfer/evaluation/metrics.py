@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import f1_score, log_loss, precision_score, recall_score, roc_curve
+from sklearn.metrics import log_loss, precision_recall_fscore_support, roc_curve
 
+from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
 from chest_transfer.evaluation.intervals import PatientCounts, confusion_counts, ranking_scores, weighted_sums
 
@@ -85,10 +86,7 @@ def other_scores(predictions: CalibratedPredictions) -> dict[str, float]:
     `sensitivity_at_90_specificity` is read off the ROC curve of the split itself, as papers do: no threshold is used.
     `uncalibrated_` scores are those before the temperature.
     """
-    sensitivities = [
-        _sensitivity_at_specificity(predictions.labels[:, k], predictions.log_odds[:, k])
-        for k in predictions.evaluable_classes
-    ]
+    sensitivities = [_sensitivity_at_specificity(*predictions.known(k)[:2]) for k in predictions.evaluable_classes]
     values = _label_averages(predictions) | {"sensitivity_at_90_specificity": _mean_or_nan(sensitivities)}
     values |= _probability_scores(predictions, predictions.probabilities, prefix="")
     values |= _probability_scores(predictions, predictions.uncalibrated, prefix="uncalibrated_")
@@ -134,7 +132,11 @@ def _decision_scores(
     """Return the scores of predicted labels, (R,) each."""
     labels, predicted = predictions.labels, predictions.predicted
     counts = {kind: of_all[:, classes] for kind, of_all in confusion_counts(labels, predicted, weights).items()}
-    correct = (predicted == labels).mean(axis=1) if predictions.multi_label else (predicted * labels).sum(axis=1)
+    known = labels != UNKNOWN
+    correct = ((predicted == labels) & known).sum(axis=1)
+    decisions = known.sum(axis=1)
+    if not predictions.multi_label:
+        correct, decisions = (predicted * labels).sum(axis=1), np.ones(len(labels))
     with np.errstate(invalid="ignore", divide="ignore"):
         sensitivity = counts["tp"] / (counts["tp"] + counts["fn"])
         specificity = counts["tn"] / (counts["tn"] + counts["fp"])
@@ -144,7 +146,7 @@ def _decision_scores(
     precision[is_absent] = f1[is_absent] = np.nan
     several_exclusive = not predictions.multi_label and labels.shape[1] > 2
     return {
-        "accuracy": weighted_sums(correct[:, None], weights)[:, 0] / weights.sum(axis=1),
+        "accuracy": np.divide(*weighted_sums(np.stack([correct, decisions], axis=1), weights).T),
         "balanced_accuracy": _mean_of_classes(sensitivity if several_exclusive else (sensitivity + specificity) / 2),
         "precision": _mean_of_classes(precision),
         "sensitivity": _mean_of_classes(sensitivity),
@@ -172,31 +174,40 @@ def _mean_or_nan(values) -> float:
 
 def _label_averages(predictions: CalibratedPredictions) -> dict[str, float]:
     labels, predicted = predictions.labels, predictions.predicted
-    options: dict = {"zero_division": 0}
-    if not predictions.multi_label:
-        options["labels"] = np.arange(labels.shape[1])
-        labels, predicted = labels.argmax(axis=1), predicted.argmax(axis=1)
+    known = labels != UNKNOWN
+    # As scikit-learn's averages over classes, each over the images whose label is known.
+    of_classes = np.array(
+        [
+            precision_recall_fscore_support(labels[rows, k], predicted[rows, k], average="binary", zero_division=0)[:3]
+            for k, rows in enumerate(known.T)
+        ]
+    )
+    support = (labels == 1).sum(axis=0)
+    precision, sensitivity, f1 = of_classes.T
     return {
-        "f1_macro": f1_score(labels, predicted, average="macro", **options),
-        "f1_weighted": f1_score(labels, predicted, average="weighted", **options),
-        "precision_weighted": precision_score(labels, predicted, average="weighted", **options),
-        "sensitivity_weighted": recall_score(labels, predicted, average="weighted", **options),
+        "f1_macro": f1.mean(),
+        "f1_weighted": np.average(f1, weights=support),
+        "precision_weighted": np.average(precision, weights=support),
+        "sensitivity_weighted": np.average(sensitivity, weights=support),
     }
 
 
 def _probability_scores(predictions: CalibratedPredictions, probabilities: np.ndarray, prefix: str) -> dict[str, float]:
     labels, classes = predictions.labels, predictions.evaluable_classes
-    errors = [calibration_error(labels[:, k], probabilities[:, k]) for k in classes]
+    known = {k: labels[:, k] != UNKNOWN for k in range(labels.shape[1])}
+    pairs = {k: (labels[rows, k], probabilities[rows, k]) for k, rows in known.items() if rows.any()}
     return {
-        f"{prefix}loss": _cross_entropy(labels, probabilities, predictions.multi_label),
-        f"{prefix}brier": _mean_or_nan((probabilities[:, classes] - labels[:, classes]) ** 2),
-        f"{prefix}ece": _mean_or_nan(errors),
+        f"{prefix}loss": _cross_entropy(labels, probabilities, pairs, predictions.multi_label),
+        f"{prefix}brier": _mean_or_nan(
+            [np.mean((of_class - is_shown) ** 2) for is_shown, of_class in map(pairs.get, classes)]
+        ),
+        f"{prefix}ece": _mean_or_nan([calibration_error(*pairs[k]) for k in classes]),
     }
 
 
-def _cross_entropy(labels: np.ndarray, probabilities: np.ndarray, multi_label: bool) -> float:
+def _cross_entropy(labels: np.ndarray, probabilities: np.ndarray, pairs: dict, multi_label: bool) -> float:
     if multi_label:
-        return np.mean([log_loss(labels[:, k], probabilities[:, k], labels=[0, 1]) for k in range(labels.shape[1])])
+        return np.mean([log_loss(*pair, labels=[0, 1]) for pair in pairs.values()])
     normalized = probabilities / probabilities.sum(axis=1, keepdims=True)
     return log_loss(labels.argmax(axis=1), normalized, labels=range(labels.shape[1]))
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chest_transfer.data.arrays import UNKNOWN
+
 # How thresholds are chosen, with the sensitivity that is wanted (Youden 1950 wants none).
 OPERATING_POINTS = {"youden": None, "sensitivity 0.9": 0.9, "sensitivity 0.95": 0.95}
 TEMPERATURE_BOUNDS = (0.05, 20.0)
@@ -27,7 +29,7 @@ def fit_calibration(labels: np.ndarray, logits: np.ndarray, multi_label: bool) -
     """Choose the temperature and the thresholds of every operating point.
 
     Args:
-        labels: (N, K) array of 0 and 1, of the validation split.
+        labels: (N, K) array of 0, 1 and `UNKNOWN`, of the validation split.
         logits: (N, K) array.
         multi_label: bool, whether the K classes are independent.
     """
@@ -44,7 +46,7 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray, multi_label: bool) -
     Calibration of Modern Neural Networks, section 4.2).
 
     Args:
-        labels: (N, K) array of 0 and 1, of the validation split.
+        labels: (N, K) array of 0, 1 and `UNKNOWN`, of the validation split.
         logits: (N, K) array.
         multi_label: bool, whether the K classes are independent.
     """
@@ -54,7 +56,7 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray, multi_label: bool) -
     def cross_entropy(log_temperature: float) -> float:
         scaled = logits / np.exp(log_temperature)
         if multi_label:
-            return np.mean(np.logaddexp(0, scaled) - labels * scaled)
+            return np.mean((np.logaddexp(0, scaled) - labels * scaled)[labels != UNKNOWN])
         return -np.mean((labels * log_softmax(scaled, axis=1)).sum(axis=1))
 
     bounds = tuple(np.log(TEMPERATURE_BOUNDS))
@@ -102,7 +104,7 @@ def choose_thresholds(
     none (0), because the most probable class is predicted.
 
     Args:
-        labels: (N, K) array of 0 and 1, of the validation split.
+        labels: (N, K) array of 0, 1 and `UNKNOWN`, of the validation split.
         probabilities: (N, K) array, calibrated.
         multi_label: bool, whether the K classes are independent.
         operating_point: str, a key of `OPERATING_POINTS`: `youden` maximizes sensitivity + specificity; `sensitivity X`
@@ -134,6 +136,7 @@ def predicted_labels(probabilities: np.ndarray, thresholds: np.ndarray, multi_la
 def _threshold(labels: np.ndarray, probabilities: np.ndarray, operating_point: str) -> float:
     from sklearn.metrics import roc_curve
 
+    labels, probabilities = labels[labels != UNKNOWN], probabilities[labels != UNKNOWN]
     if not 0 < labels.sum() < len(labels):
         return 0.5
     false_positive_rates, true_positive_rates, candidates = roc_curve(labels, probabilities, drop_intermediate=False)

@@ -50,7 +50,7 @@ def _is_diseased(predictions: CalibratedPredictions) -> np.ndarray:
     """Return (N,) bool: which images show any evaluable class, or another class than the first, healthy one."""
     if not predictions.multi_label and predictions.labels.shape[1] > 2:
         return predictions.labels[:, 0] == 0
-    return predictions.labels[:, predictions.evaluable_classes].any(axis=1)
+    return (predictions.labels[:, predictions.evaluable_classes] == 1).any(axis=1)
 
 
 def _scores(predictions: CalibratedPredictions, weights: np.ndarray, classes: list[int]) -> dict[str, float | None]:

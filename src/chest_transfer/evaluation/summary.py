@@ -61,7 +61,7 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
         val = _validation_predictions(name)
         calibration = fit_calibration(val.labels, val.logits, model_multi_label)
         calibrated = calibrate(test, calibration, model_multi_label, settings.operating_point)
-        unseen = ~test.seen
+        unseen = ~test.seen & test.is_labelled
         on_unseen = calibrated.of_images(unseen)
         scores = score(on_unseen, weights[:, unseen])
         evaluated.append(EvaluatedModel(name, test, calibrated, scores))
@@ -108,7 +108,8 @@ def _validation_predictions(name: ModelName) -> Predictions:
     """Return a model's validation predictions; those of another dataset's model are of that dataset's validation."""
     val = read_predictions(name.predictions_of("val"))
     if name.regime in NOT_FITTED:
-        return as_health(val, val.multi_label)
+        val = as_health(val, val.multi_label)
+        return replace(val, labels=val.labels[val.is_labelled], logits=val.logits[val.is_labelled])
     return val
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, log_softmax, softmax
 
+from chest_transfer.data.arrays import UNKNOWN
+
 CONSTANT = 0.002  # standard deviation of the predicted probabilities below which they are constant
 LEAST_EXPLAINED = 0.02  # share of the entropy of the classes below which nothing was learned
 OK = "ok"
@@ -16,7 +18,7 @@ def check_fit(labels: np.ndarray, logits: np.ndarray, history: pd.DataFrame, mul
     """Return `ok`, or in a few words why a fit has to be considered failed.
 
     Args:
-        labels: (N, K) array of 0 and 1, of the validation split.
+        labels: (N, K) array of 0, 1 and `UNKNOWN`, of the validation split.
         logits: (N, K) array, the model's.
         history: table of `fitting.fit`.
         multi_label: bool, whether the K classes are independent.
@@ -48,7 +50,10 @@ def _explained_share(labels: np.ndarray, logits: np.ndarray, multi_label: bool) 
     """
     if multi_label:
         entropies = np.logaddexp(0, logits) - labels * logits
-        columns = [(entropies[:, k], labels[:, k]) for k in range(labels.shape[1])]
+        known = labels != UNKNOWN
+        columns = [
+            (entropies[known[:, k], k], labels[known[:, k], k]) for k in range(labels.shape[1]) if known[:, k].any()
+        ]
     else:
         columns = [(-(labels * log_softmax(logits, axis=1)).sum(axis=1), labels.argmax(axis=1))]
     model, guess = np.array([_cross_entropies(*column) for column in columns]).sum(axis=0)

@@ -15,7 +15,7 @@ from chest_transfer.training.batches import Batches
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import reseed
 from chest_transfer.training.fused_norm import fuse_batch_norms
-from chest_transfer.training.losses import cross_entropy, plain_cross_entropy
+from chest_transfer.training.losses import accuracy, cross_entropy, plain_cross_entropy
 from chest_transfer.training.schedules import epoch_learning_rate, warmup_factor
 from chest_transfer.training.unfreezing import GradualUnfreezing
 
@@ -70,7 +70,7 @@ def fit(
     trainer.compile(
         optimizer=unfreezing.optimizer(learning_rate) if unfreezing else keras.optimizers.Adam(learning_rate),
         loss=cross_entropy(train.targets, multi_label, settings.imbalance),
-        metrics=[plain_cross_entropy(multi_label), _accuracy(multi_label)],
+        metrics=[plain_cross_entropy(multi_label), accuracy(multi_label)],
     )
     history = checkpoints.restore(trainer)
     if last_epoch(history):
@@ -183,9 +183,3 @@ def _trainer(network: keras.Model, train: Arrays | Features, settings: "Fit", se
         for layer in augmentation_layers(settings.augmentation, seed):
             augmented = layer(augmented)
     return keras.Model(inputs, network(augmented))
-
-
-def _accuracy(multi_label: bool) -> keras.metrics.Metric:
-    if multi_label:
-        return keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)  # of logits: a probability of 0.5
-    return keras.metrics.CategoricalAccuracy("accuracy")
