@@ -9,12 +9,11 @@ from chest_transfer.errors import run_stage
 from chest_transfer.settings import read_settings
 
 
-def main(dataset: str) -> None:
+def main(dataset: str, which: str = "split") -> None:
     settings = read_settings()
     archive, target = Path(f"data/raw/{dataset}.zip"), Path(f"data/arrays/{dataset}")
-    summary = preprocess(
-        dataset_named(dataset), archive, target, settings.preprocess, settings.image_size, settings.threads
-    )
+    options = settings.preprocess, settings.image_size, settings.threads
+    summary = preprocess(dataset_named(dataset), archive, target, *options, all_test=which == "all_test")
     for line in lines_about(summary):
         print(f"{dataset}: {line}")
 

@@ -11,7 +11,7 @@ from chest_transfer.settings import read_settings
 
 def main() -> None:
     settings = read_settings()
-    files = {name: Path(f"data/sources/{name}.json") for name in settings.datasets}
+    files = {name: Path(f"data/sources/{name}.json") for name in (*settings.datasets, *settings.external)}
     for name, file in files.items():
         previous = json.loads(file.read_text()) if file.exists() else {}
         record = source_record(name, settings, previous)

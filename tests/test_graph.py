@@ -23,11 +23,15 @@ SCRIPTS = {stage: f"stages/{definition['cmd'].split()[2].split('.')[1]}.py" for 
 WITHOUT_EFFECT = {"download": {"threads"}, "preprocess": {"threads"}}
 # Settings that are in data/sources/D.json, on which the stage depends instead.
 WITHOUT_EFFECT["download"] |= {"source", "sources", "own", "phantom"}
+WITHOUT_EFFECT |= {f"external_{stage}": WITHOUT_EFFECT[stage] for stage in ("download", "preprocess")}
 # Settings that a stage reads only in experiments other than the one that is traced: with an unreadable image, and with
 # starting weights from a file.
-READ_ELSEWHERE = {"preprocess": {"preprocess.max_skipped"}, "pretrained": {"weights_files"}}
+READ_ELSEWHERE = {
+    "preprocess": {"preprocess.max_skipped"}, "external_preprocess": {"preprocess.max_skipped"},
+    "pretrained": {"weights_files"},
+}  # fmt: skip
 # Stages that write files for Git.
-IN_GIT = ("sources", "explore", "overlap", "evaluate")
+IN_GIT = ("sources", "explore", "overlap", "evaluate", "external_evaluate")
 
 
 def test_every_stage_depends_on_the_fingerprint_of_its_own_code():
@@ -139,8 +143,8 @@ def every_kind_of_model(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("traced")
     settings = TOY | {
         "datasets": ["pneumonia", "tuberculosis"], "weights": ["none", "phantom"], "finetune__weights": ["none"],
-        "transfer__sources": ["tuberculosis"], "transfer__weights": "none", "embed__views": 1, "train__epochs": 1,
-        "transfer__epochs": 1, "threads": 1,  # simulated in this process, where reading is traced
+        "external": ["covid"], "transfer__sources": ["tuberculosis"], "transfer__weights": "none", "embed__views": 1,
+        "train__epochs": 1, "transfer__epochs": 1, "threads": 1,  # simulated in this process, where reading is traced
     }  # fmt: skip
     repository = toy_repository(folder, **settings)
     all_stages(repository, TRACED_SETTINGS=str(folder / "read.json"))

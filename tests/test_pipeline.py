@@ -37,7 +37,9 @@ def repository(tmp_path_factory) -> Path:
 
 
 def stages_run(output: str) -> list[str]:
-    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage ")]
+    """The stages that ran, but for `sources`, which looks at files outside of the project each time."""
+    stages = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage ")]
+    return [name for name in stages if name != "sources"]
 
 
 @pytest.fixture(scope="module")

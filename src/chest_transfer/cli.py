@@ -42,6 +42,23 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--heatmap", metavar="DIR", help="write each image with a heat map of the predicted class")
     predict.set_defaults(command=_predict)
 
+    evaluate = commands.add_parser("evaluate", help="judge a model on labelled radiographs from elsewhere")
+    evaluate.add_argument("model", help="as for predict")
+    evaluate.add_argument("data", help="a table of labels, or a name under `own` in params.yaml")
+    evaluate.add_argument("--images", help="folder, zip or tar file with the radiographs of the table")
+    evaluate.add_argument("--image", help="column with the image's path or name")
+    evaluate.add_argument("--label", help="column of classes, or several of 0 and 1: A,B,C")
+    evaluate.add_argument("--classes", help="the words for each class: 'Normal=no finding,Pneumonia=consolidation'")
+    evaluate.add_argument("--separator", help="between several findings in the label column")
+    for column in ("patient", "view", "age", "sex", "source"):
+        evaluate.add_argument(f"--{column}", help=f"column with the {column}")
+    evaluate.add_argument("--uncertain", help="what empty and uncertain labels are: ignore, positive or negative")
+    evaluate.add_argument("--rev", help="Git revision to take the model from (default: this folder)")
+    evaluate.add_argument("--operating-point", default="youden", help="as for predict")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON document")
+    evaluate.add_argument("--html", metavar="FILE", help="also write a page with curves and subgroups")
+    evaluate.set_defaults(command=_evaluate)
+
     export = commands.add_parser("export", help="export a model as h5, SavedModel, TFLite or ONNX")
     export.add_argument("model", help="as for predict")
     export.add_argument("--to", required=True, help="h5, savedmodel, tflite, tflite-float16, tflite-int8 or onnx")
@@ -117,6 +134,12 @@ def _predict(arguments: argparse.Namespace) -> None:
     unreadable_images = predict(arguments)
     if unreadable_images:
         sys.exit(2)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from chest_transfer.serving.evaluate_command import evaluate
+
+    evaluate(arguments)
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -107,6 +107,11 @@ def models_of_experiment(settings: "Settings", dataset: str) -> list[ModelName]:
     return names
 
 
+def own_models(models: list[ModelName]) -> list[ModelName]:
+    """Return the models that are fitted to their dataset alone."""
+    return [name for name in models if name.regime not in TRANSFERRED]
+
+
 def explained_models(settings: "Settings", dataset: str) -> list[ModelName]:
     """Return the models of a dataset that get heat maps: those whose backbone was trained on it from given weights."""
     return [name for name in models_of_experiment(settings, dataset) if name.regime in EXPLAINED]

@@ -220,6 +220,7 @@ class Settings(Section):
 
     model: Name
     datasets: SomeNames
+    external: Names = ()
     weights: SomeNames
     weights_files: dict[Name, WeightsFile]
     source: Annotated[str, Field(min_length=1)]
@@ -249,7 +250,7 @@ class Settings(Section):
                 raise ChestTransferError(
                     f"own.{name} has the name of a public dataset (those are: {', '.join(CATALOG)}); rename it"
                 )
-        for name in (*self.datasets, *self.sources):
+        for name in (*self.datasets, *self.external, *self.sources):
             if name not in CATALOG and name not in self.own:
                 raise unknown_name_error(
                     "dataset", name, [*CATALOG, *self.own], "your own are described under `own` in params.yaml"
@@ -269,7 +270,17 @@ class Settings(Section):
                     f"{key} names '{missing[0]}', which is not among the starting weights (allowed: "
                     f"{', '.join(self.weights)}); run: dvc exp run -S '{key}=[{','.join(self.weights)}]'"
                 )
-        for key, names in {"datasets": self.datasets, "weights": self.weights, **subsets}.items():
+        if both := [name for name in self.external if name in self.datasets]:
+            raise ChestTransferError(
+                f"'{both[0]}' is among `datasets`, which models are trained on, and among `external`, on which they "
+                "are only judged; remove it from one of them in params.yaml"
+            )
+        for key, names in {
+            "datasets": self.datasets,
+            "external": self.external,
+            "weights": self.weights,
+            **subsets,
+        }.items():
             if len(set(names)) < len(names):
                 raise ChestTransferError(
                     f"'{key}' in params.yaml has a name twice: {', '.join(names)}; list each name once"
@@ -338,6 +349,16 @@ def _check_own(name: str, entry: Own) -> None:
                 f"own.{name}.patient.pattern '{entry.patient.pattern}' has {problem}; it should be a regular "
                 "expression with one group, e.g. patient(\\d+)"
             )
+
+
+def own_section(name: str, content: dict) -> Own:
+    """Return the description of a dataset of one's own that is not in params.yaml; raises as `read_settings`."""
+    try:
+        entry = Own.model_validate(content)
+    except ValidationError as error:
+        raise ChestTransferError("; ".join(dict.fromkeys(map(_describe, error.errors())))) from None
+    _check_own(name, entry)
+    return entry
 
 
 def read_settings(path: Path | str = "params.yaml") -> Settings:

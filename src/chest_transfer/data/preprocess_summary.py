@@ -47,6 +47,7 @@ def counts_of(dataset: Dataset, listing: Listing, skipped: dict[str, str], label
             name: {label: int(count) for label, count in zip(dataset.classes, counts[name], strict=True)}
             for name in SPLITS
         },
+        "multi_label": dataset.multi_label,
         "without_patient_id": sum(radiograph.patient is None for radiograph in listing.radiographs),
         "official_test": "test" in _splits_of(listing),
         "duplicates": split.duplicates,
@@ -63,7 +64,13 @@ def counts_of(dataset: Dataset, listing: Listing, skipped: dict[str, str], label
 
 
 def cautions_about(
-    dataset: Dataset, archive_path: Path, counts: dict, listing: Listing, statements: Counter, settings: "Preprocess"
+    dataset: Dataset,
+    archive_path: Path,
+    counts: dict,
+    listing: Listing,
+    statements: Counter,
+    settings: "Preprocess",
+    all_test: bool,
 ) -> dict[str, list[str]]:
     """Return `{"cautions": sentences}`, or nothing, about a split without a class, and about unusual files.
 
@@ -74,13 +81,16 @@ def cautions_about(
         listing: Listing of the archive.
         statements: Counter of what is unusual: what DICOM files state, files with different labels.
         settings: section `preprocess` of the settings.
+        all_test: bool, whether all radiographs are the test split.
 
     Raises:
         ChestTransferError: a split has one class alone, or one that the archive itself has lacks a class.
     """
     has_folders = isinstance(dataset.layout, ClassFolders)
     sentences = list(listing.cautions)
-    if has_folders and dataset.layout.splits and settings.splits == "archive" and not counts["official_test"]:
+    if all_test:
+        counts = counts | {"classes": {"test": counts["classes"]["test"]}}
+    elif has_folders and dataset.layout.splits and settings.splits == "archive" and not counts["official_test"]:
         sentences.append("unlike the public archive, this one has no test split; one was made here")
     if has_folders and (absent := _absent(dataset, counts)):
         sentences.append(f"the archive holds no radiographs of {', '.join(absent)}")

@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
 
 def preprocess(
-    dataset: Dataset, archive_path: Path, target: Path, settings: "Preprocess", image_size: int, processes: int
+    dataset: Dataset,
+    archive_path: Path,
+    target: Path,
+    settings: "Preprocess",
+    image_size: int,
+    processes: int,
+    all_test: bool = False,
 ) -> dict:
     """Write `target/{train,val,test}.npz`, `summary.json`, `images.csv` and `boxes.csv`, complete or not at all.
 
@@ -46,6 +52,7 @@ def preprocess(
         settings: section `preprocess` of the settings.
         image_size: int, pixels a side.
         processes: int, that decode, at most; the result does not depend on it.
+        all_test: bool, whether all radiographs are the test split, because models are only judged on them.
 
     Returns:
         The content of `summary.json`: images and patients by split and class, unreadable images, duplicates, images
@@ -57,7 +64,8 @@ def preprocess(
     with atomic_write(target) as aside:
         aside.mkdir()
         with Archive(archive_path) as archive:
-            listing = read_listing(dataset.layout, archive, settings.folders, settings.splits == "archive")
+            keep_splits = settings.splits == "archive" and not all_test
+            listing = read_listing(dataset.layout, archive, settings.folders, keep_splits)
             pixels = aside / "pixels"
             radiographs, files, statements, skipped = _write_pixels(
                 archive, listing, pixels, settings, image_size, processes
@@ -69,11 +77,12 @@ def preprocess(
         labels = _labels(radiographs, dataset)
         if contradictory := int((files.groupby("digest")["labels"].nunique() > 1).sum()):
             statements["the same file has different labels"] = contradictory
+        official = np.array(["test" if all_test else radiograph.split or "" for radiograph in radiographs])
         split = split_by_patient(
             np.array([_patient(radiograph) for radiograph in radiographs]),
             files.pop("digest").to_numpy(str),
             rarest_label(labels) if dataset.multi_label else labels,
-            np.array([radiograph.split or "" for radiograph in radiographs]),
+            official,
             test_share=settings.test_share,
             validation_share=settings.validation_share,
             seed=settings.split_seed,
@@ -86,7 +95,7 @@ def preprocess(
         files.join(attributes).to_csv(aside / "images.csv")
         _boxes_in_squares(box_list, files, dataset, settings.fit).to_csv(aside / "boxes.csv", index=False)
         summary = counts_of(dataset, listing, skipped, labels, split) | {"fit": settings.fit}
-        summary |= cautions_about(dataset, archive_path, summary, listing, statements, settings)
+        summary |= cautions_about(dataset, archive_path, summary, listing, statements, settings, all_test)
         write_json(aside / "summary.json", summary)
     return summary
 

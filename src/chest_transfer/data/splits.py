@@ -44,8 +44,8 @@ def split_by_patient(
     """Split images into train, val and test by patient group, stratified.
 
     An official test or validation split is kept; a group on both sides of it loses its training images, one in test and
-    validation those of validation. Pass the images in the order of their names, so that the order of the archive does
-    not matter.
+    validation those of validation. Where all images are of the test split, there are no others. Pass the images in the
+    order of their names, so that the order of the archive does not matter.
 
     Args:
         patients: (N,) str array, the key of each image's patient.
@@ -75,7 +75,7 @@ def split_by_patient(
         names[leaking] = LEFT_OUT
         leaked += int(leaking.sum())
     for split, share in (("test", test_share), ("val", validation_share)):
-        if not (official == split).any():
+        if not (official == split).any() and not (official == "test").all():
             _move_share(names, split, groups, strata, share, seed)
     return Split(names, groups, int(copies.sum()), leaked)
 

@@ -31,6 +31,7 @@ class CalibratedPredictions:
         temperature: float.
         thresholds: (K,) array of calibrated probabilities.
         patients: (N,) str array; None where each image counts as a patient.
+        decided: (N, K) array of 0 and 1, the predicted labels where they do not follow from these thresholds.
     """
 
     labels: np.ndarray
@@ -40,6 +41,7 @@ class CalibratedPredictions:
     temperature: float
     thresholds: np.ndarray
     patients: np.ndarray | None = None
+    decided: np.ndarray | None = None
 
     @cached_property
     def log_odds(self) -> np.ndarray:
@@ -59,6 +61,8 @@ class CalibratedPredictions:
     @cached_property
     def predicted(self) -> np.ndarray:
         """(N, K) array of 0 and 1, the predicted labels."""
+        if self.decided is not None:
+            return self.decided
         return predicted_labels(self.probabilities, self.thresholds, self.multi_label)
 
     @cached_property
@@ -92,7 +96,8 @@ class CalibratedPredictions:
         if rows.all():
             return self
         patients = None if self.patients is None else self.patients[rows]
-        return replace(self, labels=self.labels[rows], logits=self.logits[rows], patients=patients)
+        decided = None if self.decided is None else self.decided[rows]
+        return replace(self, labels=self.labels[rows], logits=self.logits[rows], patients=patients, decided=decided)
 
 
 def calibrate(predictions: Predictions, calibration: Calibration, multi_label: bool, point: str):

@@ -65,7 +65,7 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
         on_unseen = calibrated.of_images(unseen)
         scores = score(on_unseen, weights[:, unseen])
         evaluated.append(EvaluatedModel(name, test, calibrated, scores))
-        record = _score_record(on_unseen, scores)
+        record = score_record(on_unseen, scores)
         record |= _facts(on_unseen, test, settings.operating_point) | _validation_facts(name, val, model_multi_label)
         if name.regime in TRANSFERRED:
             record["overlap"] = int(test.seen.sum())
@@ -117,7 +117,7 @@ def _history(name: ModelName) -> pd.DataFrame:
     return pd.read_csv(name.predictions / "history.csv")
 
 
-def _score_record(predictions: CalibratedPredictions, scores: Scores) -> dict:
+def score_record(predictions: CalibratedPredictions, scores: Scores) -> dict:
     """Return all scores, those with an interval as three numbers; None for what cannot be scored."""
     record: dict = {}
     for name, value in scores.values.items():

@@ -14,6 +14,7 @@ from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
 from chest_transfer.lockfile import output_md5, read_lock
 from chest_transfer.model_names import ModelName, models_of_experiment
 from chest_transfer.reporting.cautions import Caution, dataset_cautions, overlap_cautions
+from chest_transfer.reporting.external_results import external_cautions
 from chest_transfer.reporting.staleness import why_stale
 from chest_transfer.settings import Settings
 from chest_transfer.training.fit_check import has_failed
@@ -46,6 +47,7 @@ class Dataset:
         plots: dict of the tables to draw.
         sheets: dict, the heat-map figure of each explained model.
         pictures: dict, the figures of radiographs.
+        external: dict, the scores of each model on each dataset from elsewhere.
         left_out: list of str, what is not shown because it is of other settings.
         cautions: list of Caution.
     """
@@ -61,6 +63,7 @@ class Dataset:
     plots: dict[str, pd.DataFrame]
     sheets: dict[str, Path]
     pictures: dict[str, Path]
+    external: dict[str, dict[str, dict]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     cautions: list[Caution] = field(default_factory=list)
 
@@ -90,6 +93,7 @@ def gather(settings: Settings, folder: Path = Path()) -> tuple[list[Dataset], li
         cautions.append(Caution(True, text))
     for dataset in datasets:
         dataset.cautions = dataset_cautions(dataset.name, dataset.data, dataset.scores, dataset.explained)
+        dataset.cautions += external_cautions(dataset.name, dataset.scores, dataset.external)
         for part in dataset.left_out:
             text = (
                 f"{dataset.name}: the {part} are not of the settings in params.yaml, and are left out; run: dvc repro."
@@ -184,6 +188,13 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
     shown = [path.relative_to(folder) for path in sorted(pictures.glob("*.png"))]
     are_pictures_current = is_current(folder, f"pictures@{name}", shown)
     left_out += ["pictures"] if shown and not are_pictures_current else []
+    external = {}
+    for target in settings.external:
+        file = Path(f"metrics/external/{target}/{name}.json")
+        if is_current(folder, f"external_evaluate@{target}-{name}", [file]):
+            external[target] = _by_model(read_json(folder / file), models)
+        elif (folder / file).exists():
+            left_out.append(f"scores on {target}")
     return Dataset(
         name=name,
         data=read_json(metrics / f"data/{name}.json"),
@@ -196,6 +207,7 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
         plots={plot: _read_csv(metrics / f"plots/{name}/{plot}.csv") for plot in PLOTS},
         sheets={key: file for key in explained if (file := heat_maps / f"{key}.png").exists()},
         pictures={path.stem: folder / path for path in shown if are_pictures_current},
+        external=external,
         left_out=left_out,
     )
 

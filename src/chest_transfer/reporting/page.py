@@ -12,6 +12,7 @@ from PIL import Image
 
 from chest_transfer.reporting import charts
 from chest_transfer.reporting.cautions import Caution
+from chest_transfer.reporting.external_results import external_table
 from chest_transfer.reporting.gathering import Dataset, signed
 from chest_transfer.reporting.html_tables import DASH, confusion_table, decimal, html_table, with_interval
 from chest_transfer.settings import Settings
@@ -109,10 +110,7 @@ def leaderboard(datasets: list[Dataset]) -> Markup:
 
 def _part(dataset: Dataset) -> dict:
     plots = dataset.plots
-    chart_list = [
-        {"title": title, "svg": Markup(charts.curves(plots[plot], *columns, labels, diagonal)), "caption": caption}
-        for plot, title, columns, labels, diagonal, caption in CURVES
-    ]
+    chart_list = curve_charts(plots)
     chart_list.append({
         "title": "Training", "svg": Markup(charts.learning_curves(plots["history"])),
         "caption": "Cross-entropy after each epoch, without class weights: training solid, validation dashed.",
@@ -129,7 +127,8 @@ def _part(dataset: Dataset) -> dict:
             for model, cells in plots["confusion"].groupby("model", sort=False)
         ],
         "pairs": _pairs(dataset.comparisons),
-        "subgroups": _subgroups(dataset.subgroups),
+        "subgroups": subgroup_table(dataset.subgroups),
+        "external": external_table(dataset.external),
         "shortcut_chart": Markup(charts.intervals(rows, "test AUC", zero=0.5)),
         "sheets": [{"model": model, "content": _inline(path)} for model, path in dataset.sheets.items()],
         "pointing": _pointing(dataset.explained),
@@ -142,6 +141,14 @@ def _part(dataset: Dataset) -> dict:
             "caption": "Mean gray level by class. Where classes differ much, models may tell scanners apart.",
         }],
     }  # fmt: skip
+
+
+def curve_charts(plots: dict[str, pd.DataFrame]) -> list[dict]:
+    """Return a chart with its title and caption for each of `CURVES`."""
+    return [
+        {"title": title, "svg": Markup(charts.curves(plots[plot], *columns, labels, diagonal)), "caption": caption}
+        for plot, title, columns, labels, diagonal, caption in CURVES
+    ]
 
 
 def _difference(row) -> str:
@@ -162,7 +169,7 @@ def _p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else decimal(value)
 
 
-def _subgroups(groups: pd.DataFrame) -> Markup | str:
+def subgroup_table(groups: pd.DataFrame) -> Markup | str:
     if groups.empty:
         return ""
     records = groups.astype(object).where(groups.notna(), None).to_dict("records")

@@ -151,6 +151,12 @@ class Predictor:
         labels = predicted_labels(probabilities, self._thresholds, self.multi_label)
         return list(zip(probabilities, labels, self._loaded.out_of_distribution.is_outside(images), strict=True))
 
+    def logits(self, arrays) -> np.ndarray:
+        """Return the logits (N, K) of Arrays of N radiographs, before calibration."""
+        from chest_transfer.training.batches import Batches
+
+        return self._loaded.logits_network.predict(Batches(arrays, BATCH), verbose=0)
+
     def explained_class(self, prediction: Prediction) -> str:
         """Return the class that a heat map explains: of two the disease; else the first predicted, or most probable."""
         if len(self.classes) == 2:

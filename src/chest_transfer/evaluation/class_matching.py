@@ -1,0 +1,92 @@
+"""A model on radiographs of other classes: what it is asked, by findings of the same name, else diseased or healthy.
+
+Nothing is chosen on these radiographs: temperature and thresholds are the model's own.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chest_transfer.data.arrays import UNKNOWN
+from chest_transfer.data.findings import canonical_finding
+from chest_transfer.data.label_words import is_healthy
+from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
+from chest_transfer.evaluation.operating_points import calibrated_log_odds, predicted_labels, to_probabilities
+
+DISEASED = "diseased"
+
+
+@dataclass(frozen=True)
+class ModelOutputs:
+    """What is known of a model's outputs.
+
+    Args:
+        classes: list of K str; of exclusive ones the first is the healthy one.
+        multi_label: bool, whether these are independent.
+        temperature: float.
+        thresholds: (K,) array of calibrated probabilities.
+    """
+
+    classes: list[str]
+    multi_label: bool
+    temperature: float
+    thresholds: np.ndarray
+
+
+def shared_findings(model: ModelOutputs, classes: list[str], multi_label: bool) -> list[str]:
+    """Return the findings that a model and some radiographs share, in the model's order; none if they share none.
+
+    Args:
+        model: ModelOutputs.
+        classes: list of str, of the radiographs.
+        multi_label: bool, whether these are independent.
+    """
+    of_labels = _numbers(classes, multi_label)
+    return [finding for finding in _numbers(model.classes, model.multi_label) if finding in of_labels]
+
+
+def judge(
+    findings: list[str], model: ModelOutputs, logits: np.ndarray, labels: np.ndarray, classes: list[str],
+    multi_label: bool, patients: np.ndarray,
+) -> CalibratedPredictions:  # fmt: skip
+    """Return a model's answers to whether radiographs show some findings, or any disease.
+
+    Args:
+        findings: list of L str of `shared_findings`; where it is empty, the question is diseased or healthy.
+        model: ModelOutputs.
+        logits: (N, K) array, the model's.
+        labels: (N, J) array of 0, 1 and `UNKNOWN`, of the radiographs.
+        classes: list of J str, of the radiographs; of exclusive ones the first is the healthy one.
+        multi_label: bool, whether these are independent.
+        patients: (N,) str array.
+
+    Returns:
+        CalibratedPredictions of L independent classes: the findings, or `diseased` alone.
+    """
+    log_odds = calibrated_log_odds(logits, model.temperature, model.multi_label)
+    predicted = predicted_labels(to_probabilities(log_odds), model.thresholds, model.multi_label)
+    if findings:
+        of_model = [_numbers(model.classes, model.multi_label)[finding] for finding in findings]
+        of_labels = [_numbers(classes, multi_label)[finding] for finding in findings]
+        answers, decided, asked = log_odds[:, of_model], predicted[:, of_model], labels[:, of_labels]
+    else:
+        diseased = log_odds.max(axis=1) if model.multi_label else -log_odds[:, 0]
+        is_predicted = predicted.any(axis=1) if model.multi_label else predicted[:, 0] == 0
+        answers, decided = diseased[:, None], is_predicted[:, None].astype(int)
+        asked = _is_diseased(labels, multi_label)[:, None]
+    names = findings or [DISEASED]
+    middle = np.full(len(names), 0.5)  # not used: what is predicted has been decided by the model's own thresholds
+    return CalibratedPredictions(asked, answers, names, True, 1.0, middle, patients, decided)
+
+
+def _numbers(classes: list[str], multi_label: bool) -> dict[str, int]:
+    """Return the number of each class that is a finding, by one name for it; the first of exclusive ones is none."""
+    findings = {canonical_finding(name): k for k, name in enumerate(classes) if multi_label or k}
+    return {name: k for name, k in findings.items() if not is_healthy(name)}
+
+
+def _is_diseased(labels: np.ndarray, multi_label: bool) -> np.ndarray:
+    """Return (N,) int: 1 for diseased, 0 for healthy, `UNKNOWN` where that is not known."""
+    if not multi_label:
+        return np.where(labels[:, 0] == 1, 0, 1)
+    return np.select([(labels == 1).any(axis=1), (labels == 0).all(axis=1)], [1, 0], UNKNOWN)

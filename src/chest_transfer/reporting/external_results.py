@@ -1,0 +1,63 @@
+"""What a report says of models on radiographs from elsewhere: a caution for each such dataset, and a table."""
+
+from markupsafe import Markup
+
+from chest_transfer.reporting.cautions import Caution
+from chest_transfer.reporting.html_tables import DASH, decimal, html_table, with_interval
+
+COMPARED = ("auc", "sensitivity", "specificity")
+
+
+def external_cautions(name: str, scores: dict[str, dict], external: dict[str, dict[str, dict]]) -> list[Caution]:
+    """Return how a dataset's best model, by validation, does on each dataset from elsewhere.
+
+    Args:
+        name: str, the dataset.
+        scores: dict, the scores of each of its models on its own test split.
+        external: dict, by dataset from elsewhere, of the scores of each model there.
+    """
+    cautions = []
+    for target, records in external.items():
+        known = [model for model in records if records[model]["auc"] is not None]
+        if not known:
+            continue
+        best = max(known, key=lambda model: scores[model]["validation_auc"] or 0)
+        record = records[best]
+        fallen = [key for key in COMPARED if (record["change"][f"{key}_high"] or 0) < 0]
+        numbers = ", ".join(
+            f"{'AUC' if key == 'auc' else key} {decimal(record[key])} ({decimal(record['internal'][key])})"
+            for key in COMPARED
+        )
+        verdict = "does worse on" if fallen else "was judged on"
+        text = (
+            f"{name}: {best} {verdict} radiographs of {target}: {numbers}; in parentheses the same on its own test "
+            f"patients. Asked was {' and '.join(record['asked'])}, at its own thresholds."
+        )
+        cautions.append(Caution(bool(fallen), text))
+    return cautions
+
+
+def external_table(external: dict[str, dict[str, dict]]) -> Markup | str:
+    """Return a table of every model on each dataset from elsewhere; empty where there is none."""
+    rows = [
+        [target, model, ", ".join(record["asked"]), str(record["images"]), str(record["overlap"]),
+         with_interval(record, "auc"), _change(record["change"]),
+         *(with_interval(record, key) for key in COMPARED[1:])]
+        for target, records in external.items()
+        for model, record in records.items()
+    ]  # fmt: skip
+    heads = ["radiographs", "model", "asked", "images", "left out", "AUC", "change", "sensitivity", "specificity"]
+    caption = (
+        "Thresholds are the model's own. Left out are radiographs that it was trained on. Change: from the AUC on its "
+        "own test patients"
+    )
+    return html_table(caption, heads, rows, text_columns=3) if rows else ""
+
+
+def _change(change: dict) -> str:
+    if change["auc"] is None:
+        return DASH
+    value = f"{change['auc']:+.3f}"
+    if change["auc_low"] is not None:
+        value += f" ({change['auc_low']:+.3f} to {change['auc_high']:+.3f})"
+    return value.replace("-", "\N{MINUS SIGN}")
