@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from chest_transfer.analysis.overlap import image_fingerprints, seen_in_training
+from chest_transfer.analysis.overlap import image_fingerprints, is_in
 from chest_transfer.data.arrays import open_arrays, read_npz
 from chest_transfer.data.predictions import predictions_of
 from chest_transfer.errors import run_stage
@@ -24,8 +24,8 @@ def main(target: str, dataset: str, model: str) -> None:
     from chest_transfer.training.batches import Batches
 
     test = open_arrays(f"data/arrays/{target}/test.npz")
-    trained_on = read_npz(Path(f"data/fingerprints/{dataset}.npz"))
-    seen = seen_in_training({"test": image_fingerprints(test.images)}, trained_on)["test"]
+    of_dataset = read_npz(Path(f"data/fingerprints/{dataset}.npz"))
+    seen = is_in(image_fingerprints(test.images), of_dataset)
     with atomic_write(Path(f"data/external/{target}/{dataset}/{model}")) as aside:
         aside.mkdir()
         for name in own_models(names):
@@ -33,7 +33,7 @@ def main(target: str, dataset: str, model: str) -> None:
             logits = logits_network(network).predict(Batches(test, settings.embed.batch_size), verbose=0)
             table = predictions_of(test, logits, facts.classes, facts.multi_label, seen).table()
             table.to_csv(aside / f"{name.key}.csv", index=False)
-    print(f"{seen.sum()} of {len(seen)} radiographs of {target} are in {dataset}'s training or validation split")
+    print(f"{seen.sum()} of {len(seen)} radiographs of {target} are also in {dataset}")
 
 
 if __name__ == "__main__":

@@ -125,6 +125,13 @@ class TestFingerprints:
         assert not changed & {"download", "preprocess", "pretrained", "embed", "probe", "train", "finetune", "transfer"}
         assert changed or module == "settings.py"
 
+    def test_another_public_dataset_trains_nothing_again(self, project):
+        before, sets = self.all_of(project), project / "src/chest_transfer/data/public_sets/public_sets.yaml"
+        sets.write_text(sets.read_text() + "\n# another one\n")
+        after = self.all_of(project)
+        changed = {script.split("/")[1].removesuffix(".py") for script in before if before[script] != after[script]}
+        assert changed == {"sources", "download"}
+
     def test_a_changed_template_changes_that_of_the_report(self, project):
         before, template = self.all_of(project), project / "src/chest_transfer/reporting/page.html"
         template.write_text(template.read_text() + " ")
@@ -253,6 +260,7 @@ def test_stage_scripts_are_thin_and_nothing_imports_them():
 
 ROOMS = [
     "errors",
+    "sections",
     "files",
     "yaml_files",
     "git",

@@ -15,9 +15,10 @@ from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.image_matching import match_images
 from chest_transfer.data.listing import read_listing
 from chest_transfer.data.own_archive import write_own_archive
+from chest_transfer.data.own_section import Own, check_own_section
+from chest_transfer.data.patient_keys import patient_key
 from chest_transfer.data.radiographs import decode_image
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.settings import Own
 
 IMAGES = [f"2024-0{1 + number % 9}/{number:04d}.png" for number in range(12)]
 LABELS = ["Normal", "Pneumonia"] * 6
@@ -215,6 +216,95 @@ class TestProblems:
         assert problem.startswith("impossible ages: 4 (2024-03/0011.png: '2024', 2024-05/0004.png: '414'")
 
 
+class TestMatching:
+    """One path has to be the end of the other, and an exact one comes first."""
+
+    @pytest.mark.parametrize(
+        ("cell", "members", "found"),
+        [
+            ("p1/view.jpg", ["p2/view.jpg", "p3/view.jpg"], set()),
+            ("B/100.png", ["C/100.png", "A/0.png"], set()),
+            ("renamed/p1/view.jpg", ["ward/p1/view.jpg", "ward/p2/view.jpg"], {"ward/p1/view.jpg"}),
+            ("C:\\ward\\p1\\view.jpg", ["p1/view.jpg", "p2/view.jpg"], {"p1/view.jpg"}),
+            ("p1/view.jpg", ["export/p1/view.jpg"], {"export/p1/view.jpg"}),
+            ("a/x.png", ["a/x.png", "backup/a/x.png"], {"a/x.png"}),
+            ("x.PNG", ["x.png", "x.PNG"], {"x.PNG"}),
+            ("12", ["00012.png", "00120.png"], {"00012.png"}),
+            ("chest PA 0.png", ["chest  PA\N{NO-BREAK SPACE}0.png"], {"chest  PA\N{NO-BREAK SPACE}0.png"}),
+            ("M\u00fcller.png", ["Mu\u0308ller.png"], {"Mu\u0308ller.png"}),
+            ("view.jpg", ["p1/view.jpg", "p2/view.jpg"], {"p1/view.jpg", "p2/view.jpg"}),
+        ],
+    )
+    def test_a_cell_means_a_file(self, cell, members, found):
+        assert match_images([cell], members) == [found]
+
+
+@pytest.mark.parametrize(
+    ("cell", "key"),
+    [
+        ("MRN-1", "MRN-1"), ("mrn-1 ", "MRN-1"), ("001000", "1000"), ("12.0", "12"), ("1.000", "1.000"), ("NA", ""),
+        ("?", ""), ("ANONYMOUS", ""), ("0", ""), ("A001", "A001"), ("A-001", "A-1"),
+    ],
+)  # fmt: skip
+def test_a_patient_has_one_key(cell, key):
+    assert patient_key(cell) == key
+
+
+def test_patients_that_a_spreadsheet_rounded_are_reported(ward):
+    rows = "".join(f"{i};{label};1.23457E+11\n" for i, label in zip(IMAGES, LABELS, strict=True))
+    reading, _ = packed(ward, "File;Diagnosis;MRN\n" + rows, patient="MRN")
+    assert any(problem.what == "patients that were rounded" for problem in reading.problems)
+
+
+class TestHealthyFirst:
+    def test_stated_classes_are_ordered(self, ward):
+        reading, _ = packed(ward, PLAIN, classes={"Pneumonia": [], "Normal": []})
+        assert reading.classes == ("Normal", "Pneumonia")
+
+    @pytest.mark.parametrize(
+        "healthy", ["unauff\u00e4llig", "ohne Befund", "Non-COVID", "no pneumonia", "\u2212", "-", "Control"]
+    )
+    def test_words_for_it_are_known(self, ward, healthy):
+        reading, _ = packed(ward, PLAIN.replace("Normal", healthy))
+        assert reading.classes == (healthy, "Pneumonia")
+
+    def test_where_no_word_is_known_it_is_asked_for(self, ward):
+        with pytest.raises(
+            ChestTransferError, match="none of the labels of column 'Diagnosis' is known to mean healthy"
+        ):
+            packed(ward, PLAIN.replace("Normal", "Alpha"))
+        reading, _ = packed(ward, PLAIN.replace("Normal", "Alpha"), classes=["Alpha", "Pneumonia"])
+        assert reading.classes == ("Alpha", "Pneumonia")
+
+    def test_a_word_of_two_classes_is_refused(self):
+        entry = Own.model_validate({"images": "a", "classes": {"Normal": ["ok", "TB"], "TB": []}})
+        with pytest.raises(ChestTransferError, match=r"own\.ward\.classes has 'tb' in two classes"):
+            check_own_section("ward", entry)
+
+
+def test_columns_of_labels_may_have_the_names_of_attributes(ward):
+    table = "File,split,age\n" + "".join(f"{i},{n % 2},{n % 3 > 0:d}\n" for n, i in enumerate(IMAGES))
+    reading, archive = packed(ward, table, label=["split", "age"])
+    assert reading.classes == ("split", "age")
+    assert labels_of(archive)[IMAGES[1]] == ("split", "age")
+
+
+def test_views_that_dicom_files_state_count(tmp_path):
+    rows = ["File,Diagnosis,View"]
+    (tmp_path / "ward").mkdir()
+    pixels = np.random.default_rng(1).integers(0, 255, (24, 24)).astype(np.uint8)
+    for number, view in enumerate(["PA", "AP", "LL", "PA"] * 3):
+        (tmp_path / f"ward/{number}.dcm").write_bytes(dicom(pixels + number, ViewPosition=view))
+        rows.append(f"{number}.dcm,{LABELS[number // 2]},")
+    view = {"column": "View", "keep": ["PA", "AP"]}
+    reading, _ = packed(tmp_path / "ward", "\n".join(rows), view=view)
+    assert reading.rows["view"].value_counts().to_dict() == {"PA": 6, "AP": 3}
+    assert reading.not_used == {"other_view": 3}
+    assert [str(note) for note in reading.notes] == [
+        "views that are left out: 1 ('LL': 3 images); add them to view.keep if they are frontal"
+    ]
+
+
 class TestIndependentFindings:
     FINDINGS = ("File;Effusion;Mass\n" + "".join(f"{i};{e};{m}\n" for i, e, m in zip(
         IMAGES, ["1", "0", "", "-1", "yes", "no", "1.0", "0,0", "x", "n/a", "TRUE", "false"],
@@ -228,7 +318,7 @@ class TestIndependentFindings:
         table = self.FINDINGS
         reading, archive = packed(ward, table, label=["Effusion", "Mass"], uncertain=uncertain)
         assert reading.multi_label
-        effusion = list(reading.rows.loc[IMAGES, "Effusion"])
+        effusion = list(reading.rows.loc[IMAGES, "label:Effusion"])
         assert effusion == ["1", "0", third, fourth, "1", "0", "1", "0", "1", third, "1", "0"]
         assert labels_of(archive)[IMAGES[0]] == ("Effusion",)
 
@@ -289,13 +379,15 @@ class TestClassFolders:
             "{split}/{label}/{name}",
             "{label}/{split}/{name}",
             "data/{split}/{label}/{patient}/{name}",
+            "site {site}/{label}/{name}",
+            "{patient}/{label}/{name}",
         ],
     )
     def test_with_or_without_splits_and_further_folders(self, tmp_path, layout):
         for number in range(24):
             path = layout.format(
                 label=["healthy", "Pneumonia"][number % 2], split=["train", "Test Set"][number % 4 > 1],
-                patient=f"p{number // 4}", name=f"{number}.png",
+                patient=f"p{number // 4}", name=f"{number}.png", site=number // 12,
             )  # fmt: skip
             (tmp_path / "ward" / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "ward" / path).write_bytes(grey(number))
@@ -305,7 +397,7 @@ class TestClassFolders:
         assert sorted(labels_of(archive).values()) == [("Pneumonia",)] * 12 + [("healthy",)] * 12
 
     def test_a_zip_of_class_folders_with_masks(self, tmp_path):
-        folders = ["a/images", "a/masks", "b/images", "b/masks"]
+        folders = ["Normal/images", "Normal/masks", "TB/images", "TB/masks"]
         make_zip(tmp_path / "own/ward.zip", {f"{folder}/{n}.png": grey(n) for n in range(6) for folder in folders})
         reading, _ = packed(tmp_path / "own", images=str(tmp_path / "own/ward.zip"))
         assert len(reading.rows) == 12
@@ -322,12 +414,12 @@ class TestClassFolders:
     @pytest.mark.parametrize("members", [["a.png", "b.png"], ["one/a.png", "one/b.png"], ["train/a.png", "test/b.png"]])
     def test_without_two_classes_it_is_refused(self, tmp_path, members):
         make_zip(tmp_path / "own/ward.zip", {name: grey(n) for n, name in enumerate(members)})
-        with pytest.raises(ChestTransferError, match="has no folders of at least two classes"):
+        with pytest.raises(ChestTransferError, match="put them into a folder for each class"):
             packed(tmp_path / "own", images=str(tmp_path / "own/ward.zip"))
 
     def test_a_folder_without_images_is_refused(self, tmp_path):
         make_zip(tmp_path / "own/ward.zip", {"notes.txt": "nothing"})
-        with pytest.raises(ChestTransferError, match=r"holds no images; correct own\.ward\.images"):
+        with pytest.raises(ChestTransferError, match=r"no images of 'ward'; correct own\.ward\.images"):
             packed(tmp_path / "own", images=str(tmp_path / "own/ward.zip"))
 
 
@@ -396,13 +488,6 @@ class TestDicom:
         (tmp_path / "ward/IM0004").write_bytes(content[:300])
         reading, archive = packed(tmp_path / "ward", table)
         assert "IM0004" not in zipfile.ZipFile(archive).namelist() or reading.not_used == {}
-
-
-def test_one_path_has_to_be_the_end_of_the_other():
-    members = ["p1/view.jpg", "p2/view.jpg"]
-    assert match_images(["train/p1/view.jpg", "p3/view.jpg", "p2/view"], members) == [
-        {"p1/view.jpg"}, set(), {"p2/view.jpg"},
-    ]  # fmt: skip
 
 
 def test_the_facts_of_an_archive_name_no_file(ward):

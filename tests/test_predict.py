@@ -26,7 +26,8 @@ from chest_transfer.networks.saving import save_model
 from chest_transfer.serving.image_files import ImageFile, find_images
 from chest_transfer.serving.models import model_file
 from chest_transfer.serving.packing import pack
-from chest_transfer.serving.predictor import COLOR, OUTSIDE, Predictor
+from chest_transfer.serving.predict_command import uncertainty
+from chest_transfer.serving.predictor import COLOR, OUTSIDE, Prediction, Predictor
 from chest_transfer.serving.untrusted import check_untrusted_model
 from chest_transfer.training.determinism import make_deterministic
 
@@ -65,6 +66,29 @@ def members(repository) -> dict[str, bytes]:
         listing = read_listing(dataset_named("pneumonia").layout, archive)
         test = [radiograph for radiograph in listing.radiographs if radiograph.split == "test"]
         return {radiograph.name: archive.read(radiograph.member) for radiograph in test}
+
+
+def test_the_most_uncertain_predictions_come_first():
+    def predicted(*probabilities):
+        return Prediction("a.png", probabilities=dict(zip("abc", probabilities, strict=False)))
+
+    assert uncertainty(predicted(0.5, 0.5), multi_label=False) == pytest.approx(1)
+    assert uncertainty(predicted(1.0, 0.0), multi_label=False) == 0
+    exclusive = [predicted(0.98, 0.01, 0.01), predicted(0.5, 0.3, 0.2), predicted(0.34, 0.33, 0.33)]
+    values = [uncertainty(one, multi_label=False) for one in exclusive]
+    assert values == sorted(values)
+    assert uncertainty(predicted(0.5, 0.5, 0.01), multi_label=True) > uncertainty(predicted(0.1, 0.1, 0.5), True)
+    assert uncertainty(Prediction("b.png", error="broken"), multi_label=False) == -1
+
+
+def test_the_command_ranks_them(repository):
+    words = "predict", "pneumonia/train-none", "data/raw/pneumonia.zip", "--csv"
+    listed, ranked = (
+        pd.read_csv(io.StringIO(text)) for text in commands(repository, words, (*words, "--rank", "uncertain"))
+    )
+    assert sorted(listed["name"]) == sorted(ranked["name"])
+    distance = (ranked["p:PNEUMONIA"] - 0.5).abs()
+    assert distance.is_monotonic_increasing
 
 
 def command(folder, *words, check=True, **environment):

@@ -28,6 +28,8 @@ REGISTRIES = {
     "preprocess.splits": ("archive", "pooled"),  # without a registry, like `own.uncertain`: conditions in code
     "preprocess.duplicates": ("keep", "drop"),
     "own.uncertain": ("ignore", "positive", "negative"),
+    "own.empty": ("ignore", "positive", "negative"),
+    "own.rows": ("one", "any", "majority"),
     "transfer.regime": [regime for regime in REGIMES if regime not in TRANSFERRED],
     "evaluate.operating_point": OPERATING_POINTS,
     "explain.method": METHODS,

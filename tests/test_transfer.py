@@ -26,7 +26,9 @@ def deterministic():
 
 
 def health_probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
-    return calibrated_probabilities(health_logits(logits, multi_label), 1.0, multi_label=False)
+    return calibrated_probabilities(
+        health_logits(logits, list("abcdefghijklmn")[: logits.shape[1]], multi_label), 1.0, multi_label=False
+    )
 
 
 def test_classes_become_healthy_and_diseased():
@@ -53,7 +55,9 @@ def test_health_logits_keep_an_order_that_probabilities_round_away():
     findings = np.stack([disease, disease - 1, np.full(30, -3.0)], axis=1)
     assert (expit(findings).max(axis=1) == 1).all()
     for logits, multi_label in ((findings, True), (np.hstack([np.zeros((30, 1)), findings]), False)):
-        log_odds = calibrated_log_odds(health_logits(logits, multi_label), 1.0, multi_label=False)
+        log_odds = calibrated_log_odds(
+            health_logits(logits, list("abcdefghijklmn")[: logits.shape[1]], multi_label), 1.0, multi_label=False
+        )
         assert (np.diff(log_odds[:, 1]) > 0).all()
 
 

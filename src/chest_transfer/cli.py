@@ -39,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--json", action="store_true", help="print one JSON document")
     predict.add_argument("--csv", action="store_true", help="print comma-separated values, one row per image")
+    predict.add_argument(
+        "--rank", choices=["uncertain"], help="list those first whose labels would teach the model most"
+    )
     predict.add_argument("--heatmap", metavar="DIR", help="write each image with a heat map of the predicted class")
     predict.set_defaults(command=_predict)
 

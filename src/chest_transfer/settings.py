@@ -5,24 +5,31 @@ none, so this module is not part of what a stage depends on (see `source_code.NO
 """
 
 import difflib
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from chest_transfer.data.catalog import CATALOG
 from chest_transfer.data.layouts import ClassFolders, same_name
+from chest_transfer.data.own_section import Own, check_own_section
+from chest_transfer.data.public_sets import public_sets
 from chest_transfer.data.squares import SQUARE_FITS
 from chest_transfer.errors import ChestTransferError, unknown_name_error
 from chest_transfer.evaluation.grad_cam import METHODS
 from chest_transfer.evaluation.operating_points import OPERATING_POINTS
 from chest_transfer.networks.backbones import PRECISIONS, PREPROCESSING
 from chest_transfer.networks.weights import BUILT_IN_WEIGHTS
+from chest_transfer.sections import Section
 from chest_transfer.training.losses import IMBALANCES
 from chest_transfer.training.schedules import SCHEDULES
 from chest_transfer.yaml_files import YAMLError, read_yaml
+
+
+def known_datasets() -> list[str]:
+    """Return the names of all public datasets."""
+    return [*CATALOG, *public_sets()]
 
 
 def _one_of(names: Iterable[str]) -> Any:
@@ -41,45 +48,14 @@ def _integers_are_text(value: Any) -> Any:
     )
 
 
-def _numbers_are_text(value: Any) -> Any:
-    # A label `0` is a number to readers of YAML, too.
-    if isinstance(value, dict):
-        return {_numbers_are_text(key): _numbers_are_text(to) for key, to in value.items()}
-    if isinstance(value, list):
-        return [_numbers_are_text(entry) for entry in value]
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _names_are_keys(value: Any) -> Any:
-    # `classes: [Normal, Pneumonia]` are classes that are called so in the table.
-    return _numbers_are_text({key: [] for key in value} if isinstance(value, list) else value)
-
-
-def _name_is_column(value: Any) -> Any:
-    return {"column": value} if isinstance(value, str) else value
-
-
 Float = Annotated[float, BeforeValidator(_integers_are_floats)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 # Lists in YAML are lists; frozen settings hold tuples.
 Names = Annotated[tuple[Name, ...], Field(strict=False)]
-Texts = Annotated[
-    tuple[str, ...],
-    Field(
-        strict=False,
-    ),
-    BeforeValidator(_numbers_are_text),
-]
 SomeNames = Annotated[Names, Field(min_length=1)]
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 BatchSize = Annotated[int, Field(ge=1, le=4096)]
 Seed = Annotated[int, Field(ge=0)]
-
-
-class Section(BaseModel):
-    """A part of the settings: unknown keys are refused, values keep their types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Phantom(Section):
@@ -97,34 +73,6 @@ class Preprocess(Section):
     folders: Annotated[dict[str, str], BeforeValidator(_integers_are_text)]
     duplicates: Literal["keep", "drop"]
     max_skipped: Annotated[int, Field(ge=0)]
-
-
-class PatientColumn(Section):
-    column: str
-    pattern: str = "(.*)"
-
-
-class ViewColumn(Section):
-    column: str
-    keep: Texts = ()
-
-
-class Own(Section):
-    """A dataset of one's own: where its radiographs are, and what the columns of its table mean."""
-
-    images: Annotated[str, Field(min_length=1)]
-    table: str | None = None
-    image: str | None = None
-    label: str | Texts | None = None
-    separator: Annotated[str, Field(min_length=1)] | None = None
-    classes: Annotated[dict[str, Texts], BeforeValidator(_names_are_keys)] = {}
-    patient: Annotated[PatientColumn, BeforeValidator(_name_is_column)] | None = None
-    split: str | None = None
-    view: Annotated[ViewColumn, BeforeValidator(_name_is_column)] | None = None
-    age: str | None = None
-    sex: str | None = None
-    source: str | None = None
-    uncertain: Literal["ignore", "positive", "negative"] = "ignore"
 
 
 class Plateau(Section):
@@ -225,7 +173,7 @@ class Settings(Section):
     weights_files: dict[Name, WeightsFile]
     source: Annotated[str, Field(min_length=1)]
     sources: dict[Name, str]
-    own: dict[Name, Own] = {}
+    own: dict[Name, Own] = Field(default_factory=dict)
     image_size: Annotated[int, Field(ge=32, le=1024)]
     precision: _one_of(PRECISIONS)
     fused_batch_norm: bool
@@ -246,17 +194,17 @@ class Settings(Section):
     @model_validator(mode="after")
     def _check_names(self) -> "Settings":
         for name in self.own:
-            if name in CATALOG:
+            if name in CATALOG or name in public_sets():
                 raise ChestTransferError(
-                    f"own.{name} has the name of a public dataset (those are: {', '.join(CATALOG)}); rename it"
+                    f"own.{name} has the name of a public dataset (those are: {', '.join(known_datasets())}); rename it"
                 )
         for name in (*self.datasets, *self.external, *self.sources):
-            if name not in CATALOG and name not in self.own:
+            if name not in known_datasets() and name not in self.own:
                 raise unknown_name_error(
-                    "dataset", name, [*CATALOG, *self.own], "your own are described under `own` in params.yaml"
+                    "dataset", name, [*known_datasets(), *self.own], "your own are described under `own` in params.yaml"
                 )
         for name, entry in self.own.items():
-            _check_own(name, entry)
+            check_own_section(name, entry)
         if self.model not in self.architectures:
             raise unknown_name_error("model", self.model, self.architectures)
         known = [*BUILT_IN_WEIGHTS, *self.weights_files]
@@ -275,12 +223,14 @@ class Settings(Section):
                 f"'{both[0]}' is among `datasets`, which models are trained on, and among `external`, on which they "
                 "are only judged; remove it from one of them in params.yaml"
             )
-        for key, names in {
-            "datasets": self.datasets,
-            "external": self.external,
-            "weights": self.weights,
-            **subsets,
-        }.items():
+        people = {CATALOG[name].same_patients_as or name: name for name in self.datasets if name in CATALOG}
+        for name in self.external:
+            if name in CATALOG and (other := people.get(CATALOG[name].same_patients_as or name)):
+                raise ChestTransferError(
+                    f"external '{name}' shows the same patients as '{other}', on which models are trained; name another"
+                )
+        lists = {"datasets": self.datasets, "external": self.external, "weights": self.weights} | subsets
+        for key, names in lists.items():
             if len(set(names)) < len(names):
                 raise ChestTransferError(
                     f"'{key}' in params.yaml has a name twice: {', '.join(names)}; list each name once"
@@ -321,43 +271,13 @@ class Settings(Section):
             )
 
 
-def _check_own(name: str, entry: Own) -> None:
-    """Check that a dataset of one's own states the columns that it needs, and only where it has a table."""
-    of_a_table = ("image", "label", "separator", "patient", "split", "view", "age", "sex", "source")
-    stated = [key for key in of_a_table if getattr(entry, key) is not None]
-    if entry.table is None and stated:
-        raise ChestTransferError(
-            f"own.{name}.{stated[0]} names a column, but there is no own.{name}.table; name the table, or remove it "
-            "where the radiographs lie in a folder for each class"
-        )
-    if entry.table is not None and (missing := [key for key in ("image", "label") if getattr(entry, key) is None]):
-        raise ChestTransferError(
-            f"own.{name}.{missing[0]} is missing: the column of {entry.table} with the {missing[0]}"
-        )
-    for label in entry.classes or ():
-        if "|" in label or label != label.strip() or not label:
-            raise ChestTransferError(f"own.{name}.classes has '{label}'; name classes without | and blanks around them")
-    if isinstance(entry.patient, PatientColumn):
-        try:
-            groups = re.compile(entry.patient.pattern).groups
-        except re.error as error:
-            groups, problem = -1, str(error)
-        else:
-            problem = f"{groups} groups"
-        if groups != 1:
-            raise ChestTransferError(
-                f"own.{name}.patient.pattern '{entry.patient.pattern}' has {problem}; it should be a regular "
-                "expression with one group, e.g. patient(\\d+)"
-            )
-
-
 def own_section(name: str, content: dict) -> Own:
     """Return the description of a dataset of one's own that is not in params.yaml; raises as `read_settings`."""
     try:
         entry = Own.model_validate(content)
     except ValidationError as error:
         raise ChestTransferError("; ".join(dict.fromkeys(map(_describe, error.errors())))) from None
-    _check_own(name, entry)
+    check_own_section(name, entry)
     return entry
 
 

@@ -17,6 +17,7 @@ from chest_transfer.data.splits import SPLITS
 
 BRIGHTNESS_STEP = 8  # gray levels of a bar of the histogram
 SIZE_STEP = 32  # pixels a side
+UNKNOWN = "unknown"  # what images are called of which no finding is known to be present, and not all to be absent
 
 
 def explore(folder: Path, fingerprints: Path, resamples: int, seed: int) -> dict:
@@ -45,6 +46,8 @@ def explore(folder: Path, fingerprints: Path, resamples: int, seed: int) -> dict
 def rows_by_class(images: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield each class with its rows, in the order of the names; an image with several labels is in each."""
     one_label = images.assign(label=images["labels"].str.split("|")).explode("label")
+    if "unknown" in images:  # what is not known is not absent
+        one_label.loc[(one_label["label"] == "") & (one_label["unknown"] != ""), "label"] = UNKNOWN
     for label, rows in one_label.groupby("label"):
         yield label or NO_FINDING, rows
 

@@ -48,6 +48,11 @@ def is_among(fingerprints: np.ndarray, others: np.ndarray) -> np.ndarray:
     return found
 
 
+def is_in(fingerprints: np.ndarray, dataset: dict[str, np.ndarray]) -> np.ndarray:
+    """Return (N,) bool: which of the fingerprints (N, D) show an image of a dataset, in whatever split."""
+    return is_among(fingerprints, np.concatenate(list(dataset.values())))
+
+
 def split_fingerprints(arrays: dict[str, Arrays]) -> dict[str, np.ndarray]:
     """Return the fingerprints of each split, as `data/fingerprints/D.npz` stores them."""
     return {split: image_fingerprints(part.images) for split, part in arrays.items()}

@@ -14,9 +14,10 @@ from chest_transfer.data.arrays import Arrays, open_arrays
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.descriptions import ATTRIBUTES, read_images
 from chest_transfer.data.own_archive import write_own_archive
-from chest_transfer.data.own_reading import SHOWN, Problem
+from chest_transfer.data.own_record import SHOWN, Problem
 from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.data.splits import SPLITS
+from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.intervals import FEW_PATIENTS
 from chest_transfer.evaluation.out_of_distribution import fit_out_of_distribution
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 SIZE = 64  # pixels a side: enough for duplicates and for what is no chest radiograph
 FEWEST_TO_LEARN = 20  # patients of a class in training
+MANY_OF_ONE, MANY_SHARE = 10, 0.1  # radiographs of one patient, and their share of all
 POWER, SIGNIFICANCE = 0.8, 0.05
 ASSUMED_AREA, ASSUMED_CORRELATION = 0.8, 0.5  # of two models' areas on the same patients
 _FAR = 3.0  # interquartile ranges above the upper quartile: Tukey's "far out"
@@ -68,12 +70,18 @@ def check_own(name: str, settings: "Settings") -> Check:
     with tempfile.TemporaryDirectory(prefix="chest-transfer-check-") as folder:
         archive, target = Path(folder, "archive.zip"), Path(folder, "arrays")
         reading = write_own_archive(name, settings.own[name], archive)
-        summary = preprocess(dataset_named(name), archive, target, settings.preprocess, SIZE, settings.threads)
+        try:
+            summary = preprocess(dataset_named(name), archive, target, settings.preprocess, SIZE, settings.threads)
+        except ChestTransferError as error:
+            found = [f"; {problem}" for problem in reading.problems]  # they are often why
+            raise ChestTransferError(str(error).replace(str(archive), name) + "".join(found)) from None
         images = read_images(target)
         splits = {split: open_arrays(target / f"{split}.npz") for split in SPLITS}
         problems = [*reading.problems, *_unreadable(summary), *_unusual(images)]
         problems += _copies(splits, images)
-        notes = _outliers(splits) + _small_classes(images, reading.classes)
+        problems += _left_out(summary)
+        notes = [*reading.notes, *_outliers(splits), *_small_classes(images, reading.classes)]
+        notes += _large_patients(images)
     counts = pd.DataFrame(summary["classes"]).assign(patients=_patients_by_class(images, reading.classes))
     attributes = {
         column: images.loc[images[column] != "", column].value_counts() for column in ATTRIBUTES if column in images
@@ -108,9 +116,27 @@ def lines_of(name: str, check: Check) -> list[str]:
 
 
 def _unreadable(summary: dict) -> list[Problem]:
-    skipped = summary.get("skipped_images", {})
-    found = tuple(f"{name}: {reason}" for name, reason in skipped.items())
-    return [Problem("images that cannot be read", found, "replace or remove them")] if found else []
+    reasons = {kind: count for kind, count in summary["skipped"].items() if kind != "total"}
+    found = tuple(f"{kind}: {count}" for kind, count in reasons.items())
+    return (
+        [Problem("kinds of images that cannot be read", found, "replace or remove those named above")] if found else []
+    )
+
+
+def _left_out(summary: dict) -> list[Problem]:
+    """Return radiographs that are in no split, because their patients are in two."""
+    count = summary["leaked_into_official_test"]
+    what = "radiographs that are left out, because their patients are in the test or validation split as well"
+    return [Problem(what, (f"{count} radiographs",), "correct the column of splits")] if count else []
+
+
+def _large_patients(images: pd.DataFrame) -> list[Problem]:
+    """Return patients with so many radiographs that they may be several: placeholders of an anonymizer, for example."""
+    counts = images["patient"].value_counts()
+    large = counts[(counts > MANY_OF_ONE) & (counts > MANY_SHARE * len(images))]
+    found = tuple(f"{patient}: {count} radiographs" for patient, count in large.items())
+    remedy = "look whether they are one person: all of a patient's radiographs are in one split"
+    return [Problem("patients with very many radiographs", found, remedy)] if found else []
 
 
 def _unusual(images: pd.DataFrame) -> list[Problem]:
@@ -126,7 +152,8 @@ def _outliers(splits: dict[str, Arrays]) -> list[Problem]:
     """Return the images that are far from the others in the out-of-distribution score."""
     images = np.concatenate([part.images for part in splits.values()])
     names = np.concatenate([part.names for part in splits.values()])
-    scores = fit_out_of_distribution(images, images).score(images)
+    with np.errstate(invalid="ignore"):  # empty images have an infinite score
+        scores = fit_out_of_distribution(images, images).score(images)
     lower, upper = np.quantile(scores[np.isfinite(scores)], [0.25, 0.75])
     rows = np.flatnonzero(scores > upper + _FAR * (upper - lower))
     found = tuple(str(name) for name in names[rows[np.argsort(-scores[rows], kind="stable")]])
@@ -140,11 +167,12 @@ def _copies(splits: dict[str, Arrays], images: pd.DataFrame) -> list[Problem]:
     prints = np.concatenate([image_fingerprints(part.images) for part in splits.values()])
     rows = images.loc[names]
     labels, patients = rows["labels"].to_numpy(str), rows["patient"].to_numpy(str)
+    is_unknown = rows["unknown"].to_numpy(str) != "" if "unknown" in rows else np.zeros(len(rows), bool)
     contradictory, twice = [], []
     for row, fingerprint in enumerate(prints):
         for other in row + 1 + np.flatnonzero(prints[row + 1 :] @ fingerprint > SAME_IMAGE):
             pair = f"{names[row]} ({labels[row] or 'nothing'}) and {names[other]} ({labels[other] or 'nothing'})"
-            if labels[row] != labels[other]:
+            if labels[row] != labels[other] and not (is_unknown[row] or is_unknown[other]):
                 contradictory.append(pair)
             elif patients[row] != patients[other]:
                 twice.append(pair)

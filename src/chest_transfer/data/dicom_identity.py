@@ -18,22 +18,27 @@ from chest_transfer.data.dicom_attributes import (
     FRONTAL_WORDS,
     LATERAL_WORDS,
     OTHER_BODY_PARTS,
+    UNKNOWN_VIEWS,
     attribute,
+    items,
     pydicom_errors,
     text,
 )
 from chest_transfer.data.label_words import sex_of
+from chest_transfer.data.patient_keys import patient_key
 
-# Groups of the picture itself: image pixel, presentation LUT, pixel data. Private groups are odd.
+# Groups of the picture itself: image pixel, presentation LUT, pixel data.
 _KEPT_GROUPS = (0x0028, 0x2050, 0x7FE0)
+_TEXTS = ("LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT")  # value representations of free text
 _FIRST_COMMENT = 0x4000  # element of group 0028; 0x0010, pixel data, comes before
-_KEPT = (
-    "SOPClassUID", "Modality", "BodyPartExamined", "ViewPosition", "PatientOrientation", "ViewCodeSequence",
-    "AnatomicRegionSequence", "PresentationIntentType",
-)  # fmt: skip
+_KEPT = ("SOPClassUID", "Modality", "PatientOrientation", "PresentationIntentType")
+_KEPT_CODES = ("ViewCodeSequence", "AnatomicRegionSequence")
+UNUSUAL = (
+    "UNUSUAL"  # a view that is not frontal, or another body part, of which the file has no word that is known here
+)
 _CODES = ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")  # of what is kept of a sequence
 _ORIENTATION_WORDS = {"ANTERO", "POSTERO", "ANTERIOR", "POSTERIOR", "ANTEROPOSTERIOR", "POSTEROANTERIOR"}
-_KNOWN_WORDS = FRONTAL_WORDS | LATERAL_WORDS | OTHER_BODY_PARTS | _ORIENTATION_WORDS
+KNOWN_WORDS = {*FRONTAL_WORDS, *LATERAL_WORDS, *OTHER_BODY_PARTS, *_ORIENTATION_WORDS, *UNKNOWN_VIEWS}
 
 
 @dataclass(frozen=True)
@@ -68,21 +73,21 @@ def without_identity(content: bytes) -> tuple[bytes, StatedByDicom]:
         import pydicom
 
         stated = StatedByDicom(
-            patient=" ".join(filter(None, (_plain(file, "PatientID"), _plain(file, "IssuerOfPatientID")))),
+            patient=patient_key(_plain(file, "PatientID")),
             sex=sex_of(_plain(file, "PatientSex")),
             age=_age(file),
-            view=text(file, "ViewPosition"),
+            view=_known_words(text(file, "ViewPosition")),
         )
-        kept = pydicom.Dataset()
-        for tag in file.keys():  # noqa: SIM118 - iterating a data set gives its elements
-            if tag.group in _KEPT_GROUPS and tag.element < _FIRST_COMMENT:
-                kept[tag] = file[tag]
+        kept = _picture_of(file)
         for name in _KEPT:
             if name in file:
                 kept[name] = file[name]
-        for element in list(kept):
-            if element.VR == "SQ" and element.tag.group not in _KEPT_GROUPS:
-                element.value = [_code_of(item) for item in element.value]
+        for name in _KEPT_CODES:
+            if codes := [_code_of(item) for item in items(file, name)]:
+                setattr(kept, name, codes)
+        for name in ("ViewPosition", "BodyPartExamined"):
+            if stated_here := text(file, name):
+                setattr(kept, name, _known_words(stated_here) or UNUSUAL)
         for name in DESCRIPTIONS:
             if words := _known_words(text(file, name)):
                 setattr(kept, name, words)
@@ -95,6 +100,21 @@ def without_identity(content: bytes) -> tuple[bytes, StatedByDicom]:
         written = io.BytesIO()
         kept.save_as(written, enforce_file_format=True)
     return written.getvalue(), stated
+
+
+def _picture_of(file):
+    """Return the elements of a data set that belong to the picture, in sequences too: no free text, nothing private."""
+    import pydicom
+
+    kept = pydicom.Dataset()
+    for tag in file.keys():  # noqa: SIM118 - iterating a data set gives its elements
+        if tag.group not in _KEPT_GROUPS or tag.element >= _FIRST_COMMENT or file[tag].VR in _TEXTS:
+            continue
+        if file[tag].VR == "SQ":
+            kept.add_new(tag, "SQ", [_picture_of(item) for item in file[tag].value])
+        else:
+            kept[tag] = file[tag]
+    return kept
 
 
 def _plain(file, name: str) -> str:
@@ -123,5 +143,7 @@ def _code_of(item):
 
 def _known_words(description: str) -> str:
     """Return the words of a description that tell views and body parts; its others may name somebody."""
-    words = [match[0] if (match := CHEST.search(word)) else word for word in re.findall("[A-Z]+", description)]
-    return " ".join(word for word in words if word in _KNOWN_WORDS or CHEST.search(word))
+    words = re.findall("[A-Z]+", description)
+    return " ".join(
+        "CHEST" if CHEST.search(word) else word for word in words if word in KNOWN_WORDS or CHEST.search(word)
+    )

@@ -1,6 +1,7 @@
 """Which file of an archive each row of a table means: by its path, a part of it, or its name without the suffix."""
 
-from collections import Counter, defaultdict
+import unicodedata
+from collections import defaultdict
 from pathlib import PurePosixPath
 
 from chest_transfer.data.file_kinds import IMAGE_SUFFIXES
@@ -11,56 +12,76 @@ Tails = dict[str, set[str]]
 def match_images(cells: list[str], members: list[str]) -> list[set[str]]:
     """Return the files that each cell of a table may mean: none, one, or several of the same name.
 
-    Case, backslashes, a drive and the suffix do not count. One path has to be the end of the other, so that
-    `patient2/view1.jpg` is not taken for `patient1/view1.jpg`. A file's name alone is enough where all rows have
-    different ones, and numbers match whatever their leading zeros, which spreadsheets drop.
+    Case, backslashes, a drive and the suffix do not count, unless they tell two files apart. One path has to be the end
+    of the other, so that `patient2/view1.jpg` is not taken for `patient1/view1.jpg`. A name without a folder is enough
+    where it is that of one file; numbers then match whatever their leading zeros, which spreadsheets drop. The folder
+    around all may have another name than in the table.
 
     Args:
         cells: list of str.
         members: list of str, the images' names in the archive.
     """
-    by_tail, by_path, by_name = _indexes(members)
-    paths = [_parts(cell) for cell in cells]
-    rows_with_name = Counter(_stem(parts) for parts in set(paths) if parts)
+    exact = {"/".join(_parts(member, fold=False)): {member} for member in members}
+    by_path, by_tail, by_number = _indexes(members)
 
-    def found(parts: tuple[str, ...]) -> set[str]:
+    def found(cell: str) -> set[str]:
+        if same := exact.get("/".join(_parts(cell, fold=False))):
+            return same
+        parts = _parts(cell)
         if not parts:
             return set()
-        stem = _stem(parts)
-        for name in (parts[-1], stem):
-            if whole := by_tail.get("/".join([*parts[:-1], name])):
+        names = [["/".join([*parts[start:-1], name]) for start in range(len(parts))] for name in _names(parts)]
+        for of_name in names:
+            if whole := by_path.get(of_name[0]):
                 return whole
-            for start in range(1, len(parts)):
-                if end := by_path.get("/".join([*parts[start:-1], name])):
-                    return end
-        return by_name.get(stem) or by_name.get(_number(stem), set()) if rows_with_name[stem] == 1 else set()
+        for of_name in names:
+            if tail := by_tail.get(of_name[0]):
+                return tail
+            if end := next(filter(None, map(by_path.get, of_name[1:])), None):
+                return end
+        return by_number.get(_number(_names(parts)[-1]), set()) if len(parts) == 1 else set()
 
-    return [found(parts) for parts in paths]
+    renamed = _in_renamed_folder(cells, members)
+    return [found(cell) or found(other) for cell, other in zip(cells, renamed, strict=True)]
+
+
+def _in_renamed_folder(cells: list[str], members: list[str]) -> list[str]:
+    """Return cells with the name of the folder that holds all files, where all cells have another one there."""
+    (of_cells, *others), (of_members, *other) = (_outermost(paths) for paths in (cells, members))
+    if others or other or "" in (of_cells, of_members) or of_cells == of_members:
+        return cells
+    return ["/".join([of_members, *_parts(cell, fold=False)[1:]]) for cell in cells]
+
+
+def _outermost(paths: list[str]) -> set[str]:
+    """Return the first folders of some paths; an empty one for a path without any."""
+    return {parts[0] if len(parts) > 1 else "" for parts in map(_parts, paths)} or {""}
 
 
 def _indexes(members: list[str]) -> tuple[Tails, Tails, Tails]:
-    """Return the members by every end of their paths, by their whole paths, and by their names alone."""
-    by_tail, by_path, by_name = defaultdict(set), defaultdict(set), defaultdict(set)
+    """Return the members by their whole paths, by every end of them, and by the number that is their name."""
+    by_path, by_tail, by_number = defaultdict(set), defaultdict(set), defaultdict(set)
     for member in members:
         parts = _parts(member)
-        stem = _stem(parts)
-        for name in {parts[-1], stem}:
+        for name in _names(parts):
             by_path["/".join([*parts[:-1], name])].add(member)
             for start in range(len(parts)):
                 by_tail["/".join([*parts[start:-1], name])].add(member)
-        for name in {stem, _number(stem)}:
-            by_name[name].add(member)
-    return by_tail, by_path, by_name
+        by_number[_number(_names(parts)[-1])].add(member)
+    return by_path, by_tail, by_number
 
 
-def _parts(path: str) -> tuple[str, ...]:
-    return tuple(part for part in path.lower().replace("\\", "/").split("/") if part not in ("", "."))
+def _parts(path: str, fold: bool = True) -> tuple[str, ...]:
+    path = unicodedata.normalize("NFC", path).replace("\\", "/").replace("\N{NO-BREAK SPACE}", " ")
+    parts = (" ".join(part.split()) for part in (path.lower() if fold else path).split("/"))
+    return tuple(part for part in parts if part not in ("", "."))
 
 
-def _stem(parts: tuple[str, ...]) -> str:
+def _names(parts: tuple[str, ...]) -> list[str]:
+    """Return a file's name, and the same without the suffix of an image."""
     suffix = PurePosixPath(parts[-1]).suffix
-    return parts[-1][: -len(suffix)] if suffix in IMAGE_SUFFIXES else parts[-1]
+    return [parts[-1], parts[-1][: -len(suffix)].rstrip()] if suffix in IMAGE_SUFFIXES else [parts[-1]]
 
 
-def _number(stem: str) -> str:
-    return str(int(stem)) if stem.isascii() and stem.isdigit() else stem
+def _number(name: str) -> str:
+    return str(int(name)) if name.isascii() and name.isdigit() else name

@@ -2,9 +2,12 @@
 
 import csv
 import difflib
+import gzip
 import io
 import re
+import unicodedata
 import zipfile
+import zlib
 from pathlib import Path
 
 import pandas as pd
@@ -13,42 +16,61 @@ from chest_transfer.errors import ChestTransferError
 
 TEXT_SUFFIXES, EXCEL_SUFFIXES = (".csv", ".tsv", ".txt", ".tab"), (".xlsx", ".xlsm")
 LARGEST_TABLE = 512 * 1024 * 1024  # bytes, unpacked; MIMIC-CXR's list of 377,110 radiographs has 60 MB
+SHORT_ROWS = "short rows"  # attribute of a table: the rows with fewer cells than its header
 _SEPARATORS = ",;\t|"
 _ENCODINGS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # by the first bytes
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # that Excel understands as the first line
 _INVISIBLE = str.maketrans({"\N{NO-BREAK SPACE}": " ", "\N{ZERO WIDTH SPACE}": "", "\N{ZERO WIDTH NO-BREAK SPACE}": ""})
-_WHOLE_NUMBER = re.compile(r"(-?\d+)[.,]0+")
+_WHOLE_NUMBER = re.compile(r"(-?\d+)[.,]0")
 
 
 def read_label_table(path: Path) -> pd.DataFrame:
-    """Read a table as text without blanks around it; empty where a cell is. Empty rows and columns are left out.
-
-    Text may be UTF-8, UTF-16 or Windows-1252, with commas, semicolons, tabs or bars between columns. Of an Excel file
-    the first sheet is read.
-
-    Returns:
-        DataFrame of str whose index is the row in the file, counted from 1 as a spreadsheet does.
+    """Read a table from a file; as `parse_label_table`.
 
     Raises:
         ChestTransferError: there is no such file, it is no table, or a column's name occurs twice.
     """
     if not path.is_file():
         raise ChestTransferError(f"no table at '{path}'; correct `table` in params.yaml")
-    suffix = path.suffix.lower()
-    if suffix in EXCEL_SUFFIXES:
-        rows = _excel_rows(path)
-    elif suffix in TEXT_SUFFIXES:
-        rows = _text_rows(path)
+    if path.stat().st_size > LARGEST_TABLE:
+        raise ChestTransferError(f"'{path}' has more than {LARGEST_TABLE:,} bytes, too many for a table")
+    return parse_label_table(path.read_bytes(), str(path))
+
+
+def parse_label_table(content: bytes, name: str) -> pd.DataFrame:
+    """Read a table as text without blanks around it; empty where a cell is. Empty rows and columns are left out.
+
+    Text may be UTF-8, UTF-16 or Windows-1252, with commas, semicolons, tabs or bars between columns, compressed with
+    gzip or not. Of an Excel file the first visible sheet is read.
+
+    Args:
+        content: bytes of the file.
+        name: str, its name, whose suffix says what it is.
+
+    Returns:
+        DataFrame of str in Unicode's composed form (NFC), whose index is the row in the file, counted from 1 as a
+        spreadsheet does. Its attribute `SHORT_ROWS` names rows with fewer cells than the header.
+
+    Raises:
+        ChestTransferError: it is no table, or a column's name occurs twice.
+    """
+    plain = name.lower().removesuffix(".gz")
+    if plain != name.lower():
+        content = _unpacked(content, name)
+    if plain.endswith(EXCEL_SUFFIXES):
+        rows = _excel_rows(content, name)
+    elif plain.endswith(TEXT_SUFFIXES):
+        rows = _text_rows(content, name)
     else:
         raise ChestTransferError(
-            f"'{path}' is no table (allowed: {', '.join(TEXT_SUFFIXES + EXCEL_SUFFIXES)}); save it as CSV"
+            f"'{name}' is no table (allowed: {', '.join(TEXT_SUFFIXES + EXCEL_SUFFIXES)}); save it as CSV"
         )
-    return _as_table(path, rows)
+    return _as_table(name, rows)
 
 
 def clean(text: str) -> str:
     """Return a cell's text without blanks around it, and with one blank where there are several."""
-    return " ".join(text.translate(_INVISIBLE).split())
+    return unicodedata.normalize("NFC", " ".join(text.translate(_INVISIBLE).split()))
 
 
 def without_decimals(text: str) -> str:
@@ -84,10 +106,19 @@ def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).lower()
 
 
-def _text_rows(path: Path) -> list[list[str]]:
-    if path.stat().st_size > LARGEST_TABLE:
-        raise ChestTransferError(f"'{path}' has more than {LARGEST_TABLE:,} bytes, too many for a table")
-    text = _decoded(path.read_bytes(), path)
+def _unpacked(content: bytes, name: str) -> bytes:
+    try:
+        with gzip.open(io.BytesIO(content)) as packed:
+            unpacked = packed.read(LARGEST_TABLE + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ChestTransferError(f"'{name}' is no complete gzip file ({error}); fetch it again") from None
+    if len(unpacked) > LARGEST_TABLE:
+        raise ChestTransferError(f"'{name}' unpacks to more than {LARGEST_TABLE:,} bytes, too many for a table")
+    return unpacked
+
+
+def _text_rows(content: bytes, path: str) -> list[list[str]]:
+    text = _decoded(content, path)
     stated = _SEPARATOR_LINE.match(text)
     text = text[stated.end() :] if stated else text
     separator = stated[1] if stated else _separator(text)
@@ -98,7 +129,7 @@ def _text_rows(path: Path) -> list[list[str]]:
     return ([[]] if stated else []) + rows
 
 
-def _decoded(content: bytes, path: Path) -> str:
+def _decoded(content: bytes, path: str) -> str:
     encoding = next((name for start, name in _ENCODINGS.items() if content.startswith(start)), None)
     try:
         if encoding is None and b"\0" in content:
@@ -125,15 +156,15 @@ def _separator(text: str) -> str:
     return max(_SEPARATORS, key=agreement)
 
 
-def _excel_rows(path: Path) -> list[list[str]]:
+def _excel_rows(content: bytes, path: str) -> list[list[str]]:
     import openpyxl
 
     try:
-        with zipfile.ZipFile(path) as parts:
+        with zipfile.ZipFile(io.BytesIO(content)) as parts:
             if sum(part.file_size for part in parts.infolist()) > LARGEST_TABLE:
                 raise ValueError(f"it unpacks to more than {LARGEST_TABLE:,} bytes")
-        workbook = openpyxl.load_workbook(io.BytesIO(path.read_bytes()), read_only=True, data_only=True)
-        sheet = workbook.worksheets[0]
+        workbook = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+        sheet = next((sheet for sheet in workbook.worksheets if sheet.sheet_state == "visible"), workbook.worksheets[0])
         sheet.reset_dimensions()  # those that a file states are often wrong
         return [[_cell_text(cell) for cell in row] for row in sheet.iter_rows(values_only=True)]
     except Exception as error:  # the reader fails on broken files with any exception
@@ -149,7 +180,7 @@ def _cell_text(cell) -> str:
     return without_decimals(str(cell)) if isinstance(cell, float) else str(cell)
 
 
-def _as_table(path: Path, rows: list[list[str]]) -> pd.DataFrame:
+def _as_table(path: str, rows: list[list[str]]) -> pd.DataFrame:
     cleaned = [[clean(cell) for cell in row] for row in rows]
     filled = [sum(map(bool, row)) for row in cleaned]
     # A title above the header fills one cell.
@@ -161,7 +192,7 @@ def _as_table(path: Path, rows: list[list[str]]) -> pd.DataFrame:
     names = header[:width]
     if twice := next((name for name in names if name and names.count(name) > 1), None):
         raise ChestTransferError(f"'{path}' has two columns '{twice}'; rename one of them")
-    content, numbers = [], []
+    content, numbers, short = [], [], []
     for number, row in enumerate(cleaned[header_row + 1 :], header_row + 2):
         if len(row) > width and any(row[width:]):
             raise ChestTransferError(
@@ -169,7 +200,11 @@ def _as_table(path: Path, rows: list[list[str]]) -> pd.DataFrame:
                 "correct that row, or put text that has separators in it between quotes"
             )
         if any(row):
+            if len(row) < width:
+                short.append(f"row {number}")
             content.append((row + [""] * width)[:width])
             numbers.append(number)
     table = pd.DataFrame(content, index=pd.Index(numbers, name="row"), columns=names, dtype=str)
-    return table.loc[:, [name for name in names if name]]
+    table = table.loc[:, [name for name in names if name]]
+    table.attrs[SHORT_ROWS] = tuple(short)
+    return table

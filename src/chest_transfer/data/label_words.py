@@ -1,6 +1,10 @@
 """What the cells of a table mean: a finding that is present, absent, uncertain or not stated; the healthy; a sex."""
 
+import unicodedata
+
 from chest_transfer.data.label_tables import without_decimals
+
+_DASHES = str.maketrans({"\N{MINUS SIGN}": "-", "\N{EN DASH}": "-", "\N{EM DASH}": "-"})
 
 # Words of a few languages, as `same_text` gives them.
 PRESENT = frozenset(
@@ -10,8 +14,15 @@ ABSENT = frozenset(
     ("0", "false", "no", "n", "-", "negative", "neg", "absent", "falsch", "nein", "faux", "non", "não", "nao", "falso")
 )
 UNCERTAIN = frozenset(("-1", "?", "uncertain", "unclear", "possible", "possibly", "maybe", "equivocal"))
-NOT_STATED = frozenset(("", "nan", "na", "n/a", "#n/a", "#nv", "null", "none", "unknown", "not stated", "."))
-HEALTHY = frozenset(("normal", "no finding", "no findings", "healthy", "none", "unremarkable", "no abnormality"))
+NOT_STATED = frozenset(
+    ("", "nan", "na", "n/a", "null", "none", "unknown", "not stated", ".", "#n/a", "#nv", "#ref!", "#value!", "#name?",
+     "#div/0!", "#num!", "#null!", "#bezug!", "#wert!")
+)  # fmt: skip
+HEALTHY = frozenset(
+    ("normal", "no finding", "no findings", "healthy", "none", "unremarkable", "no abnormality", "clear", "control",
+     "unauffällig", "unauffaellig", "ohne befund", "o.b.", "ob", "gesund", "normalbefund", "normale", "sain", "sano",
+     "sin hallazgos", "saudável", "negativo", "négatif")
+)  # fmt: skip
 _SEXES = {
     "M": ("m", "male", "man", "boy", "männlich", "mann", "homme", "masculin", "hombre", "masculino", "maschio"),
     "F": ("f", "w", "female", "woman", "girl", "weiblich", "frau", "femme", "féminin", "mujer", "femenino", "femmina"),
@@ -20,7 +31,9 @@ _SEXES = {
 
 def same_text(text: str) -> str:
     """Return a cell's text without the differences that do not count: case, `_` for a blank, `1.0` for `1`."""
-    return without_decimals(" ".join(text.lower().replace("_", " ").split()))
+    return without_decimals(
+        " ".join(unicodedata.normalize("NFC", text).translate(_DASHES).lower().replace("_", " ").split())
+    )
 
 
 def meaning(cell: str) -> str | None:
@@ -32,7 +45,8 @@ def meaning(cell: str) -> str | None:
 
 def is_healthy(text: str) -> bool:
     """Return whether a label of exclusive classes means that nothing was found."""
-    return same_text(text) in HEALTHY | ABSENT
+    plain = same_text(text.replace("-", " ")) if len(text) > 1 else text
+    return plain in HEALTHY | ABSENT or plain.startswith(("no ", "non ", "control", "ohne "))
 
 
 def sex_of(text: str) -> str:

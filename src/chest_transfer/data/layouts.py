@@ -71,8 +71,8 @@ def same_name(folder: str) -> str:
 
 
 _SPLIT_WORDS = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val", "validation": "val",
+    "dev": "val", "test": "test", "testing": "test",
 }  # fmt: skip
 _SPLIT_FOLDER = re.compile(rf"({'|'.join(_SPLIT_WORDS)}) ?(set|data|dataset|images|split)?")
 _SPLIT_AT_THE_END = re.compile(rf"(?:.* )?{_SPLIT_FOLDER.pattern}")

@@ -1,121 +1,81 @@
 """One's own radiographs, as a section under `own` describes them: a table or class folders become rows of one form."""
 
-from collections import Counter
-from dataclasses import dataclass, field
-from itertools import takewhile
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from chest_transfer.data.image_matching import match_images
-from chest_transfer.data.label_tables import column_named, read_label_table, without_decimals
-from chest_transfer.data.label_words import is_healthy, same_text, sex_of
+from chest_transfer.data.label_tables import SHORT_ROWS, column_named, without_decimals
+from chest_transfer.data.label_words import NOT_STATED, same_text, sex_of
 from chest_transfer.data.layouts import split_named
-from chest_transfer.data.own_labels import PRESENT, UNKNOWN, TableLabels, read_labels
+from chest_transfer.data.own_folders import read_own_folders
+from chest_transfer.data.own_labels import LABEL, PRESENT, UNKNOWN, TableLabels, read_labels
+from chest_transfer.data.own_record import COLUMNS, SHOWN, OwnReading, Problem
+from chest_transfer.data.patient_keys import is_rounded, patient_key
+from chest_transfer.data.readers import combined_rows
 from chest_transfer.errors import ChestTransferError
 
 if TYPE_CHECKING:
-    from chest_transfer.settings import Own
-
-SHOWN = 3  # examples in a message
-COLUMNS = ("split", "patient", "sex", "age", "view", "source")  # of the rows, beside those of labels
-_MASK_FOLDERS = ("mask", "masks")
+    from chest_transfer.data.own_section import TableColumns
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Something in one's own data that was not used, or should be looked at.
-
-    Args:
-        what: str, such as `rows that name no file`.
-        examples: tuple of str; all of them.
-        remedy: str.
-    """
-
-    what: str
-    examples: tuple[str, ...]
-    remedy: str
-
-    @property
-    def in_short(self) -> str:
-        """The problem without examples, which may name patients."""
-        return f"{self.what}: {len(self.examples)}; {self.remedy}"
-
-    def __str__(self) -> str:
-        more = ", ..." if len(self.examples) > SHOWN else ""
-        return f"{self.what}: {len(self.examples)} ({', '.join(self.examples[:SHOWN])}{more}); {self.remedy}"
-
-
-@dataclass
-class OwnReading:
-    """What was read of one's own radiographs.
-
-    Args:
-        classes: tuple of str.
-        multi_label: bool, whether each class is present or absent by itself.
-        rows: DataFrame of text by the images' names in the archive, in their order, with the columns of
-            `own_labels.TableLabels.rows` and those of `COLUMNS`, empty where unknown.
-        not_used: Counter, how many images or rows are not used, by reason.
-        problems: list of Problem.
-    """
-
-    classes: tuple[str, ...]
-    multi_label: bool
-    rows: pd.DataFrame
-    not_used: Counter = field(default_factory=Counter)
-    problems: list[Problem] = field(default_factory=list)
-
-
-def read_own(name: str, entry: "Own", members: list[str]) -> OwnReading:
-    """Return the radiographs of a dataset of one's own.
+def read_own(name: str, entry: "TableColumns", members: list[str], table: pd.DataFrame | None) -> OwnReading:
+    """Return the radiographs of a dataset of one's own, or of a public one with a table.
 
     Args:
         name: str, of the dataset.
-        entry: its section under `own`.
+        entry: what the columns of its table mean.
         members: list of str, the names of the images in its archive.
+        table: DataFrame of text; None for class folders.
 
     Raises:
         ChestTransferError: a column or a class is missing, a row may mean several files, or a split has another name.
     """
     if not members:
-        raise ChestTransferError(f"'{entry.images}' holds no images; correct own.{name}.images in params.yaml")
-    reading = _from_table(name, entry, members) if entry.table else _from_folders(name, entry, members)
-    for label in reading.classes:
-        shown = reading.rows[label] == PRESENT if reading.multi_label else reading.rows["label"] == label
-        if not shown.any():
-            raise ChestTransferError(
-                f"no radiograph of '{name}' has the class '{label}'; correct own.{name}.classes or own.{name}.label"
-            )
+        raise ChestTransferError(f"there are no images of '{name}'; correct own.{name}.images in params.yaml")
+    reading = read_own_folders(name, entry, members) if table is None else _from_table(name, entry, members, table)
     reading.rows = reading.rows.sort_index()
     reading.not_used = +reading.not_used
     return reading
 
 
-def _from_table(name: str, entry: "Own", members: list[str]) -> OwnReading:
-    table = read_label_table(Path(entry.table).expanduser())
+def check_all_classes(name: str, reading: OwnReading) -> None:
+    """Check that each class has radiographs: one that has none is misspelt in the settings.
+
+    Raises:
+        ChestTransferError: a class has none.
+    """
+    for label in reading.classes:
+        shown = reading.rows[LABEL + label] == PRESENT if reading.multi_label else reading.rows["label"] == label
+        if not shown.any():
+            raise ChestTransferError(
+                f"no radiograph of '{name}' has the class '{label}'; correct own.{name}.classes or own.{name}.label"
+            )
+
+
+def _from_table(name: str, entry: "TableColumns", members: list[str], table: pd.DataFrame) -> OwnReading:
     labels = read_labels(table, entry, name)
-    reading = OwnReading(labels.classes, labels.multi_label, labels.rows)
+    reading = OwnReading(labels.classes, labels.multi_label, labels.rows, entry.view.keep if entry.view else ())
     images = table[column_named(table, entry.image, f"own.{name}.image")]
     member_of = _matched(name, images, members, reading)
     rows = pd.DataFrame(
         {column: _attribute(table, name, entry, column) for column in COLUMNS} | {"member": member_of}
     ).join(labels.rows)
     _report_labels(labels, images, rows, reading)
-    if entry.view and entry.view.keep:
-        kept = {same_text(view) for view in entry.view.keep}
-        is_other = ~rows["view"].map(same_text).isin(kept)
-        reading.not_used["other_view"] += int((is_other & (rows["member"] != "")).sum())
-        rows = rows[~is_other]
+    _report_cells(table, entry, rows, reading)
     unlabelled = (rows[list(labels.rows)] == UNKNOWN).all(axis=1)
     reading.not_used["without_label"] += int((unlabelled & (rows["member"] != "")).sum())
-    reading.rows = _one_row_each(rows[~unlabelled & (rows["member"] != "")], reading)
-    if reading.rows.empty:
+    rows = rows[~unlabelled & (rows["member"] != "")]
+    if rows.empty:
         raise ChestTransferError(
-            f"no row of '{entry.table}' has both a label and a file in '{entry.images}' (column '{images.name}' has "
+            f"no row of the table of '{name}' has both a label and a file (column '{images.name}' has "
             f"{', '.join(map(repr, images[:SHOWN]))}; files are {', '.join(map(repr, members[:SHOWN]))}); correct "
             f"own.{name} in params.yaml"
         )
+    if entry.rows != "one":
+        readers = table[column_named(table, entry.reader, f"own.{name}.reader")] if entry.reader else None
+        rows = combined_rows(rows, list(labels.rows), readers, entry.rows)
+    reading.rows = _one_row_each(rows, reading)
     return reading
 
 
@@ -148,7 +108,7 @@ def _matched(name: str, images: pd.Series, members: list[str], reading: OwnReadi
     return matched
 
 
-def _attribute(table: pd.DataFrame, name: str, entry: "Own", attribute: str) -> pd.Series:
+def _attribute(table: pd.DataFrame, name: str, entry: "TableColumns", attribute: str) -> pd.Series:
     """Return one attribute of each row, empty where unknown."""
     setting = getattr(entry, attribute)
     if setting is None:
@@ -169,8 +129,9 @@ def _attribute(table: pd.DataFrame, name: str, entry: "Own", attribute: str) -> 
             raise ChestTransferError(
                 f"own.{name}.patient finds nobody in column '{cells.name}' (it has '{cells.iloc[0]}', ...); correct it"
             )
-        return extracted.map(without_decimals).str.upper()
-    return cells.map(sex_of) if attribute == "sex" else cells
+        return extracted.map(patient_key)
+    plain = {"sex": sex_of, "age": without_decimals, "view": str.upper}.get(attribute, str)
+    return cells.map(plain)
 
 
 def _report_labels(labels: TableLabels, images: pd.Series, rows: pd.DataFrame, reading: OwnReading) -> None:
@@ -182,6 +143,23 @@ def _report_labels(labels: TableLabels, images: pd.Series, rows: pd.DataFrame, r
         unknown = (rows[list(labels.rows)] == UNKNOWN).any(axis=1)
         if found := tuple(f"row {row} '{cell}'" for row, cell in images[unknown].items()):
             reading.problems.append(Problem(what, found, "these labels are left out"))
+
+
+def _report_cells(table: pd.DataFrame, entry: "TableColumns", rows: pd.DataFrame, reading: OwnReading) -> None:
+    """Report cells that a spreadsheet damaged, and those that say nothing that is known here."""
+    if short := table.attrs.get(SHORT_ROWS):
+        reading.problems.append(Problem("rows with fewer cells than the header", short, "correct them"))
+    if entry.patient:
+        cells = table[column_named(table, entry.patient.column, "patient")]
+        rounded = tuple(f"row {row} '{cell}'" for row, cell in cells[cells.map(is_rounded)].items())
+        if rounded:
+            remedy = "several patients may be one: format the column as text or number, and save it again"
+            reading.problems.append(Problem("patients that were rounded", rounded, remedy))
+    if entry.sex:
+        cells = table[column_named(table, entry.sex, "sex")]
+        other = cells[(rows["sex"] == "") & ~cells.map(same_text).isin(NOT_STATED)]
+        if found := tuple(f"'{cell}' in {count} rows" for cell, count in other.value_counts().items()):
+            reading.problems.append(Problem("sexes that are neither M nor F", found, "they count as unknown"))
 
 
 def _one_row_each(rows: pd.DataFrame, reading: OwnReading) -> pd.DataFrame:
@@ -196,42 +174,3 @@ def _one_row_each(rows: pd.DataFrame, reading: OwnReading) -> pd.DataFrame:
             Problem("images whose rows differ", contradictory, "they are left out: correct the table")
         )
     return distinct[~differ].set_index("member")
-
-
-def _from_folders(name: str, entry: "Own", members: list[str]) -> OwnReading:
-    """Read class folders, with or without folders of splits above or below them; what is below does not matter."""
-    reading = OwnReading((), False, pd.DataFrame())
-    folders, splits = {}, {}
-    for member in members:
-        parts = PurePosixPath(member).parent.parts
-        if any(part.lower() in _MASK_FOLDERS for part in parts):
-            reading.not_used["masks"] += 1
-            continue
-        named = [split_named(part) for part in parts]
-        place = next((place for place, split in enumerate(named) if split), None)
-        splits[member] = "" if place is None else named[place]
-        folders[member] = parts if place is None else parts[:place] + parts[place + 1 :]
-    root = sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, zip(*folders.values(), strict=False)))
-    folder_of = pd.Series({member: parts[root] for member, parts in folders.items() if len(parts) > root}, dtype=str)
-    class_of = {same_text(text): label for label, texts in entry.classes.items() for text in (label, *texts)}
-    if not class_of:
-        spelling = {same_text(folder): folder for folder in folder_of}
-        class_of = {text: spelling[text] for text in sorted(spelling, key=lambda text: (not is_healthy(text), text))}
-    labels = folder_of.map(same_text).map(class_of)
-    classes = tuple(dict.fromkeys(class_of.values()))
-    if len(classes) < 2 or labels.nunique() < 2:
-        held = ", ".join(sorted({str(PurePosixPath(member).parent) for member in members})[:SHOWN])
-        raise ChestTransferError(
-            f"'{entry.images}' has no folders of at least two classes (its images lie in {held}, ...); put them into a "
-            f"folder for each class, or name own.{name}.table in params.yaml"
-        )
-    others = Counter(folder_of[labels.isna()]) + Counter({".": len(folders) - len(folder_of)})
-    if others:
-        found = tuple(f"{folder} ({count})" for folder, count in others.most_common())
-        reading.not_used["other_folder"] += others.total()
-        reading.problems.append(Problem("folders of no class", found, f"add them to own.{name}.classes if they are"))
-    labels = labels.dropna()
-    rows = pd.DataFrame({"label": labels} | dict.fromkeys(COLUMNS, ""))
-    rows["split"] = [splits[member] for member in rows.index]
-    reading.classes, reading.rows = classes, rows
-    return reading

@@ -10,15 +10,14 @@ import pandas as pd
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.descriptions import ATTRIBUTES
 from chest_transfer.data.listed import ListedRadiograph, Listing
-from chest_transfer.data.own_labels import PRESENT, UNKNOWN
+from chest_transfer.data.own_labels import LABEL, PRESENT, UNKNOWN
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import ArchiveWriter
 
 if TYPE_CHECKING:
-    from chest_transfer.data.own_reading import OwnReading
+    from chest_transfer.data.own_record import OwnReading
 
 TABLE, FACTS = "radiographs.csv", "dataset.json"
-LABEL = "label:"  # what the columns of independent classes start with
 
 
 def write_prepared(writer: ArchiveWriter, reading: "OwnReading") -> None:
@@ -27,10 +26,9 @@ def write_prepared(writer: ArchiveWriter, reading: "OwnReading") -> None:
         "classes": list(reading.classes),
         "multi_label": reading.multi_label,
         "not_used": dict(sorted(reading.not_used.items())),
-        "problems": [problem.in_short for problem in reading.problems],
+        "problems": [problem.in_short for problem in (*reading.problems, *reading.notes)],
     }
-    table = reading.rows.rename(columns={name: LABEL + name for name in reading.classes}).rename_axis("member")
-    writer.write(TABLE, table.to_csv().encode())
+    writer.write(TABLE, reading.rows.rename_axis("member").to_csv().encode())
     writer.write(FACTS, json.dumps(facts, indent=2).encode())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.folder_errors import remedy_for_names
-from chest_transfer.data.layouts import POOL_COMMAND, ClassFolders, NihTables
+from chest_transfer.data.layouts import POOL_COMMAND, ClassFolders, NihTables, Prepared
 from chest_transfer.data.listed import FOLDERS_SHOWN, Listing
 from chest_transfer.data.splits import LEFT_OUT, SPLITS, Split
 from chest_transfer.errors import ChestTransferError
@@ -57,7 +57,9 @@ def counts_of(dataset: Dataset, listing: Listing, skipped: dict[str, str], label
         "not_used": dict(sorted(listing.not_used.items(), key=lambda item: (item[0] == "other_folder", item))),
     }
     optional = {
-        "skipped_images": skipped, "tables": listing.tables, "same_patients_as": dataset.same_patients_as,
+        # Names of one's own files may be of patients, and this summary goes into Git.
+        "skipped_images": {} if isinstance(dataset.layout, Prepared) else skipped,
+        "tables": listing.tables, "same_patients_as": dataset.same_patients_as,
         "other_folders": dict(listing.other_folders.most_common(FOLDERS_SHOWN)),
     }  # fmt: skip
     return summary | {key: value for key, value in optional.items() if value}

@@ -16,7 +16,7 @@ from chest_transfer.data.arrays import UNKNOWN, write_arrays
 from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.decoding import SquareRadiograph, decode_all
 from chest_transfer.data.descriptions import read_attributes, read_box_list
-from chest_transfer.data.layouts import NIH_SIDE
+from chest_transfer.data.layouts import NIH_SIDE, POOL_COMMAND
 from chest_transfer.data.listed import ListedRadiograph, Listing
 from chest_transfer.data.listing import read_listing
 from chest_transfer.data.preprocess_summary import cautions_about, counts_of
@@ -88,6 +88,11 @@ def preprocess(
             seed=settings.split_seed,
             drop_duplicates=settings.duplicates == "drop",
         )
+        if not (all_test or (split.names == "train").any()):
+            raise ChestTransferError(
+                f"all radiographs of '{archive_path}' are a test or validation split, and none is left to train on; "
+                f"make new splits: {POOL_COMMAND}, or name the dataset under `external`"
+            )
         for name in SPLITS:
             _write_split(aside / f"{name}.npz", name, pixels, image_size, radiographs, labels, split, dataset)
         pixels.unlink()

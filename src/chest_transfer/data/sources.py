@@ -14,8 +14,11 @@ from chest_transfer.data.archive_packing import files_below
 from chest_transfer.data.archives import is_hidden
 from chest_transfer.data.catalog import dataset_named, source_of
 from chest_transfer.data.downloads import cache_folder, local_archive
+from chest_transfer.data.public_sets import public_sets
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import write_json
+from chest_transfer.git import committed_file
+from chest_transfer.yaml_files import parse_yaml
 
 if TYPE_CHECKING:
     from chest_transfer.settings import Settings
@@ -43,21 +46,24 @@ def source_record(name: str, settings: "Settings", previous: dict) -> dict:
     if source == "own":
         entry = settings.own[name]
         paths = [Path(path).expanduser() for path in (entry.images, entry.table) if path]
-        return {"own": entry.model_dump(mode="json", exclude=set(_PATHS), exclude_defaults=True)} | _content(
-            name, paths, previous
-        )
+        described = {"own": entry.model_dump(mode="json", exclude=set(_PATHS), exclude_defaults=True)}
+        return described | _content(name, paths, settings, previous)
+    entry = public_sets().get(name)
+    described = {"table": entry.model_dump(mode="json", exclude_defaults=True)} if entry else {}
     if source == "phantom":
-        return {"source": source, "phantom": settings.phantom.model_dump()}
+        return {"source": source, "phantom": settings.phantom.model_dump()} | described
     if source == "kaggle":
         return {"source": source}
     path = Path(source).expanduser()
-    return {"source": "files"} | _content(name, [local_archive(dataset_named(name), path)], previous)
+    return (
+        {"source": "files"} | described | _content(name, [local_archive(dataset_named(name), path)], settings, previous)
+    )
 
 
-def _content(name: str, paths: list[Path], previous: dict) -> dict:
+def _content(name: str, paths: list[Path], settings: "Settings", previous: dict) -> dict:
     """Return how many files there are, how many bytes, and a hash of them all."""
     if missing := next((path for path in paths if not path.exists()), None):
-        if "content" in previous:
+        if "content" in previous and _are_committed(name, settings):
             print(f"{name}: '{missing}' is not on this machine; its last content counts", flush=True)
             return {key: previous[key] for key in ("files", "bytes", "content")}
         raise ChestTransferError(
@@ -66,9 +72,19 @@ def _content(name: str, paths: list[Path], previous: dict) -> dict:
         )
     files = {f"{number}/{inside}": file for number, path in enumerate(paths) for inside, file in _files_at(path)}
     digests = _digests(files.values(), cache_folder() / "fingerprints" / f"{_key(paths)}.json")
-    content = hashlib.sha256("".join(f"{inside} {digests[file]}\n" for inside, file in files.items()).encode())
+    listing = "".join(f"{inside} {digests[file]}\n" for inside, file in files.items())
+    content = hashlib.sha256(listing.encode(errors="surrogateescape"))
     size = sum(file.stat().st_size for file in files.values())
     return {"files": len(files), "bytes": size, "content": content.hexdigest()}
+
+
+def _are_committed(name: str, settings: "Settings") -> bool:
+    """Return whether the paths of a dataset are those of the last commit: one that is mistyped is not believed."""
+    content = parse_yaml(committed_file("params.yaml", "HEAD") or b"") or {}
+    if name in settings.own:
+        committed, entry = (content.get("own") or {}).get(name) or {}, settings.own[name]
+        return all(committed.get(key) == getattr(entry, key) for key in _PATHS)
+    return (content.get("sources") or {}).get(name, content.get("source")) == source_of(name, settings)
 
 
 def _files_at(path: Path) -> Iterable[tuple[str, Path]]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.data.findings import canonical_finding
 from chest_transfer.data.label_words import is_healthy
+from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
+from chest_transfer.evaluation.health import diseased_labels, finding_columns
 from chest_transfer.evaluation.operating_points import calibrated_log_odds, predicted_labels, to_probabilities
 
 DISEASED = "diseased"
@@ -70,23 +71,42 @@ def judge(
         of_labels = [_numbers(classes, multi_label)[finding] for finding in findings]
         answers, decided, asked = log_odds[:, of_model], predicted[:, of_model], labels[:, of_labels]
     else:
-        diseased = log_odds.max(axis=1) if model.multi_label else -log_odds[:, 0]
-        is_predicted = predicted.any(axis=1) if model.multi_label else predicted[:, 0] == 0
-        answers, decided = diseased[:, None], is_predicted[:, None].astype(int)
-        asked = _is_diseased(labels, multi_label)[:, None]
+        for names, are_independent in ((model.classes, model.multi_label), (classes, multi_label)):
+            _check_healthy_class(names, are_independent)
+        diseases = finding_columns(model.classes, model.multi_label)
+        diseased = log_odds[:, diseases].max(axis=1) if model.multi_label else -log_odds[:, 0]
+        answers, decided = diseased[:, None], predicted[:, diseases].any(axis=1)[:, None].astype(int)
+        asked = diseased_labels(labels, classes, multi_label)[:, None]
     names = findings or [DISEASED]
     middle = np.full(len(names), 0.5)  # not used: what is predicted has been decided by the model's own thresholds
     return CalibratedPredictions(asked, answers, names, True, 1.0, middle, patients, decided)
 
 
 def _numbers(classes: list[str], multi_label: bool) -> dict[str, int]:
-    """Return the number of each class that is a finding, by one name for it; the first of exclusive ones is none."""
-    findings = {canonical_finding(name): k for k, name in enumerate(classes) if multi_label or k}
-    return {name: k for name, k in findings.items() if not is_healthy(name)}
+    """Return the number of each class that is a finding, by one name for it; none of exclusive combinations.
+
+    Raises:
+        ChestTransferError: two classes mean the same finding.
+    """
+    if not multi_label and any("|" in name for name in classes):
+        return {}
+    numbers: dict[str, int] = {}
+    for k in finding_columns(classes, multi_label):
+        if (first := numbers.setdefault(canonical_finding(classes[k]), k)) != k:
+            raise ChestTransferError(
+                f"the classes '{classes[first]}' and '{classes[k]}' mean the same; join them in `classes`"
+            )
+    return {name: k for name, k in numbers.items() if not is_healthy(name)}
 
 
-def _is_diseased(labels: np.ndarray, multi_label: bool) -> np.ndarray:
-    """Return (N,) int: 1 for diseased, 0 for healthy, `UNKNOWN` where that is not known."""
-    if not multi_label:
-        return np.where(labels[:, 0] == 1, 0, 1)
-    return np.select([(labels == 1).any(axis=1), (labels == 0).all(axis=1)], [1, 0], UNKNOWN)
+def _check_healthy_class(classes: list[str], multi_label: bool) -> None:
+    """Check that healthy and diseased can be told apart.
+
+    Raises:
+        ChestTransferError: none of several exclusive classes means that nothing was found.
+    """
+    if not multi_label and not is_healthy(classes[0]):
+        raise ChestTransferError(
+            f"no finding is shared, and the first of the classes {', '.join(classes)} is not that of the healthy; put "
+            "theirs first, and call it Normal"
+        )

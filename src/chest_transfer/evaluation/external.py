@@ -8,9 +8,15 @@ import pandas as pd
 
 from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.data.predictions import Predictions, read_predictions
+from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
 from chest_transfer.evaluation.class_matching import ModelOutputs, judge, shared_findings
-from chest_transfer.evaluation.intervals import cluster_bootstrap_weights, with_interval
+from chest_transfer.evaluation.intervals import (
+    cluster_bootstrap_weights,
+    difference_interval,
+    rounded,
+    with_interval,
+)
 from chest_transfer.evaluation.metrics import Scores, score
 from chest_transfer.evaluation.operating_points import fit_calibration
 from chest_transfer.evaluation.subgroups import subgroup_scores
@@ -81,38 +87,65 @@ def external_scores(
     asked = judge(
         findings, model, external.logits, external.labels, external.label_classes, multi_label, external.patients
     )
-    kept = ~external.seen & (asked.labels != UNKNOWN).any(axis=1)
+    # Of a patient who was trained on, no other radiograph is left either.
+    is_seen = np.isin(external.patients, external.patients[external.seen])
+    kept = ~is_seen & (asked.labels != UNKNOWN).any(axis=1)
+    if not kept.any():
+        raise ChestTransferError(
+            f"none of {len(kept)} radiographs is left to judge on: {is_seen.sum()} are of patients that the model was "
+            "trained on, the others have no label that answers the question"
+        )
     asked = asked.of_images(kept)
-    weights = cluster_bootstrap_weights(asked.patients, settings.rounds, settings.seed)
-    scores = score(asked, weights)
-    reported = {f"{name}{end}" for name in REPORTED for end in ("", "_low", "_high")}
-    record = {key: value for key, value in score_record(asked, scores).items() if key in reported} | {
-        "asked": asked.classes,
-        "images": len(asked.labels),
-        "patients": len(np.unique(asked.patients)),
-        "overlap": int(external.seen.sum()),
-    }
+    own = None
     if internal is not None:
         own = judge(
             findings, model, internal.logits, internal.labels, internal.label_classes, model.multi_label,
             internal.patients,
         )  # fmt: skip
-        record |= _beside_internal(own, scores, settings)
+    averaged = _averaged_classes(asked, own)
+    weights = cluster_bootstrap_weights(asked.patients, settings.rounds, settings.seed)
+    scores = score(asked, weights, averaged)
+    reported = {f"{name}{end}" for name in REPORTED for end in ("", "_low", "_high")}
+    record = {key: value for key, value in score_record(asked, scores).items() if key in reported} | {
+        "asked": [asked.classes[k] for k in averaged],
+        "images": len(asked.labels),
+        "patients": len(np.unique(asked.patients)),
+        "overlap": int(is_seen.sum()),
+    }
+    if own is not None:
+        record |= _beside_internal(own, scores, averaged, settings)
     return ExternalScores(record, subgroup_scores(asked, images.loc[external.names[kept]], weights), asked)
 
 
-def _beside_internal(own: CalibratedPredictions, scores: Scores, settings: "Evaluate") -> dict:
+def _averaged_classes(asked: CalibratedPredictions, own: CalibratedPredictions | None) -> list[int]:
+    """Return the classes to average over: on both sides the same, or a change would be one of the question."""
+    if own is None:
+        return asked.averaged_classes
+    common = [k for k in asked.averaged_classes if k in own.averaged_classes]
+    return common or asked.averaged_classes
+
+
+def _beside_internal(own: CalibratedPredictions, scores: Scores, averaged: list[int], settings: "Evaluate") -> dict:
     """Return the scores on the model's own test split, and the change from there to those on other radiographs.
 
-    The patients are others, so the resamples are independent, and another seed draws them. The change has no interval
-    where one of the two has none.
+    The patients are others, so the resamples are independent, and another seed draws them. Where few patients make the
+    interval of one side an exact one, that of the change follows from both (`difference_interval`); it has none where
+    one side has none.
     """
     weights = cluster_bootstrap_weights(own.patients, settings.rounds, settings.seed + 1)
-    inside = score(own, weights)
+    inside = score(own, weights, averaged)
     internal, change = {}, {}
     for name in COMPARED:
-        internal |= with_interval(name, inside.values[name], inside.resampled[name], inside.patients)
-        are_enough = inside.patients.are_enough and scores.patients.are_enough
-        difference = np.where(are_enough, scores.resampled[name] - inside.resampled[name], np.nan)
-        change |= with_interval(name, scores.values[name] - inside.values[name], difference)
+        of_own = with_interval(name, inside.values[name], inside.resampled[name], inside.patients)
+        of_other = with_interval(name, scores.values[name], scores.resampled[name], scores.patients)
+        internal |= of_own
+        change |= with_interval(
+            name, scores.values[name] - inside.values[name], scores.resampled[name] - inside.resampled[name]
+        )
+        bounds = [(of_side[f"{name}_low"], of_side[f"{name}_high"]) for of_side in (of_own, of_other)]
+        if None in bounds[0] + bounds[1]:
+            change |= {f"{name}_low": None, f"{name}_high": None}
+        elif any(side.patients.are_few for side in (inside, scores)):
+            low, high = difference_interval((inside.values[name], scores.values[name]), tuple(bounds))
+            change |= {f"{name}_low": rounded(low), f"{name}_high": rounded(high)}
     return {"internal": internal, "change": change}

@@ -176,19 +176,18 @@ def _label_averages(predictions: CalibratedPredictions) -> dict[str, float]:
     labels, predicted = predictions.labels, predictions.predicted
     known = labels != UNKNOWN
     # As scikit-learn's averages over classes, each over the images whose label is known.
-    of_classes = np.array(
-        [
-            precision_recall_fscore_support(labels[rows, k], predicted[rows, k], average="binary", zero_division=0)[:3]
-            for k, rows in enumerate(known.T)
-        ]
-    )
+    of_classes = [
+        precision_recall_fscore_support(labels[rows, k], predicted[rows, k], average="binary", zero_division=0)[:3]
+        if rows.any()
+        else (np.nan, np.nan, np.nan)
+        for k, rows in enumerate(known.T)
+    ]
     support = (labels == 1).sum(axis=0)
-    precision, sensitivity, f1 = of_classes.T
+    precision, sensitivity, f1 = np.array(of_classes).T
+    weighted = {"f1_weighted": f1, "precision_weighted": precision, "sensitivity_weighted": sensitivity}
     return {
-        "f1_macro": f1.mean(),
-        "f1_weighted": np.average(f1, weights=support),
-        "precision_weighted": np.average(precision, weights=support),
-        "sensitivity_weighted": np.average(sensitivity, weights=support),
+        "f1_macro": _mean_or_nan(f1[known.any(axis=0)]),
+        **{name: np.nansum(values * support) / max(support.sum(), 1) for name, values in weighted.items()},
     }
 
 

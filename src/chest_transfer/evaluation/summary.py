@@ -137,7 +137,7 @@ def _facts(predictions: CalibratedPredictions, test: Predictions, operating_poin
         facts["threshold"] = thresholds[1]
     else:
         facts = {"operating_point": "most probable class", "threshold": None}
-    patients = len(np.unique(test.patients[~test.seen]))
+    patients = len(np.unique(test.patients[~test.seen & test.is_labelled]))
     return facts | {"temperature": predictions.temperature, "images": len(predictions.labels), "patients": patients}
 
 

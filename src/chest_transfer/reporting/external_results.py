@@ -2,10 +2,9 @@
 
 from markupsafe import Markup
 
+from chest_transfer.evaluation.external import COMPARED
 from chest_transfer.reporting.cautions import Caution
 from chest_transfer.reporting.html_tables import DASH, decimal, html_table, with_interval
-
-COMPARED = ("auc", "sensitivity", "specificity")
 
 
 def external_cautions(name: str, scores: dict[str, dict], external: dict[str, dict[str, dict]]) -> list[Caution]:
@@ -28,7 +27,8 @@ def external_cautions(name: str, scores: dict[str, dict], external: dict[str, di
             f"{'AUC' if key == 'auc' else key} {decimal(record[key])} ({decimal(record['internal'][key])})"
             for key in COMPARED
         )
-        verdict = "does worse on" if fallen else "was judged on"
+        worse = " and ".join("AUC" if key == "auc" else key for key in fallen)
+        verdict = f"has a lower {worse} on" if fallen else "was judged on"
         text = (
             f"{name}: {best} {verdict} radiographs of {target}: {numbers}; in parentheses the same on its own test "
             f"patients. Asked was {' and '.join(record['asked'])}, at its own thresholds."

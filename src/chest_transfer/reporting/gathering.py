@@ -193,7 +193,7 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
         file = Path(f"metrics/external/{target}/{name}.json")
         if is_current(folder, f"external_evaluate@{target}-{name}", [file]):
             external[target] = _by_model(read_json(folder / file), models)
-        elif (folder / file).exists():
+        else:
             left_out.append(f"scores on {target}")
     return Dataset(
         name=name,

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chest_transfer.analysis.overlap import image_fingerprints, seen_in_training
+from chest_transfer.analysis.overlap import image_fingerprints, is_in
 from chest_transfer.data.arrays import Arrays, open_arrays, read_npz
-from chest_transfer.data.catalog import dataset_named
+from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.descriptions import read_images
+from chest_transfer.data.layouts import Prepared
 from chest_transfer.data.own_archive import write_own_archive
 from chest_transfer.data.predictions import predictions_of
 from chest_transfer.data.preprocessing import preprocess
@@ -47,9 +48,13 @@ def evaluate(arguments) -> None:
     with tempfile.TemporaryDirectory(prefix="chest-transfer-evaluate-") as folder:
         archive, target = Path(folder, "archive.zip"), Path(folder, "arrays")
         reading = write_own_archive(name, entry, archive)
-        preprocess(dataset_named(name), archive, target, options, facts.image_size, 1, all_test=True)
+        summary = preprocess(
+            Dataset(name, None, Prepared(), ()), archive, target, options, facts.image_size, 1, all_test=True
+        )
         test, images = open_arrays(target / "test.npz"), read_images(target)
-        seen, remark = _seen(test, facts.dataset)
+        is_file = Path(arguments.model).is_file()
+        is_of_this_folder = arguments.rev is None and (not is_file or Path(arguments.model).parts[0] == "models")
+        seen, remark = _seen(test, facts.dataset, is_of_this_folder)
         predictions = predictions_of(test, predictor.logits(test), facts.classes, facts.multi_label, seen)
         outputs = ModelOutputs(
             facts.classes, facts.multi_label, facts.temperature, np.array(facts.thresholds[predictor.operating_point])
@@ -58,8 +63,10 @@ def evaluate(arguments) -> None:
     remarks = [
         f"Thresholds are those in the model's file, for {predictor.operating_point}; nothing was chosen here.",
         remark,
-        *map(str, reading.problems),
+        *(problem.in_short for problem in (*reading.problems, *reading.notes)),
     ]
+    if unreadable := summary["skipped"]["total"]:
+        remarks.append(f"images that cannot be read: {unreadable}; they are left out")
     title = f"{facts.dataset}/{facts.backbone}/{facts.regime}-{facts.start}"
     if arguments.html:
         write_text(Path(arguments.html), evaluation_page(title, name, scores, remarks))
@@ -72,10 +79,14 @@ def evaluate(arguments) -> None:
 def _described(arguments) -> tuple[str, "Own"]:
     """Return the name and the description of the radiographs: a section under `own`, or the command line's options."""
     given = {key: value for key in OPTIONS if (value := getattr(arguments, key)) is not None}
-    if Path("params.yaml").exists() and not given:
-        own = read_settings().own
-        if arguments.data in own:
-            return arguments.data, own[arguments.data]
+    own = read_settings().own if Path("params.yaml").exists() else {}
+    if arguments.data in own:
+        if given:
+            raise ChestTransferError(
+                f"'{arguments.data}' is described under `own` in params.yaml; change it there, without "
+                f"{', '.join(f'--{key}' for key in given)}"
+            )
+        return arguments.data, own[arguments.data]
     if "images" not in given:
         raise ChestTransferError(
             f"'{arguments.data}' is not described under `own` in params.yaml; name a table, and its radiographs with "
@@ -91,13 +102,14 @@ def _described(arguments) -> tuple[str, "Own"]:
 
 def _classes(text: str) -> dict[str, list[str]]:
     """Return `{Normal: [no finding, ok], TB: []}` for `Normal=no finding=ok,TB`."""
-    return {label: others for label, *others in (part.split("=") for part in text.split(","))}
+    parts = [[word.strip() for word in part.split("=")] for part in text.split(",")]
+    return {label: others for label, *others in parts}
 
 
-def _seen(test: Arrays, dataset: str) -> tuple[np.ndarray | None, str]:
-    """Return which radiographs the model was trained on, as far as this project knows, and a sentence on it."""
+def _seen(test: Arrays, dataset: str, is_of_this_folder: bool) -> tuple[np.ndarray | None, str]:
+    """Return which radiographs are of the model's dataset, as far as this project knows, and a sentence on it."""
     file = Path(f"data/fingerprints/{dataset}.npz")
-    if not file.exists():
-        return None, f"Whether the model was trained on some of them is unknown: there is no '{file}' here."
-    seen = seen_in_training({"test": image_fingerprints(test.images)}, read_npz(file))["test"]
-    return seen, f"{seen.sum()} radiographs were left out, because the model was trained on them."
+    if not (is_of_this_folder and file.exists()):
+        return None, "Whether the model was trained on some of them is unknown: it is not of the data in this folder."
+    seen = is_in(image_fingerprints(test.images), read_npz(file))
+    return seen, f"{seen.sum()} of them are also in {dataset}; their patients were left out."
