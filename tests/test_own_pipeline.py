@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TOY, all_recorded, change_settings, commit, refused, run, stage, toy_repository
+from conftest import TOY, all_recorded, change_settings, commit, grey, make_zip, refused, run, stage, toy_repository
 from ward import write_ward
 
 from chest_transfer.data.arrays import UNKNOWN, open_arrays
@@ -158,6 +158,27 @@ class TestSources:
         shutil.rmtree(project.parent / "ward")
         message = refused(stage(project, "sources", check=False))
         assert "no radiographs of 'ward' at '../ward' (allowed: a path that exists)" in message
+
+    def test_a_path_that_was_changed_since_the_last_commit_is_not_believed_to_be_what_it_was(self, project):
+        for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Ward"]):
+            run(project, "git", *words)
+        self.record(project)
+        shutil.move(project.parent / "ward", project.parent / "gone")
+        done = stage(project, "sources", CHEST_TRANSFER_CACHE=str(project / "cache"))
+        assert "ward: '../ward' is not on this machine; its last content counts" in done.stdout
+        change_settings(project / "params.yaml", own={"ward": OWN | {"images": "../wrad"}})
+        message = refused(stage(project, "sources", check=False, CHEST_TRANSFER_CACHE=str(project / "cache")))
+        assert "no radiographs of 'ward' at '../wrad'" in message
+
+    def test_a_public_archive_that_settings_name_is_looked_at_as_well(self, project):
+        make_zip(project.parent / "archive.zip", {"a.png": grey(1)})
+        change_settings(project / "params.yaml", datasets=["pneumonia"], source=str(project.parent / "archive.zip"))
+        records = []
+        for number in (1, 2):
+            make_zip(project.parent / "archive.zip", {"a.png": grey(number)})
+            stage(project, "sources", CHEST_TRANSFER_CACHE=str(project / "cache"))
+            records.append(json.loads((project / "data/sources/pneumonia.json").read_text()))
+        assert records[0]["content"] != records[1]["content"]
 
     def test_records_of_other_datasets_are_removed(self, project):
         self.record(project)

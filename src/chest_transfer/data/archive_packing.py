@@ -33,11 +33,16 @@ def pack(source: Path, target: Path) -> None:
     Raises:
         ChestTransferError: `source` is none of these, or it or an archive inside is damaged; a link leads nowhere.
     """
-    if _is_zip(source) and not holds_archives(source):
+    if is_plain_zip(source):
         shutil.copyfile(source, target)  # a copy, not a link: DVC write-protects what it caches
         return
     with ArchiveWriter(target) as writer:
         _Packer(writer, target.parent).add(source, PurePosixPath(), levels=0)
+
+
+def is_plain_zip(source: Path) -> bool:
+    """Return whether a path is a zip file without archives inside, which can be read as it is."""
+    return source.is_file() and _is_zip(source) and not holds_archives(source)
 
 
 def files_below(folder: Path) -> Iterator[Path]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from chest_transfer.data.archive_packing import pack
+from chest_transfer.data.archive_packing import is_plain_zip, pack
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.descriptions import age_band
 from chest_transfer.data.dicom import HEADER_BYTES, is_dicom
@@ -93,8 +93,9 @@ def _write(
         # Named like what is written aside, so that what a killed process leaves is removed by the next one.
         TemporaryDirectory(dir=target.parent, prefix=f"{aside.name}.", suffix=".partial") as space,
     ):
-        packed = Path(space, "files.zip")
-        pack(source, packed)
+        packed = source if is_plain_zip(source) else Path(space, "files.zip")
+        if packed != source:
+            pack(source, packed)
         with Archive(packed) as archive, ArchiveWriter(aside) as writer:
             reading = read(archive, _images(archive))
             _write_images(archive, reading, writer)
