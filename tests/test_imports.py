@@ -48,3 +48,10 @@ def test_importing_modules_changes_no_warning_filters():
 def test_the_benchmarks_and_the_programs_of_the_figures_can_be_imported():
     modules = [f"{folder}.{path.stem}" for folder in ("bench", "docs") for path in sorted((ROOT / folder).glob("*.py"))]
     run(ROOT, sys.executable, "-c", "import " + ", ".join(modules), PYTHONPATH=f"{ROOT / 'src'}:{ROOT}")
+
+
+def test_the_stage_that_always_runs_starts_without_pandas_and_tensorflow():
+    heavy = "('pandas', 'tensorflow', 'keras')"
+    program = f"import stages.sources, sys; print([name for name in {heavy} if name in sys.modules])"
+    done = run(ROOT, sys.executable, "-c", program, PYTHONPATH=f"{ROOT / 'src'}:{ROOT}")
+    assert done.stdout.strip() == "[]"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from chest_transfer.data.label_words import without_decimals
 from chest_transfer.errors import ChestTransferError
 
 TEXT_SUFFIXES, EXCEL_SUFFIXES = (".csv", ".tsv", ".txt", ".tab"), (".xlsx", ".xlsm")
@@ -21,7 +22,6 @@ _SEPARATORS = ",;\t|"
 _ENCODINGS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # by the first bytes
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # that Excel understands as the first line
 _INVISIBLE = str.maketrans({"\N{NO-BREAK SPACE}": " ", "\N{ZERO WIDTH SPACE}": "", "\N{ZERO WIDTH NO-BREAK SPACE}": ""})
-_WHOLE_NUMBER = re.compile(r"(-?\d+)[.,]0")
 
 
 def read_label_table(path: Path) -> pd.DataFrame:
@@ -71,12 +71,6 @@ def parse_label_table(content: bytes, name: str) -> pd.DataFrame:
 def clean(text: str) -> str:
     """Return a cell's text without blanks around it, and with one blank where there are several."""
     return unicodedata.normalize("NFC", " ".join(text.translate(_INVISIBLE).split()))
-
-
-def without_decimals(text: str) -> str:
-    """Return `12` for `12.0`, which is how spreadsheets save whole numbers now and then; other text as it is."""
-    match = _WHOLE_NUMBER.fullmatch(text)
-    return match[1] if match else text
 
 
 def column_named(table: pd.DataFrame, name: str, key: str) -> str:

@@ -1,9 +1,9 @@
 """What the cells of a table mean: a finding that is present, absent, uncertain or not stated; the healthy; a sex."""
 
+import re
 import unicodedata
 
-from chest_transfer.data.label_tables import without_decimals
-
+_WHOLE_NUMBER = re.compile(r"(-?\d+)[.,]0")
 _DASHES = str.maketrans({"\N{MINUS SIGN}": "-", "\N{EN DASH}": "-", "\N{EM DASH}": "-"})
 
 # Words of a few languages, as `same_text` gives them.
@@ -27,6 +27,12 @@ _SEXES = {
     "M": ("m", "male", "man", "boy", "männlich", "mann", "homme", "masculin", "hombre", "masculino", "maschio"),
     "F": ("f", "w", "female", "woman", "girl", "weiblich", "frau", "femme", "féminin", "mujer", "femenino", "femmina"),
 }
+
+
+def without_decimals(text: str) -> str:
+    """Return `12` for `12.0`, which is how spreadsheets save whole numbers now and then; other text as it is."""
+    match = _WHOLE_NUMBER.fullmatch(text)
+    return match[1] if match else text
 
 
 def same_text(text: str) -> str:

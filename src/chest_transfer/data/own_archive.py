@@ -23,7 +23,8 @@ from chest_transfer.data.label_tables import read_label_table
 from chest_transfer.data.own_reading import check_all_classes, read_own
 from chest_transfer.data.own_record import OwnReading, Problem
 from chest_transfer.data.prepared import write_prepared
-from chest_transfer.data.public_sets import PublicSet, read_public_table
+from chest_transfer.data.public_sets import PublicSet
+from chest_transfer.data.public_tables import read_public_table
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import ArchiveWriter, atomic_write
 

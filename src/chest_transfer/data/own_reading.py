@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from chest_transfer.data.image_matching import match_images
-from chest_transfer.data.label_tables import SHORT_ROWS, column_named, without_decimals
-from chest_transfer.data.label_words import NOT_STATED, same_text, sex_of
+from chest_transfer.data.label_tables import SHORT_ROWS, column_named
+from chest_transfer.data.label_words import NOT_STATED, same_text, sex_of, without_decimals
 from chest_transfer.data.layouts import split_named
 from chest_transfer.data.own_folders import read_own_folders
 from chest_transfer.data.own_labels import LABEL, PRESENT, UNKNOWN, TableLabels, read_labels

@@ -2,8 +2,7 @@
 
 import re
 
-from chest_transfer.data.label_tables import without_decimals
-from chest_transfer.data.label_words import NOT_STATED, UNCERTAIN, same_text
+from chest_transfer.data.label_words import NOT_STATED, UNCERTAIN, same_text, without_decimals
 
 # What programs write in place of a patient's key when they remove it.
 ANONYMOUS = ("anonymous", "anonym", "anon", "anonymized", "anonymised", "removed", "deidentified", "xxx", "0", "-")
