@@ -112,6 +112,17 @@ def test_an_excel_file_is_read(ward, form, table):
     assert labels_of(archive) == {image: (label,) for image, label in zip(IMAGES, LABELS, strict=True)}
 
 
+def test_what_was_guessed_about_a_table_is_mentioned(ward):
+    reading, _ = packed(ward, AS_SAVED["Windows-1252"], label="Diagnosis \xdcbersicht")
+    assert [note.examples for note in reading.notes] == [("it is not UTF-8, and was read as Windows-1252",)]
+    buffer = io.BytesIO()
+    with pd.ExcelWriter(buffer) as writer:
+        FRAME.to_excel(writer, sheet_name="2024", index=False)
+        FRAME.head(2).to_excel(writer, sheet_name="2025", index=False)
+    reading, _ = packed(ward, buffer.getvalue(), name="labels.xlsx")
+    assert [note.examples for note in reading.notes] == [("of 2 sheets the first visible one was read, '2024'",)]
+
+
 def test_a_title_above_the_table_in_excel_is_no_header(ward):
     _, archive = packed(ward, sheet(FRAME, startrow=3), name="labels.xlsx")
     assert len(labels_of(archive)) == 12

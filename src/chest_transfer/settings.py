@@ -2,6 +2,7 @@
 
 Lists of allowed values come from the registries of the code that uses them. Reading settings checks values and changes
 none, so this module is not part of what a stage depends on (see `source_code.NOT_FOLLOWED`): DVC tracks the values.
+Short forms under `own` are written out by `own_section`, which the stages that read them do depend on.
 """
 
 import difflib

@@ -17,7 +17,8 @@ from chest_transfer.errors import ChestTransferError
 
 TEXT_SUFFIXES, EXCEL_SUFFIXES = (".csv", ".tsv", ".txt", ".tab"), (".xlsx", ".xlsm")
 LARGEST_TABLE = 512 * 1024 * 1024  # bytes, unpacked; MIMIC-CXR's list of 377,110 radiographs has 60 MB
-SHORT_ROWS = "short rows"  # attribute of a table: the rows with fewer cells than its header
+# Attributes of a table: the rows with fewer cells than its header, and what was guessed while it was read.
+SHORT_ROWS, GUESSES = "short rows", "guesses"
 _SEPARATORS = ",;\t|"
 _ENCODINGS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # by the first bytes
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # that Excel understands as the first line
@@ -49,7 +50,8 @@ def parse_label_table(content: bytes, name: str) -> pd.DataFrame:
 
     Returns:
         DataFrame of str in Unicode's composed form (NFC), whose index is the row in the file, counted from 1 as a
-        spreadsheet does. Its attribute `SHORT_ROWS` names rows with fewer cells than the header.
+        spreadsheet does. Its attributes `SHORT_ROWS` and `GUESSES` say what
+        was unusual.
 
     Raises:
         ChestTransferError: it is no table, or a column's name occurs twice.
@@ -57,15 +59,18 @@ def parse_label_table(content: bytes, name: str) -> pd.DataFrame:
     plain = name.lower().removesuffix(".gz")
     if plain != name.lower():
         content = _unpacked(content, name)
+    guesses: list[str] = []
     if plain.endswith(EXCEL_SUFFIXES):
-        rows = _excel_rows(content, name)
+        rows = _excel_rows(content, name, guesses)
     elif plain.endswith(TEXT_SUFFIXES):
-        rows = _text_rows(content, name)
+        rows = _text_rows(content, name, guesses)
     else:
         raise ChestTransferError(
             f"'{name}' is no table (allowed: {', '.join(TEXT_SUFFIXES + EXCEL_SUFFIXES)}); save it as CSV"
         )
-    return _as_table(name, rows)
+    table = _as_table(name, rows)
+    table.attrs[GUESSES] = tuple(guesses)
+    return table
 
 
 def clean(text: str) -> str:
@@ -111,8 +116,8 @@ def _unpacked(content: bytes, name: str) -> bytes:
     return unpacked
 
 
-def _text_rows(content: bytes, path: str) -> list[list[str]]:
-    text = _decoded(content, path)
+def _text_rows(content: bytes, path: str, guesses: list[str]) -> list[list[str]]:
+    text = _decoded(content, path, guesses)
     stated = _SEPARATOR_LINE.match(text)
     text = text[stated.end() :] if stated else text
     separator = stated[1] if stated else _separator(text)
@@ -123,7 +128,7 @@ def _text_rows(content: bytes, path: str) -> list[list[str]]:
     return ([[]] if stated else []) + rows
 
 
-def _decoded(content: bytes, path: str) -> str:
+def _decoded(content: bytes, path: str, guesses: list[str]) -> str:
     encoding = next((name for start, name in _ENCODINGS.items() if content.startswith(start)), None)
     try:
         if encoding is None and b"\0" in content:
@@ -132,6 +137,7 @@ def _decoded(content: bytes, path: str) -> str:
     except UnicodeDecodeError:
         if encoding:
             raise ChestTransferError(f"'{path}' is damaged {encoding} text; save it again as CSV UTF-8") from None
+        guesses.append("it is not UTF-8, and was read as Windows-1252")
         return content.decode("cp1252", "replace")  # as Excel saves CSV in Western Europe and America
     except ValueError as error:
         raise ChestTransferError(f"'{path}' is no table ({error}); save it as CSV") from None
@@ -150,7 +156,7 @@ def _separator(text: str) -> str:
     return max(_SEPARATORS, key=agreement)
 
 
-def _excel_rows(content: bytes, path: str) -> list[list[str]]:
+def _excel_rows(content: bytes, path: str, guesses: list[str]) -> list[list[str]]:
     import openpyxl
 
     try:
@@ -159,6 +165,8 @@ def _excel_rows(content: bytes, path: str) -> list[list[str]]:
                 raise ValueError(f"it unpacks to more than {LARGEST_TABLE:,} bytes")
         workbook = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         sheet = next((sheet for sheet in workbook.worksheets if sheet.sheet_state == "visible"), workbook.worksheets[0])
+        if len(workbook.worksheets) > 1:
+            guesses.append(f"of {len(workbook.worksheets)} sheets the first visible one was read, '{sheet.title}'")
         sheet.reset_dimensions()  # those that a file states are often wrong
         return [[_cell_text(cell) for cell in row] for row in sheet.iter_rows(values_only=True)]
     except Exception as error:  # the reader fails on broken files with any exception

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from chest_transfer.data.image_matching import match_images
-from chest_transfer.data.label_tables import SHORT_ROWS, column_named
+from chest_transfer.data.label_tables import GUESSES, SHORT_ROWS, column_named
 from chest_transfer.data.label_words import NOT_STATED, same_text, sex_of, without_decimals
 from chest_transfer.data.layouts import split_named
 from chest_transfer.data.own_folders import read_own_folders
@@ -147,6 +147,8 @@ def _report_labels(labels: TableLabels, images: pd.Series, rows: pd.DataFrame, r
 
 def _report_cells(table: pd.DataFrame, entry: "TableColumns", rows: pd.DataFrame, reading: OwnReading) -> None:
     """Report cells that a spreadsheet damaged, and those that say nothing that is known here."""
+    if guesses := table.attrs.get(GUESSES):
+        reading.notes.append(Problem("guesses about the table", guesses, "save it as CSV UTF-8 if they are wrong"))
     if short := table.attrs.get(SHORT_ROWS):
         reading.problems.append(Problem("rows with fewer cells than the header", short, "correct them"))
     if entry.patient:

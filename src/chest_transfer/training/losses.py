@@ -20,8 +20,8 @@ def cross_entropy(targets: np.ndarray, multi_label: bool, imbalance: str) -> Cal
 
     Class weights are scikit-learn's `balanced`: images / (classes * images of the class). For multi-label data, the
     presence and the absence of each finding are weighted as two classes. A class without images has weight 0. Unknown
-    labels have no loss; the others weigh more by the share of the training set's labels that is known, so that the
-    learning rate means the same.
+    labels have no loss; the others weigh more, by the inverse of the share of the training set's labels that is known,
+    so that the learning rate means the same.
 
     Args:
         targets: (N, K) array of 0, 1 and `UNKNOWN`, the whole training set, whose classes are counted.
@@ -75,7 +75,7 @@ def plain_cross_entropy(multi_label: bool):
 
 
 def accuracy(multi_label: bool):
-    """Return a metric of accuracy from logits: of images, or for multi-label data of the labels that are known."""
+    """Return a metric of accuracy from logits: of images, or the mean over images of that of their known labels."""
     import keras
     from keras import ops
 
