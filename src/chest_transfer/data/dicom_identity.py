@@ -33,6 +33,8 @@ _TEXTS = ("LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT")  # value representatio
 _FIRST_COMMENT = 0x4000  # element of group 0028; 0x0010, pixel data, comes before
 _KEPT = ("SOPClassUID", "Modality", "PatientOrientation", "PresentationIntentType")
 _KEPT_CODES = ("ViewCodeSequence", "AnatomicRegionSequence")
+UNUSUAL = "UNUSUAL"  # in place of a view or a body part for which the file has no word that is known here
+_CODES = ("ViewCodeSequence", "AnatomicRegionSequence")
 UNUSUAL = (
     "UNUSUAL"  # a view that is not frontal, or another body part, of which the file has no word that is known here
 )

@@ -11,7 +11,7 @@ from chest_transfer.data.label_words import HEALTHY, NOT_STATED, UNCERTAIN, is_h
 from chest_transfer.errors import ChestTransferError
 
 if TYPE_CHECKING:
-    from chest_transfer.data.own_section import Own
+    from chest_transfer.data.own_section import TableColumns
 
 SHOWN = 3  # examples in a message
 MOST_CLASSES = 20  # more different labels than these are no classes, but free text, names or measurements
@@ -41,12 +41,12 @@ class TableLabels:
     other_labels: Counter = field(default_factory=Counter)
 
 
-def read_labels(table: pd.DataFrame, entry: "Own", name: str) -> TableLabels:
-    """Return the labels of a table's rows, as a dataset's section under `own` describes them.
+def read_labels(table: pd.DataFrame, entry: "TableColumns", name: str) -> TableLabels:
+    """Return the labels of a table's rows, as the description of its columns says.
 
     Args:
         table: DataFrame of text.
-        entry: that section.
+        entry: that description.
         name: str, of the dataset, to name in errors.
 
     Raises:
@@ -61,7 +61,7 @@ def read_labels(table: pd.DataFrame, entry: "Own", name: str) -> TableLabels:
     return _of_one_text(table[columns[0]], entry, name)
 
 
-def _of_one_text(cells: pd.Series, entry: "Own", name: str) -> TableLabels:
+def _of_one_text(cells: pd.Series, entry: "TableColumns", name: str) -> TableLabels:
     """Read exclusive classes from a column of text."""
     texts = cells.map(same_text)
     is_stated = ~texts.isin(UNCERTAIN | NOT_STATED)
@@ -118,15 +118,12 @@ def _classes_of_cells(cells: pd.Series, name: str, is_exclusive: bool = True) ->
     return {spelling[text]: {text} for text in sorted(spelling)}
 
 
-def _aliases(entry: "Own") -> dict[str, set[str]]:
+def _aliases(entry: "TableColumns") -> dict[str, set[str]]:
     """Return the texts that mean each class, from the settings; nothing where they name no classes."""
-    named = entry.classes or {}
-    if not isinstance(named, dict):
-        named = dict.fromkeys(named, ())
-    return {label: {same_text(text) for text in (label, *others)} for label, others in named.items()}
+    return {label: {same_text(text) for text in (label, *others)} for label, others in entry.classes.items()}
 
 
-def _of_separated_text(cells: pd.Series, entry: "Own", name: str) -> TableLabels:
+def _of_separated_text(cells: pd.Series, entry: "TableColumns", name: str) -> TableLabels:
     """Read independent classes from a column such as `Effusion|Mass`; a label that is not listed is absent."""
     cells = cells.map(_without_brackets)
     parts = cells.map(lambda cell: {same_text(part) for part in _parts(cell, entry.separator)} - {""})
@@ -163,7 +160,7 @@ def _without_brackets(cell: str) -> str:
     return cell[1:-1].replace("'", "") if cell.startswith("[") and cell.endswith("]") else cell
 
 
-def _of_columns(table: pd.DataFrame, columns: list[str], entry: "Own", name: str) -> TableLabels:
+def _of_columns(table: pd.DataFrame, columns: list[str], entry: "TableColumns", name: str) -> TableLabels:
     """Read independent classes from columns of 0 and 1.
 
     Raises:
