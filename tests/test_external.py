@@ -148,6 +148,9 @@ def test_the_command_takes_a_table_without_any_settings(judged, tmp_path):
     assert lines[0].endswith(" on ward: 48 radiographs of 40 patients; asked: pneumonia")
     assert any(line.startswith("AUC ") for line in lines)
     assert "Whether the model was trained on some of them is unknown" in done.stdout
+    options[options.index("Diagnosis")] = "Diagnose"
+    message = refused(run(tmp_path, *command, "--images", str(judged.parent / "ward"), *options, check=False))
+    assert message.endswith("(it has: File, Diagnosis, MRN, Sex, Age, View); correct --label")
     message = refused(run(tmp_path, *command, check=False))
     assert "name a table, and its radiographs with --images FOLDER --image COLUMN --label COLUMN" in message
 

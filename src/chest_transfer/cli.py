@@ -122,6 +122,8 @@ def _check(arguments: argparse.Namespace) -> None:
     from chest_transfer.settings import read_settings
 
     settings = read_settings()
+    if not settings.own:
+        raise ChestTransferError("params.yaml describes no radiographs under `own`; README shows how")
     if arguments.dataset not in settings.own:
         remedy = "describe it under `own` in params.yaml"
         raise unknown_name_error("dataset of your own", arguments.dataset, settings.own, remedy)

@@ -202,5 +202,5 @@ def _not_an_archive(source: Path, folder: PurePosixPath) -> ChestTransferError:
     kind = "it is a zip archive that was cut short; fetch it again" if start.startswith(b"PK") else described(start)
     name = f"'{source}'" if folder == PurePosixPath() else f"'{folder}' in the archive"
     return ChestTransferError(
-        f"{name} is not a zip archive, tar archive or folder{kind and f': {kind}'}; point `sources` at one that is"
+        f"{name} is not a zip archive, tar archive or folder{kind and f': {kind}'}; name one that is, in params.yaml"
     )

@@ -48,8 +48,10 @@ def check_all_classes(name: str, reading: OwnReading) -> None:
     for label in reading.classes:
         shown = reading.rows[LABEL + label] == PRESENT if reading.multi_label else reading.rows["label"] == label
         if not shown.any():
+            causes = "".join(f"; {problem}" for problem in reading.problems)
             raise ChestTransferError(
                 f"no radiograph of '{name}' has the class '{label}'; correct own.{name}.classes or own.{name}.label"
+                f"{causes}"
             )
 
 

@@ -13,6 +13,7 @@ from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.descriptions import read_images
 from chest_transfer.data.layouts import Prepared
 from chest_transfer.data.own_archive import write_own_archive
+from chest_transfer.data.own_record import OwnReading
 from chest_transfer.data.predictions import predictions_of
 from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.errors import ChestTransferError
@@ -38,6 +39,8 @@ def evaluate(arguments) -> None:
     Raises:
         ChestTransferError: there is no such model or table, or they do not fit together.
     """
+    if arguments.html and Path(arguments.html).is_dir():
+        raise ChestTransferError(f"'{arguments.html}' is a folder; name a file: --html page.html")
     predictor = Predictor(model_file(arguments.model, arguments.rev), arguments.operating_point)
     name, entry = _described(arguments)
     facts, point = predictor.facts, Evaluate(operating_point=arguments.operating_point, rounds=ROUNDS, seed=SEED)
@@ -47,7 +50,7 @@ def evaluate(arguments) -> None:
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="chest-transfer-evaluate-") as folder:
         archive, target = Path(folder, "archive.zip"), Path(folder, "arrays")
-        reading = write_own_archive(name, entry, archive)
+        reading = _packed(name, entry, archive, arguments.images is not None)
         summary = preprocess(
             Dataset(name, None, Prepared(), ()), archive, target, options, facts.image_size, 1, all_test=True
         )
@@ -74,6 +77,19 @@ def evaluate(arguments) -> None:
         print(json.dumps({"model": title, "data": name, "remarks": remarks} | scores.record, indent=2))
     else:
         print("\n".join(evaluation_lines(title, name, scores, remarks)))
+
+
+def _packed(name: str, entry: "Own", archive: Path, is_of_options: bool) -> OwnReading:
+    """Write the archive of the radiographs; errors name the options of the command line where these describe them."""
+    try:
+        return write_own_archive(name, entry, archive)
+    except ChestTransferError as error:
+        if not is_of_options:
+            raise
+        text = str(error).replace(f"own.{name}.", "--").replace(f"own.{name}", "the options")
+        raise ChestTransferError(
+            text.replace("`table` in params.yaml", "the path").replace(" in params.yaml", "")
+        ) from None
 
 
 def _described(arguments) -> tuple[str, "Own"]:
