@@ -71,6 +71,21 @@ def test_a_moved_folder_changes_nothing_but_the_report(repository):
     assert ran(output) == {"sources", "report"}  # the report shows params.yaml
 
 
+def test_another_dataset_judges_its_models_and_trains_nothing(repository):
+    settings = (repository / "params.yaml").read_text()
+    ran_stages = ran(run(repository, "dvc", "exp", "run", "-S", "external=[covid]").stdout)
+    shown = json.loads(run(repository, "dvc", "metrics", "show", "--json").stdout)
+    page = (repository / "report/index.html").read_text()
+    (repository / "params.yaml").write_text(settings)
+    external = {"external_download", "external_preprocess", "external", "external_evaluate"}
+    assert ran_stages == {"sources", "report"} | external
+    record = json.loads((repository / "metrics/external/covid/ward.json").read_text())["probe"]["none"]
+    assert record["asked"] == ["diseased"]
+    metric = shown[""]["data"]["metrics/external/covid/ward.json"]["data"]["probe"]["none"]
+    assert (metric["images"], metric["auc"]) == (60, record["auc"])
+    assert "Radiographs from elsewhere" in page
+
+
 def test_a_fresh_clone_pulls_the_results_of_a_ward_that_it_does_not_have(repository, tmp_path):
     run(repository, "dvc", "remote", "add", "--default", "--quiet", "storage", str(tmp_path / "storage"))
     run(repository, "dvc", "push", "--quiet")
