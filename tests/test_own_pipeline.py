@@ -169,10 +169,11 @@ class TestSources:
         change_settings(project / "params.yaml", own={"ward": OWN | {"uncertain": "negative"}})
         assert self.record(project) != first
 
-    def test_without_files_and_without_a_record_it_is_refused(self, project):
+    def test_without_files_and_without_a_record_the_download_is_refused(self, project):
         shutil.rmtree(project.parent / "ward")
-        message = refused(stage(project, "sources", check=False))
-        assert "no radiographs of 'ward' at '../ward' (allowed: a path that exists)" in message
+        assert self.record(project)["content"] == "missing"
+        message = refused(stage(project, "download", "ward", check=False))
+        assert message == "error: no radiographs at '../ward'; correct own.ward.images in params.yaml"
 
     def test_a_path_that_was_changed_since_the_last_commit_is_not_believed_to_be_what_it_was(self, project):
         for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Ward"]):
@@ -182,8 +183,9 @@ class TestSources:
         done = stage(project, "sources", CHEST_TRANSFER_CACHE=str(project / "cache"))
         assert "ward: '../ward' is not on this machine; its last content counts" in done.stdout
         change_settings(project / "params.yaml", own={"ward": OWN | {"images": "../wrad"}})
-        message = refused(stage(project, "sources", check=False, CHEST_TRANSFER_CACHE=str(project / "cache")))
-        assert "no radiographs of 'ward' at '../wrad'" in message
+        assert self.record(project)["content"] == "missing"
+        message = refused(stage(project, "download", "ward", check=False))
+        assert "no radiographs at '../wrad'" in message
 
     def test_a_public_archive_that_settings_name_is_looked_at_as_well(self, project):
         make_zip(project.parent / "archive.zip", {"a.png": grey(1)})

@@ -302,7 +302,7 @@ def test_several_classes_and_several_labels_go_through_the_whole_graph(tmp_path)
     for name in settings["datasets"]:
         assert 0 <= json.loads((folder / f"metrics/{name}.json").read_text())["train"]["none"]["auc"] <= 1
     header = (folder / "data/predictions/nih/cnn_strided/train-none/test.csv").read_text().splitlines()[0]
-    assert header.endswith("logit:Pleural_Thickening,logit:Hernia")
+    assert header.endswith("log_odds:Pleural_Thickening,log_odds:Hernia")
     confusion = pd.read_csv(folder / "metrics/plots/nih/confusion.csv")
     assert set(confusion["predicted"]) == {"found", "missed"}
     page = run(folder, "dvc", "plots", "show").stdout.strip().splitlines()[-1].removeprefix("file://")

@@ -95,7 +95,9 @@ def _relative_path(repo, file) -> Path:
 
 def collect_result(folder: Path, stage: Stage) -> Result:
     """Read what a stage that has been run in `folder` left behind."""
-    files = {path: (folder / path).read_bytes() for path in stage.uncached_outputs}
+    outputs = [folder / path for path in stage.uncached_outputs]
+    paths = [path for output in outputs for path in (sorted(output.rglob("*")) if output.is_dir() else [output])]
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
     return Result(stage.name, read_lock(folder)["stages"][stage.name], files)
 
 

@@ -15,7 +15,6 @@ from chest_transfer.data.archives import is_hidden
 from chest_transfer.data.catalog import dataset_named, source_of
 from chest_transfer.data.downloads import cache_folder, local_archive
 from chest_transfer.data.public_sets import public_sets
-from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import write_json
 from chest_transfer.git import committed_file
 from chest_transfer.yaml_files import parse_yaml
@@ -23,6 +22,7 @@ from chest_transfer.yaml_files import parse_yaml
 if TYPE_CHECKING:
     from chest_transfer.settings import Settings
 
+MISSING = "missing"  # the content of a path that does not exist
 _PATHS = ("images", "table")  # settings of one's own datasets that say where, not how
 # A file that was changed in the same tick of the clock as it was hashed may change again without a later time.
 _SETTLED = 2 * 10**9  # nanoseconds
@@ -38,9 +38,6 @@ def source_record(name: str, settings: "Settings", previous: dict) -> dict:
         name: str, of the dataset.
         settings: Settings.
         previous: dict, the last record; empty where there is none.
-
-    Raises:
-        ChestTransferError: there are no files at the path, and no record of them.
     """
     source = source_of(name, settings)
     if source == "own":
@@ -61,15 +58,15 @@ def source_record(name: str, settings: "Settings", previous: dict) -> dict:
 
 
 def _content(name: str, paths: list[Path], settings: "Settings", previous: dict) -> dict:
-    """Return how many files there are, how many bytes, and a hash of them all."""
+    """Return how many files there are, how many bytes, and a hash of them all.
+
+    Where there are none, the stage that reads them says so, and those of other datasets go on.
+    """
     if missing := next((path for path in paths if not path.exists()), None):
-        if "content" in previous and _are_committed(name, settings):
+        if previous.get("content", MISSING) != MISSING and _are_committed(name, settings):
             print(f"{name}: '{missing}' is not on this machine; its last content counts", flush=True)
             return {key: previous[key] for key in ("files", "bytes", "content")}
-        raise ChestTransferError(
-            f"no radiographs of '{name}' at '{missing}' (allowed: a path that exists); correct `own`, `source` or "
-            "`sources` in params.yaml"
-        )
+        return {"files": 0, "bytes": 0, "content": MISSING}
     files = {f"{number}/{inside}": file for number, path in enumerate(paths) for inside, file in _files_at(path)}
     digests = _digests(files.values(), cache_folder() / "fingerprints" / f"{_key(paths)}.json")
     listing = "".join(f"{inside} {digests[file]}\n" for inside, file in files.items())
