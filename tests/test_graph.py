@@ -20,7 +20,7 @@ from chest_transfer.yaml_files import read_yaml
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
 SCRIPTS = {stage: f"stages/{definition['cmd'].split()[2].split('.')[1]}.py" for stage, definition in STAGES.items()}
 # Settings that a stage reads and whose change cannot change its result.
-WITHOUT_EFFECT = {"download": {"threads"}, "preprocess": {"threads"}}
+WITHOUT_EFFECT = {"sources": {"datasets", "external"}, "download": {"threads"}, "preprocess": {"threads"}}
 # Settings that are in data/sources/D.json, on which the stage depends instead.
 WITHOUT_EFFECT["download"] |= {"source", "sources", "own", "phantom"}
 WITHOUT_EFFECT |= {f"external_{stage}": WITHOUT_EFFECT[stage] for stage in ("download", "preprocess")}

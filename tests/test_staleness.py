@@ -59,7 +59,7 @@ def changed(content: dict, key: str, value) -> dict:
         ("image_size", 64, "ran with another value of image_size"),
         ("preprocess.fit", "pad", "preprocess@pneumonia ran with another value of preprocess.fit"),
         ("phantom.patients", 400, "ran with another value of phantom.patients"),
-        ("source", "kaggle", "download@pneumonia ran with another value of source"),
+        ("source", "kaggle", "sources ran with another value of source"),
         ("evaluate.rounds", 999, "evaluate@pneumonia ran with another value of evaluate.rounds"),
         ("pretrain.epochs", 1, "pretrained@cnn-(none|phantom) ran with another value of pretrain.epochs"),
     ],
