@@ -110,7 +110,7 @@ def lines_of(name: str, check: Check) -> list[str]:
     for title, found in (("To look at:", check.notes), ("To mend:", check.problems)):
         lines += ["", title] if found else []
         for problem in found:
-            lines.append(f"- {problem.what}: {len(problem.examples)}; {problem.remedy}")
+            lines.append(f"- {problem.in_short}")
             lines += [f"    {example}" for example in problem.examples[:SHOWN]]
     return lines if check.problems else [*lines, "", "Nothing to mend."]
 

@@ -11,9 +11,8 @@ from functools import cache
 from itertools import product
 from pathlib import PurePosixPath
 
+from chest_transfer.data.archive_images import image_members
 from chest_transfer.data.archives import Archive
-from chest_transfer.data.dicom import HEADER_BYTES, is_dicom
-from chest_transfer.data.file_kinds import is_image_name, may_be_dicom
 from chest_transfer.data.folder_errors import ambiguous, class_candidates, classes_above, incomplete, missing_from
 from chest_transfer.data.layouts import ClassFolders, same_name, split_named
 from chest_transfer.data.listed import ListedRadiograph, Listing
@@ -56,7 +55,7 @@ def read_class_folders(
     """
     labels = layout.class_of_name
     labels |= {same_name(name): labels[same_name(to)] for name, to in folders.items() if same_name(to) in labels}
-    images = [member for member in archive.members if _is_image(archive, member)]
+    images = image_members(archive)
 
     @cache
     def grouped(read: _Reader) -> tuple[_Layouts, Counter]:
@@ -70,10 +69,6 @@ def read_class_folders(
                 listing.not_used["not_an_image"] = count
             return listing
     raise _problem(layout, archive, *grouped(_read_strictly))
-
-
-def _is_image(archive: Archive, member: str) -> bool:
-    return is_image_name(member) or (may_be_dicom(member) and is_dicom(archive.start(member, HEADER_BYTES)))
 
 
 def _folders_of(member: str) -> list[str]:

@@ -82,9 +82,9 @@ def _download(origin: Kaggle | Web) -> tuple[Path, str]:
             raise ChestTransferError(
                 f"what was downloaded from {_address(origin)} is not a complete zip archive; run it again"
             )
-        digest_file.write_text(_sha256(file))
+        digest_file.write_text(sha256_of(file))
         return file, digest_file.read_text()
-    digest, recorded = _sha256(file), digest_file.read_text().strip()
+    digest, recorded = sha256_of(file), digest_file.read_text().strip()
     if digest != recorded:
         raise ChestTransferError(
             f"'{file}' was damaged after its download (sha256 {digest}, then {recorded}); delete it and run it again"
@@ -92,7 +92,8 @@ def _download(origin: Kaggle | Web) -> tuple[Path, str]:
     return file, digest
 
 
-def _sha256(file: Path) -> str:
+def sha256_of(file: Path) -> str:
+    """Return the SHA-256 of a file."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from chest_transfer.data.archive_images import image_members
 from chest_transfer.data.archive_packing import is_plain_zip, pack
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.descriptions import age_band
-from chest_transfer.data.dicom import HEADER_BYTES, is_dicom
+from chest_transfer.data.dicom import is_dicom
 from chest_transfer.data.dicom_attributes import UnreadableDicom
 from chest_transfer.data.dicom_identity import without_identity
-from chest_transfer.data.file_kinds import is_image_name, may_be_dicom
 from chest_transfer.data.label_tables import read_label_table
 from chest_transfer.data.own_reading import check_all_classes, read_own
 from chest_transfer.data.own_record import OwnReading, Problem
@@ -98,7 +98,7 @@ def _write(
         if packed != source:
             pack(source, packed)
         with Archive(packed) as archive, ArchiveWriter(aside) as writer:
-            reading = read(archive, _images(archive))
+            reading = read(archive, image_members(archive))
             _write_images(archive, reading, writer)
             check(reading)
             _check_ages(reading)
@@ -106,14 +106,6 @@ def _write(
             reading.rows["patient"] = _numbered(reading.rows["patient"])
             write_prepared(writer, reading)
     return reading
-
-
-def _images(archive: Archive) -> list[str]:
-    return [
-        member
-        for member in archive.members
-        if is_image_name(member) or (may_be_dicom(member) and is_dicom(archive.start(member, HEADER_BYTES)))
-    ]
 
 
 def _write_images(archive: Archive, reading: OwnReading, writer: ArchiveWriter) -> None:

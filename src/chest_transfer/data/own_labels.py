@@ -8,12 +8,12 @@ import pandas as pd
 
 from chest_transfer.data.label_tables import column_named
 from chest_transfer.data.label_words import HEALTHY, NOT_STATED, UNCERTAIN, is_healthy, meaning, same_text
+from chest_transfer.data.own_record import SHOWN
 from chest_transfer.errors import ChestTransferError
 
 if TYPE_CHECKING:
     from chest_transfer.data.own_section import TableColumns
 
-SHOWN = 3  # examples in a message
 MOST_CLASSES = 20  # more different labels than these are no classes, but free text, names or measurements
 UNKNOWN, PRESENT, NOT_PRESENT = "", "1", "0"  # how a label is written
 LABEL = "label:"  # what the columns of independent classes start with, so that none has the name of an attribute

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from chest_transfer.data.archive_packing import files_below
 from chest_transfer.data.archives import is_hidden
 from chest_transfer.data.catalog import dataset_named, source_of
-from chest_transfer.data.downloads import cache_folder, local_archive
+from chest_transfer.data.downloads import cache_folder, local_archive, sha256_of
 from chest_transfer.data.public_sets import public_sets
 from chest_transfer.files import write_json
 from chest_transfer.git import committed_file
@@ -104,8 +104,7 @@ def _digests(files: Iterable[Path], remembered: Path) -> dict[Path, str]:
         state = [status.st_size, status.st_mtime_ns, status.st_ino]
         entry = known.get(str(file))
         if entry is None or entry[:-1] != state:
-            with file.open("rb") as content:
-                entry = [*state, hashlib.file_digest(content, "sha256").hexdigest()]
+            entry = [*state, sha256_of(file)]
         digests[file] = entry[-1]
         if time.time_ns() - status.st_mtime_ns > _SETTLED:
             kept[str(file)] = entry

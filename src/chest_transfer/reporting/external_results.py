@@ -4,7 +4,9 @@ from markupsafe import Markup
 
 from chest_transfer.evaluation.external import COMPARED
 from chest_transfer.reporting.cautions import Caution
-from chest_transfer.reporting.html_tables import DASH, decimal, html_table, with_interval
+from chest_transfer.reporting.html_tables import decimal, html_table, signed_with_interval, with_interval
+
+AREA = ("auc", "auc_low", "auc_high")
 
 
 def external_cautions(name: str, scores: dict[str, dict], external: dict[str, dict[str, dict]]) -> list[Caution]:
@@ -41,7 +43,7 @@ def external_table(external: dict[str, dict[str, dict]]) -> Markup | str:
     """Return a table of every model on each dataset from elsewhere; empty where there is none."""
     rows = [
         [target, model, ", ".join(record["asked"]), str(record["images"]), str(record["overlap"]),
-         with_interval(record, "auc"), _change(record["change"]),
+         with_interval(record, "auc"), signed_with_interval(*map(record["change"].get, AREA)),
          *(with_interval(record, key) for key in COMPARED[1:])]
         for target, records in external.items()
         for model, record in records.items()
@@ -52,12 +54,3 @@ def external_table(external: dict[str, dict[str, dict]]) -> Markup | str:
         "own test patients"
     )
     return html_table(caption, heads, rows, text_columns=3) if rows else ""
-
-
-def _change(change: dict) -> str:
-    if change["auc"] is None:
-        return DASH
-    value = f"{change['auc']:+.3f}"
-    if change["auc_low"] is not None:
-        value += f" ({change['auc_low']:+.3f} to {change['auc_high']:+.3f})"
-    return value.replace("-", "\N{MINUS SIGN}")

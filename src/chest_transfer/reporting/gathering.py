@@ -15,6 +15,7 @@ from chest_transfer.lockfile import output_md5, read_lock
 from chest_transfer.model_names import ModelName, models_of_experiment
 from chest_transfer.reporting.cautions import Caution, dataset_cautions, overlap_cautions
 from chest_transfer.reporting.external_results import external_cautions
+from chest_transfer.reporting.html_tables import signed
 from chest_transfer.reporting.staleness import why_stale
 from chest_transfer.settings import Settings
 from chest_transfer.training.fit_check import has_failed
@@ -169,11 +170,6 @@ def gain_sentence(dataset: Dataset, regime: str, start: str, gain: dict) -> str:
         f"{dataset.name}, {REGIMES[regime]}: {verdict}. Test AUC {area:.3f} against {control:.3f} from random weights "
         f"({difference})."
     )
-
-
-def signed(value: float) -> str:
-    """Return a number as `+0.036`, with a true minus sign."""
-    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:

@@ -22,6 +22,18 @@ def decimal(value: float | None) -> str:
     return DASH if value is None or pd.isna(value) else f"{value:.3f}"
 
 
+def signed(value: float) -> str:
+    """Return a number as `+0.036`, with a true minus sign."""
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def signed_with_interval(value: float | None, low: float | None, high: float | None) -> str:
+    """Return a difference as `+0.036 (+0.012 to +0.060)`, without what is unknown, or a dash."""
+    if pd.isna(low):
+        return DASH if pd.isna(value) else signed(value)
+    return f"{signed(value)} ({signed(low)} to {signed(high)})"
+
+
 def html_table(
     caption: str, heads: list[str], rows: list[list], text_columns: int = 1, best: Sequence[int] = ()
 ) -> Markup:

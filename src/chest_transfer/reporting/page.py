@@ -13,8 +13,14 @@ from PIL import Image
 from chest_transfer.reporting import charts
 from chest_transfer.reporting.cautions import Caution
 from chest_transfer.reporting.external_results import external_table
-from chest_transfer.reporting.gathering import Dataset, signed
-from chest_transfer.reporting.html_tables import DASH, confusion_table, decimal, html_table, with_interval
+from chest_transfer.reporting.gathering import Dataset
+from chest_transfer.reporting.html_tables import (
+    confusion_table,
+    decimal,
+    html_table,
+    signed_with_interval,
+    with_interval,
+)
 from chest_transfer.settings import Settings
 
 TEMPLATES = Environment(
@@ -151,15 +157,16 @@ def curve_charts(plots: dict[str, pd.DataFrame]) -> list[dict]:
     ]
 
 
-def _difference(row) -> str:
-    if pd.isna(row.auc_low):
-        return DASH if pd.isna(row.auc) else signed(row.auc)
-    return f"{signed(row.auc)} ({signed(row.auc_low)} to {signed(row.auc_high)})"
-
-
 def _pairs(pairs: pd.DataFrame) -> Markup:
     rows = [
-        [row.model, row.other, _difference(row), _p_value(row.p), _p_value(row.p_delong)] for row in pairs.itertuples()
+        [
+            row.model,
+            row.other,
+            signed_with_interval(row.auc, row.auc_low, row.auc_high),
+            _p_value(row.p),
+            _p_value(row.p_delong),
+        ]
+        for row in pairs.itertuples()
     ]
     heads = ["first", "second", "difference (95 % interval)", "p, bootstrap", "p, DeLong"]
     return html_table("", heads, rows, text_columns=2)
