@@ -7,6 +7,7 @@ from conftest import change_settings, stages, toy_project
 from scipy.special import expit, softmax
 
 from chest_transfer.data.arrays import open_arrays, write_arrays
+from chest_transfer.data.findings import NIH_FINDINGS
 from chest_transfer.data.predictions import Predictions, read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.health import as_health, health_logits, is_health
@@ -27,7 +28,7 @@ def deterministic():
 
 def health_probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
     return calibrated_probabilities(
-        health_logits(logits, list("abcdefghijklmn")[: logits.shape[1]], multi_label), 1.0, multi_label=False
+        health_logits(logits, list(NIH_FINDINGS[: logits.shape[1]]), multi_label), 1.0, multi_label=False
     )
 
 
@@ -56,7 +57,7 @@ def test_health_logits_keep_an_order_that_probabilities_round_away():
     assert (expit(findings).max(axis=1) == 1).all()
     for logits, multi_label in ((findings, True), (np.hstack([np.zeros((30, 1)), findings]), False)):
         log_odds = calibrated_log_odds(
-            health_logits(logits, list("abcdefghijklmn")[: logits.shape[1]], multi_label), 1.0, multi_label=False
+            health_logits(logits, list(NIH_FINDINGS[: logits.shape[1]]), multi_label), 1.0, multi_label=False
         )
         assert (np.diff(log_odds[:, 1]) > 0).all()
 
