@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from chest_transfer.analysis.overlap import image_fingerprints, is_in
 from chest_transfer.data.arrays import open_arrays, read_npz
+from chest_transfer.data.fingerprints import image_fingerprints, is_in
 from chest_transfer.data.predictions import predictions_of
 from chest_transfer.errors import run_stage
 from chest_transfer.files import atomic_write, keep_only

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from chest_transfer.analysis.overlap import split_fingerprints
 from chest_transfer.data.arrays import open_arrays, write_npz
+from chest_transfer.data.fingerprints import split_fingerprints
 from chest_transfer.data.splits import SPLITS
 from chest_transfer.errors import run_stage
 from chest_transfer.evaluation.out_of_distribution import fit_out_of_distribution

@@ -273,6 +273,7 @@ ROOMS = [
     "data",
     "networks",
     "phantom",
+    "obtaining",
     "training",
     "evaluation",
     "settings",

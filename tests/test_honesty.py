@@ -11,12 +11,13 @@ from PIL import Image
 from scipy.special import logit
 
 from chest_transfer.analysis.exploration import exploration_plots, explore
-from chest_transfer.analysis.overlap import shared_images, split_fingerprints
+from chest_transfer.analysis.overlap import shared_images
 from chest_transfer.analysis.shortcuts import SHORTCUTS
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import open_arrays, write_arrays, write_npz
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.descriptions import read_attributes, read_box_list, read_boxes, read_images
+from chest_transfer.data.fingerprints import split_fingerprints
 from chest_transfer.data.listing import read_listing
 from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.data.radiographs import decode_square

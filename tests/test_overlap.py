@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from chest_transfer.analysis.overlap import image_fingerprints, is_among, seen_in_training
+from chest_transfer.data.fingerprints import image_fingerprints, is_among, seen_in_training
 from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import radiograph
 

@@ -29,7 +29,7 @@ from chest_transfer.settings import Augmentation, Cosine, Plateau, Train
 from chest_transfer.training import fused_norm
 from chest_transfer.training.augmentation import augmentation_layers
 from chest_transfer.training.batch_norm import BatchNormStatistics
-from chest_transfer.training.batches import Batches
+from chest_transfer.training.batches import Batches, sampling_probabilities
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import make_deterministic
 from chest_transfer.training.fit_check import OK, check_fit
@@ -647,7 +647,8 @@ class TestBatches:
             arrays = Arrays(base.images, labels, base.patients, base.names, classes)
             targets = []
             for epoch in range(20):
-                batches = Batches(arrays, 50, seed=1, epoch=epoch, balanced=True)
+                probabilities = sampling_probabilities(arrays, balance_classes=True)
+                batches = Batches(arrays, 50, seed=1, epoch=epoch, probabilities=probabilities)
                 targets += [batches[i][1] for i in range(4)]
             _, counts = np.unique(np.concatenate(targets), axis=0, return_counts=True)
             assert len(counts) == strata

@@ -175,6 +175,7 @@ class Settings(Section):
     source: Annotated[str, Field(min_length=1)]
     sources: dict[Name, str]
     own: dict[Name, Own] = Field(default_factory=dict)
+    pools: dict[Name, Annotated[Names, Field(min_length=2)]] = Field(default_factory=dict)
     image_size: Annotated[int, Field(ge=32, le=1024)]
     precision: _one_of(PRECISIONS)
     fused_batch_norm: bool
@@ -194,16 +195,25 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _check_names(self) -> "Settings":
-        for name in self.own:
-            if name in CATALOG or name in public_sets():
-                raise ChestTransferError(
-                    f"own.{name} has the name of a public dataset (those are: {', '.join(known_datasets())}); rename it"
-                )
-        for name in (*self.datasets, *self.external, *self.sources):
-            if name not in known_datasets() and name not in self.own:
-                raise unknown_name_error(
-                    "dataset", name, [*known_datasets(), *self.own], "your own are described under `own` in params.yaml"
-                )
+        for section, names in (("own", self.own), ("pools", self.pools)):
+            for name in names:
+                if name in known_datasets():
+                    raise ChestTransferError(
+                        f"{section}.{name} has the name of a public dataset (those are: "
+                        f"{', '.join(known_datasets())}); rename it"
+                    )
+        if both := [name for name in self.pools if name in self.own]:
+            raise ChestTransferError(f"'{both[0]}' is a name under `own` and under `pools` in params.yaml; rename one")
+        members = [member for pool in self.pools.values() for member in pool]
+        single = [*known_datasets(), *self.own]
+        remedy = "your own are described under `own` in params.yaml"
+        for names, allowed in (
+            (self.datasets, [*single, *self.pools]),
+            ((*self.external, *self.sources, *members), single),
+        ):
+            for name in names:
+                if name not in allowed:
+                    raise unknown_name_error("dataset", name, allowed, remedy)
         for name, entry in self.own.items():
             check_own_section(name, entry)
         if self.model not in self.architectures:
@@ -224,13 +234,14 @@ class Settings(Section):
                 f"'{both[0]}' is among `datasets`, which models are trained on, and among `external`, on which they "
                 "are only judged; remove it from one of them in params.yaml"
             )
-        people = {CATALOG[name].same_patients_as or name: name for name in self.datasets if name in CATALOG}
+        trained_on = [member for name in self.datasets for member in self.pools.get(name, [name])]
         for name in self.external:
-            if name in CATALOG and (other := people.get(CATALOG[name].same_patients_as or name)):
+            if other := _with_the_same_patients(name, trained_on):
                 raise ChestTransferError(
                     f"external '{name}' shows the same patients as '{other}', on which models are trained; name another"
                 )
         lists = {"datasets": self.datasets, "external": self.external, "weights": self.weights} | subsets
+        lists |= {f"pools.{name}": members for name, members in self.pools.items()}
         for key, names in lists.items():
             if len(set(names)) < len(names):
                 raise ChestTransferError(
@@ -246,6 +257,12 @@ class Settings(Section):
         for name in self.preprocess.folders.values():
             if same_name(name) not in classes:
                 raise unknown_name_error("class in preprocess.folders", name, sorted(set(classes.values())), remedy)
+        for pool, members in self.pools.items():
+            for number, name in enumerate(members):
+                if other := _with_the_same_patients(name, members[:number]):
+                    raise ChestTransferError(
+                        f"pools.{pool}: '{name}' shows the same patients as '{other}'; remove one of them"
+                    )
         if self.transfer.sources:
             self._check_transfer()
         return self
@@ -270,6 +287,15 @@ class Settings(Section):
                 f"(allowed: {', '.join(starts[transfer.regime]) or 'none'}); correct transfer.weights or "
                 "transfer.regime in params.yaml"
             )
+
+
+def _with_the_same_patients(name: str, others: Iterable[str]) -> str | None:
+    """Return the first of other datasets that shows the same people as a dataset, or is that dataset; else None."""
+
+    def people(name: str) -> str:
+        return CATALOG[name].same_patients_as or name if name in CATALOG else name
+
+    return next((other for other in others if people(other) == people(name)), None)
 
 
 def own_section(name: str, content: dict) -> Own:

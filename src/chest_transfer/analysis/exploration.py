@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from chest_transfer.analysis.overlap import is_among
 from chest_transfer.analysis.shortcuts import shortcut_scores
 from chest_transfer.data.arrays import open_arrays, read_npz
 from chest_transfer.data.descriptions import read_images
 from chest_transfer.data.findings import NO_FINDING
+from chest_transfer.data.fingerprints import is_among
 from chest_transfer.data.splits import SPLITS
 
 BRIGHTNESS_STEP = 8  # gray levels of a bar of the histogram

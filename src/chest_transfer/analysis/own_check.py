@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from chest_transfer.analysis.overlap import SAME_IMAGE, image_fingerprints
 from chest_transfer.data.arrays import Arrays, open_arrays
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.descriptions import ATTRIBUTES, read_images
+from chest_transfer.data.fingerprints import SAME_IMAGE, image_fingerprints
 from chest_transfer.data.own_archive import write_own_archive
 from chest_transfer.data.own_record import SHOWN, Problem
 from chest_transfer.data.preprocessing import preprocess

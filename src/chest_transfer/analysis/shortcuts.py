@@ -4,6 +4,7 @@ Sources, scanners and file formats differ by class in the public datasets (DeGra
 COVID-19 detection selects shortcuts over signal). A model that is hardly better may have learned nothing else.
 """
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -71,12 +72,18 @@ def _color_mode(images: np.ndarray, files: pd.DataFrame) -> np.ndarray:
     return np.column_stack([files["mode"] == mode for mode in COLOR_MODES]).astype(float)
 
 
+def _source(images: np.ndarray, files: pd.DataFrame) -> np.ndarray:
+    numbers = [zlib.crc32(source.encode()) for source in files["source"].astype(str)]  # a forest asks for equality only
+    return np.array(numbers, float)[:, np.newaxis]
+
+
 SHORTCUTS = {
     "border": Shortcut(_border, is_pixels=True),
     "outside_center": Shortcut(_outside_center, is_pixels=True),
     "thumbnail": Shortcut(_thumbnail, is_pixels=True),
     "file": Shortcut(_file, is_pixels=False),
     "color_mode": Shortcut(_color_mode, is_pixels=False),
+    "source": Shortcut(_source, is_pixels=False),
 }
 
 
@@ -96,6 +103,8 @@ def shortcut_scores(train: Arrays, test: Arrays, images: pd.DataFrame, resamples
     weights, scores = cluster_bootstrap_weights(test.patients, resamples, seed), {}
     fitted_rows = slice(None, None, -(-len(train.names) // MOST_IMAGES))
     for name, shortcut in SHORTCUTS.items():
+        if name == "source" and "source" not in images:
+            continue
         train_inputs = shortcut.inputs(train.images[fitted_rows], images.loc[train.names[fitted_rows]])
         test_inputs = shortcut.inputs(test.images, images.loc[test.names])
         probabilities = _predict(shortcut, train_inputs, train.targets[fitted_rows], test_inputs, train.multi_label)

@@ -2,7 +2,7 @@
 
 Memory does not grow with the number of images. Members, none of them pickled: `images` (N, H, W) uint8, gray levels
 0-255, or `features` (V, N, C) float32; `labels` (N,) int64, or (N, K) int8 for multi-label data: 1, 0, or
-`UNKNOWN`; `patients` and `names` (N,) and `classes` (K,) text.
+`UNKNOWN`; `patients` and `names` (N,) and `classes` (K,) text; of pools also `sources` (N,) text, the dataset of each.
 """
 
 import mmap
@@ -17,10 +17,17 @@ import numpy as np
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import ArchiveWriter, atomic_write
 
+COLUMNS, OPTIONAL_COLUMNS = ("labels", "patients", "names", "classes"), ("sources",)
 UNKNOWN = -1  # the label of a class of which nobody says whether a radiograph shows it
 
 
 class _Labelled:
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """All members but the large one, by name."""
+        values = {name: getattr(self, name) for name in (*COLUMNS, *OPTIONAL_COLUMNS)}
+        return {name: value for name, value in values.items() if value is not None}
+
     @property
     def multi_label(self) -> bool:
         """Whether the classes are independent: a radiograph may show several, or none."""
@@ -44,6 +51,7 @@ class Arrays(_Labelled):
         patients: (N,) str array.
         names: (N,) str array.
         classes: (K,) str array.
+        sources: (N,) str array, the dataset of each in a pool; None elsewhere.
     """
 
     images: np.ndarray
@@ -51,6 +59,7 @@ class Arrays(_Labelled):
     patients: np.ndarray
     names: np.ndarray
     classes: np.ndarray
+    sources: np.ndarray | None = None
 
     def inputs(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
         """Return the images of these rows as a network takes them: (n, H, W, 1) uint8."""
@@ -70,6 +79,7 @@ class Features(_Labelled):
         patients: (N,) str array.
         names: (N,) str array.
         classes: (K,) str array.
+        sources: (N,) str array, the dataset of each in a pool; None elsewhere.
     """
 
     features: np.ndarray
@@ -77,6 +87,7 @@ class Features(_Labelled):
     patients: np.ndarray
     names: np.ndarray
     classes: np.ndarray
+    sources: np.ndarray | None = None
 
     def inputs(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
         """Return the features of these rows (n, C) float32: of a random view of each with an `rng`, else of view 0."""
@@ -162,7 +173,8 @@ def open_features(path: Path | str) -> Features:
 def _open_members(path: Path, mapped: str) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as members:
-            columns = {name: members[name] for name in ("labels", "patients", "names", "classes")}
+            columns = {name: members[name] for name in COLUMNS}
+            columns |= {name: members[name] for name in OPTIONAL_COLUMNS if name in members}
         return columns | {mapped: _memory_map(path, f"{mapped}.npy")}
     except FileNotFoundError:
         raise ChestTransferError(f"no arrays at '{path}'; run: dvc repro") from None

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from chest_transfer.settings import Settings
 
 
+POOL = "pool"
+
+
 @dataclass(frozen=True)
 class Kaggle:
     """A dataset on Kaggle: `owner/name`."""
@@ -118,5 +121,7 @@ def dataset_named(name: str) -> Dataset:
 
 
 def source_of(name: str, settings: "Settings") -> str:
-    """Return where a dataset comes from: `own`, `phantom` (simulated), `kaggle`, or a path."""
+    """Return where a dataset comes from: `pool` (other datasets), `own`, `phantom` (simulated), `kaggle`, or a path."""
+    if name in settings.pools:
+        return POOL
     return "own" if name in settings.own else settings.sources.get(name, settings.source)

@@ -60,8 +60,7 @@ def age_band(text: str) -> str:
 def read_box_list(archive: Archive, radiographs: list[ListedRadiograph]) -> pd.DataFrame:
     """Return where findings are, in the archive's pixels: a table with the columns `BOX_COLUMNS`, often empty."""
     name_of_stem = {PurePosixPath(radiograph.name).stem.lower(): radiograph.name for radiograph in radiographs}
-    names = (BOX_LIST, NIH_BOX_LIST)
-    member = next((member for member in archive.members if PurePosixPath(member).name in names), None)
+    member = next(iter(box_lists_of(archive)), None)
     if member is None:
         return pd.DataFrame(columns=list(BOX_COLUMNS))
     table = read_columns(archive, member, dict(enumerate(BOX_COLUMNS)))
@@ -72,6 +71,11 @@ def read_box_list(archive: Archive, radiographs: list[ListedRadiograph]) -> pd.D
     table["name"] = table["name"].map(lambda name: name_of_stem.get(PurePosixPath(name).stem.lower()))
     table["finding"] = table["finding"].replace(ALIASES)
     return table.dropna()
+
+
+def box_lists_of(archive: Archive) -> list[str]:
+    """Return the members of an archive that list boxes: one, several copies of it, or mostly none."""
+    return [member for member in archive.members if PurePosixPath(member).name in (BOX_LIST, NIH_BOX_LIST)]
 
 
 def read_images(folder: Path) -> pd.DataFrame:

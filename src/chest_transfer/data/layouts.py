@@ -62,7 +62,7 @@ class NihTables:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Images with a table that says all about them, as `own_archive` writes it for one's own radiographs."""
+    """Images with a table that says all about them, as it is written of one's own radiographs, and of pools."""
 
 
 def same_name(folder: str) -> str:

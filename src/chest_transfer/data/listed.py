@@ -46,6 +46,7 @@ class Listing:
         multi_label: bool, whether these are independent.
         attributes: DataFrame, as of `descriptions.read_attributes`, where the archive has been prepared.
         cautions: list of str, what was noticed while it was prepared.
+        pool: tuple of str, the datasets that it is a pool of.
     """
 
     radiographs: list[ListedRadiograph]
@@ -56,6 +57,7 @@ class Listing:
     multi_label: bool = False
     attributes: pd.DataFrame | None = None
     cautions: list[str] = field(default_factory=list)
+    pool: tuple[str, ...] = ()
 
 
 def first_members(archive: Archive) -> str:

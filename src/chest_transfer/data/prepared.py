@@ -3,6 +3,7 @@
 import io
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -20,14 +21,25 @@ if TYPE_CHECKING:
 TABLE, FACTS = "radiographs.csv", "dataset.json"
 
 
-def write_prepared(writer: ArchiveWriter, reading: "OwnReading") -> None:
-    """Add the table and the facts of a dataset to an archive that has its images."""
+def write_prepared(
+    writer: ArchiveWriter, reading: "OwnReading", pool: Sequence[str] = (), cautions: Sequence[str] = ()
+) -> None:
+    """Add the table and the facts of a dataset to an archive that has its images.
+
+    Args:
+        writer: ArchiveWriter.
+        reading: OwnReading.
+        pool: the names of the datasets that it is a pool of, which the column `source` has.
+        cautions: sentences, beside what the reading itself has noticed.
+    """
     facts = {
         "classes": list(reading.classes),
         "multi_label": reading.multi_label,
         "not_used": dict(sorted(reading.not_used.items())),
-        "problems": [problem.in_short for problem in (*reading.problems, *reading.notes)],
+        "problems": [*cautions, *(problem.in_short for problem in (*reading.problems, *reading.notes))],
     }
+    if pool:
+        facts["pool"] = list(pool)
     writer.write(TABLE, reading.rows.rename_axis("member").to_csv().encode())
     writer.write(FACTS, json.dumps(facts, indent=2).encode())
 
@@ -37,13 +49,15 @@ def read_prepared(archive: Archive, keep_splits: bool) -> Listing:
 
     Args:
         archive: Archive.
-        keep_splits: bool, whether splits that its table has are read.
+        keep_splits: bool, whether splits that its table has are read; those of a pool always are, because they are
+            the splits of its members.
 
     Raises:
         ChestTransferError: it has no such table, or the table does not match its images.
     """
     facts, table = _facts_and_table(archive)
     classes, is_independent = tuple(facts["classes"]), facts["multi_label"]
+    pool = tuple(facts.get("pool", ()))
     radiographs = []
     for member, row in table.to_dict("index").items():
         if is_independent:
@@ -51,7 +65,7 @@ def read_prepared(archive: Archive, keep_splits: bool) -> Listing:
             unknown = tuple(name for name in classes if row[LABEL + name] == UNKNOWN)
         else:
             labels, unknown = (row["label"],), ()
-        split = (row["split"] or None) if keep_splits else None
+        split = (row["split"] or None) if keep_splits or pool else None
         radiographs.append(ListedRadiograph(member, member, labels, row["patient"] or None, split, unknown))
     attributes = table[[name for name in ATTRIBUTES if name in table]].rename_axis("name")
     return Listing(
@@ -61,6 +75,7 @@ def read_prepared(archive: Archive, keep_splits: bool) -> Listing:
         multi_label=is_independent,
         attributes=attributes.loc[:, (attributes != "").any()],
         cautions=facts["problems"],
+        pool=pool,
     )
 
 

@@ -24,6 +24,8 @@ REASONS = {  # why images of an archive are not used
     "other_combination": "with other combinations of findings", "beyond_the_cap": "beyond the most per class",
     "other_view": "in other views", "without_label": "without a label", "listed_twice": "rows that occur twice",
     "contradictory_rows": "with rows that differ", "masks": "masks", "unreadable": "files that cannot be read",
+    "left_out_of_splits": "left out of the splits of their own dataset",
+    "copy_in_another_member": "copies of radiographs of another member of the pool",
 }  # fmt: skip
 
 
@@ -59,7 +61,7 @@ def counts_of(dataset: Dataset, listing: Listing, skipped: dict[str, str], label
     optional = {
         # Names of one's own files may be of patients, and this summary goes into Git.
         "skipped_images": {} if isinstance(dataset.layout, Prepared) else skipped,
-        "tables": listing.tables, "same_patients_as": dataset.same_patients_as,
+        "tables": listing.tables, "same_patients_as": dataset.same_patients_as, "pool": list(listing.pool),
         "other_folders": dict(listing.other_folders.most_common(FOLDERS_SHOWN)),
     }  # fmt: skip
     return summary | {key: value for key, value in optional.items() if value}

@@ -20,7 +20,7 @@ from chest_transfer.data.layouts import NIH_SIDE, POOL_COMMAND
 from chest_transfer.data.listed import ListedRadiograph, Listing
 from chest_transfer.data.listing import read_listing
 from chest_transfer.data.preprocess_summary import cautions_about, counts_of
-from chest_transfer.data.splits import SPLITS, Split, rarest_label, split_by_patient
+from chest_transfer.data.splits import SPLITS, rarest_label, split_by_patient
 from chest_transfer.data.squares import box_in_square
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import atomic_write, write_json
@@ -75,6 +75,7 @@ def preprocess(
         if listing.classes:
             dataset = replace(dataset, classes=listing.classes, multi_label=listing.multi_label)
         labels = _labels(radiographs, dataset)
+        sources = attributes["source"] if listing.pool else None
         if contradictory := int((files.groupby("digest")["labels"].nunique() > 1).sum()):
             statements["the same file has different labels"] = contradictory
         official = np.array(["test" if all_test else radiograph.split or "" for radiograph in radiographs])
@@ -94,7 +95,9 @@ def preprocess(
                 f"make new splits: {POOL_COMMAND}, or name the dataset under `external`"
             )
         for name in SPLITS:
-            _write_split(aside / f"{name}.npz", name, pixels, image_size, radiographs, labels, split, dataset)
+            rows = np.flatnonzero(split.names == name)
+            columns = _columns([radiographs[row] for row in rows], labels[rows], dataset, sources)
+            _write_split(aside / f"{name}.npz", rows, pixels, image_size, columns)
         pixels.unlink()
         files = files.assign(split=split.names, patient=[_patient(radiograph) for radiograph in radiographs])
         files.join(attributes).to_csv(aside / "images.csv")
@@ -179,18 +182,22 @@ def _labels(radiographs: list[ListedRadiograph], dataset: Dataset) -> np.ndarray
     return labels
 
 
-def _write_split(
-    path: Path,
-    name: str,
-    pixels: Path,
-    image_size: int,
-    radiographs: list[ListedRadiograph],
-    labels: np.ndarray,
-    split: Split,
-    dataset: Dataset,
-) -> None:
-    rows = np.flatnonzero(split.names == name)
+def _columns(
+    radiographs: list[ListedRadiograph], labels: np.ndarray, dataset: Dataset, sources: pd.Series | None
+) -> dict[str, np.ndarray]:
+    """Return the members of the npz file of a split beside its images."""
+    columns = {
+        "labels": labels,
+        "patients": np.array([_patient(radiograph) for radiograph in radiographs], dtype=np.str_),
+        "names": np.array([radiograph.name for radiograph in radiographs], dtype=np.str_),
+        "classes": np.array(dataset.classes, dtype=np.str_),
+    }
+    if sources is not None:
+        columns["sources"] = np.array([sources[radiograph.name] for radiograph in radiographs], dtype=np.str_)
+    return columns
 
+
+def _write_split(path: Path, rows: np.ndarray, pixels: Path, image_size: int, columns: dict[str, np.ndarray]) -> None:
     def images() -> Iterator[np.ndarray]:
         # Read, not mapped: pages of a memory map would count as memory of this process.
         with pixels.open("rb") as file:
@@ -198,14 +205,4 @@ def _write_split(
                 file.seek(int(row) * image_size**2)
                 yield np.frombuffer(file.read(image_size**2), np.uint8)
 
-    write_arrays(
-        path,
-        "images",
-        "uint8",
-        (len(rows), image_size, image_size),
-        images(),
-        labels=labels[rows],
-        patients=np.array([_patient(radiographs[row]) for row in rows], dtype=np.str_),
-        names=np.array([radiographs[row].name for row in rows], dtype=np.str_),
-        classes=np.array(dataset.classes, dtype=np.str_),
-    )
+    write_arrays(path, "images", "uint8", (len(rows), image_size, image_size), images(), **columns)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from chest_transfer.data.archive_packing import files_below
 from chest_transfer.data.archives import is_hidden
-from chest_transfer.data.catalog import dataset_named, source_of
+from chest_transfer.data.catalog import POOL, dataset_named, source_of
 from chest_transfer.data.downloads import cache_folder, local_archive, sha256_of
 from chest_transfer.data.public_sets import public_sets
 from chest_transfer.files import write_json
@@ -36,10 +36,16 @@ def source_record(name: str, settings: "Settings", previous: dict) -> dict:
 
     Args:
         name: str, of the dataset.
-        settings: Settings.
+        settings: Settings. The splits of a pool follow from them, too, and so does its record.
         previous: dict, the last record; empty where there is none.
     """
     source = source_of(name, settings)
+    if source == POOL:
+        of_members = previous.get("pool", {})
+        members = {
+            member: source_record(member, settings, of_members.get(member, {})) for member in settings.pools[name]
+        }
+        return {"pool": members, "preprocess": settings.preprocess.model_dump()}
     if source == "own":
         entry = settings.own[name]
         paths = [Path(path).expanduser() for path in (entry.images, entry.table) if path]

@@ -62,7 +62,7 @@ def split_by_patient(
     Raises:
         ChestTransferError: there are too few patients for a split.
     """
-    groups = _patient_groups(patients, digests)
+    groups = patient_groups(patients, digests)
     names = np.array(["train"] * len(groups), dtype="U5")
     copies = _is_copy(digests, official)
     if drop_duplicates:
@@ -103,7 +103,7 @@ def _is_copy(digests: np.ndarray, official: np.ndarray) -> np.ndarray:
     return is_copy
 
 
-def _patient_groups(patients: np.ndarray, digests: np.ndarray) -> np.ndarray:
+def patient_groups(patients: np.ndarray, digests: np.ndarray) -> np.ndarray:
     """Return the group of each image: images that share a patient or a file, in any chain, are one group.
 
     Patients and files are the nodes of a graph, images its edges; groups are its connected components.

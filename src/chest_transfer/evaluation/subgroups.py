@@ -17,7 +17,8 @@ def subgroup_scores(predictions: CalibratedPredictions, images: pd.DataFrame, we
     """Return the scores of each subgroup that has at least `FEWEST_IMAGES` images.
 
     A subgroup of diseased patients only, such as a kind of pneumonia, is scored against all healthy ones, and has no
-    specificity of its own. A subgroup of healthy patients only has no sensitivity.
+    specificity of its own. A subgroup of healthy patients only has no sensitivity. Averages are over the same classes
+    in all subgroups; those of a source are over the classes of which it has ill and healthy patients.
 
     Args:
         predictions: CalibratedPredictions of N images.
@@ -38,7 +39,10 @@ def subgroup_scores(predictions: CalibratedPredictions, images: pd.DataFrame, we
                 continue
             only_diseased = is_diseased[members].all()
             compared = members | ~is_diseased if only_diseased else members
-            scores = _scores(predictions.of_images(compared), weights[:, compared], predictions.averaged_classes)
+            of_group = predictions.of_images(compared)
+            classes = of_group.averaged_classes if attribute == "source" else []
+            classes = classes or predictions.averaged_classes
+            scores = _scores(of_group, weights[:, compared], classes)
             if only_diseased:
                 scores |= dict.fromkeys(("specificity", "specificity_low", "specificity_high"))
             rows.append({"attribute": attribute, "group": group, "images": int(members.sum())} | scores)

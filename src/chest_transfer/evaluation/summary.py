@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 HEADLINE = (
     "auc", "auc_low", "auc_high", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1", "loss", "ece",
-    "fit", "overlap", "auc_with_overlap",
+    "fit", "overlap", "auc_with_overlap", "sources",
 )  # fmt: skip
 GAIN = ("auc", "auc_low", "auc_high")
 
@@ -71,8 +71,10 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
             record["overlap"] = int(test.seen.sum())
             record["auc_with_overlap"] = rounded(area_under_curve(calibrated))
         detail.setdefault(name.regime, {})[name.start] = record
-        of_images = images.loc[test.names[unseen]]
-        subgroups.append(subgroup_scores(on_unseen, of_images, weights[:, unseen]).assign(model=name.key))
+        groups = subgroup_scores(on_unseen, images.loc[test.names[unseen]], weights[:, unseen])
+        if by_source := _areas_by_source(groups):
+            record["sources"] = by_source
+        subgroups.append(groups.assign(model=name.key))
         for curve, table in curves_of_model(name.key, on_unseen).items():
             curves[curve].append(table)
         if name.regime not in NOT_FITTED:
@@ -126,6 +128,13 @@ def score_record(predictions: CalibratedPredictions, scores: Scores) -> dict:
     if len(scores.class_areas) > 1:
         record["findings"] = {name: with_interval("auc", *area) for name, area in scores.class_areas.items()}
     return record
+
+
+def _areas_by_source(groups: pd.DataFrame) -> dict[str, dict]:
+    """Return the area of each source by itself: where the sources differ in who is ill, that of all is larger."""
+    of_sources = groups[groups["attribute"] == "source"]
+    records = of_sources.astype(object).where(of_sources.notna(), None).to_dict("records")
+    return {row["group"]: {key: row[key] for key in GAIN} for row in records if row["auc"] is not None}
 
 
 def _facts(predictions: CalibratedPredictions, test: Predictions, operating_point: str) -> dict:

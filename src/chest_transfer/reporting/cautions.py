@@ -7,7 +7,7 @@ import pandas as pd
 from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
 from chest_transfer.training.fit_check import has_failed
 
-WITHOUT_DISEASE = ("border", "file", "color_mode")  # shortcut models that see no disease
+WITHOUT_DISEASE = ("border", "file", "color_mode", "source")  # shortcut models that see no disease
 SERIOUS_SHARE = 0.5  # of the best model's lead over 0.5 that a shortcut model without disease must have
 AS_GOOD = 0.02  # of AUC: a shortcut model within it of the best model does as well
 FEW_IMAGES = 50  # test radiographs of a class
@@ -17,6 +17,7 @@ SHORTCUTS = {
     "thumbnail": "a thumbnail of 16 x 16 pixels, by a linear model",
     "file": "the size and shape of the file alone",
     "color_mode": "the color mode of the file alone",
+    "source": "where a radiograph comes from",
 }
 
 

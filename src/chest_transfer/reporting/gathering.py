@@ -87,7 +87,7 @@ def gather(settings: Settings, folder: Path = Path()) -> tuple[list[Dataset], li
     """
     cautions = check_results(settings, folder)
     datasets = [_dataset(folder, name, settings) for name in settings.datasets]
-    simulated = [name for name in settings.datasets if source_of(name, settings) == "phantom"]
+    simulated = [name for name in settings.datasets if "phantom" in _sources_of(name, settings)]
     if simulated:
         of_which = "" if len(simulated) == len(datasets) else f" of {' and '.join(simulated)}"
         text = f"The radiographs{of_which} are simulated: these numbers say nothing about patients."
@@ -106,6 +106,10 @@ def gather(settings: Settings, folder: Path = Path()) -> tuple[list[Dataset], li
     text = f"One training seed ({settings.seed}): intervals are over test patients, not over other seeds."
     cautions.append(Caution(False, text))
     return datasets, sorted(cautions, key=lambda caution: not caution.serious)
+
+
+def _sources_of(name: str, settings: Settings) -> list[str]:
+    return [source_of(member, settings) for member in settings.pools.get(name, [name])]
 
 
 def check_results(settings: Settings, folder: Path = Path()) -> list[Caution]:

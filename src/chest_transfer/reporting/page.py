@@ -30,7 +30,7 @@ PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "pandas", "pillow", 
 MINUS = "\N{MINUS SIGN}"
 SHORTCUTS = {
     "border": "border only", "outside_center": "without the middle", "thumbnail": "16 x 16 thumbnail",
-    "file": "file size and shape", "color_mode": "color mode",
+    "file": "file size and shape", "color_mode": "color mode", "source": "source",
 }  # fmt: skip
 PICTURES = {
     "samples": "Radiographs of each class as they are in the archive, chosen by the hash of their names",
@@ -220,6 +220,8 @@ def _facts(dataset: Dataset) -> str:
         for name, facts in data["files"].items()
     )
     split = "The test split is the official one" if data["official_test"] else "The archive has no official test split"
+    if pool := data.get("pool"):
+        split = f"A pool of {' and '.join(pool)}, each with the splits that it has by itself"
     return f"{split}; {several} patients have several radiographs. {_duplicates(data)} Median file by class: {files}."
 
 

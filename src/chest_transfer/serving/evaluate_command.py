@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chest_transfer.analysis.overlap import image_fingerprints, is_in
 from chest_transfer.data.arrays import Arrays, open_arrays, read_npz
 from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.descriptions import read_images
+from chest_transfer.data.fingerprints import image_fingerprints, is_in
 from chest_transfer.data.layouts import Prepared
 from chest_transfer.data.own_archive import write_own_archive
 from chest_transfer.data.own_record import OwnReading

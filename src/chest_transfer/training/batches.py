@@ -15,8 +15,7 @@ class Batches(keras.utils.PyDataset):
         batch_size: int, images; the last batch holds the rest.
         seed: int, to shuffle in each epoch; None keeps the order of the arrays.
         epoch: int, the first epoch, so that a resumed training goes on with the same order.
-        balanced: bool, whether to sample with replacement so that every class is equally frequent; an image with
-            several labels counts for its rarest.
+        probabilities: (N,) array, with which images are drawn, with replacement; None draws each once.
     """
 
     def __init__(
@@ -25,10 +24,10 @@ class Batches(keras.utils.PyDataset):
         batch_size: int,
         seed: int | None = None,
         epoch: int = 0,
-        balanced: bool = False,
+        probabilities: np.ndarray | None = None,
     ):
         super().__init__()
-        self._sampling_probabilities = _balanced_probabilities(arrays.labels) if balanced else None
+        self._probabilities = probabilities
         self._arrays, self._targets = arrays, arrays.targets
         self._batch_size, self._seed, self._epoch = batch_size, seed, epoch
         self._rows = self._rows_of_epoch()
@@ -50,13 +49,29 @@ class Batches(keras.utils.PyDataset):
         if self._seed is None:
             return rows
         rng = np.random.default_rng([self._seed, self._epoch])
-        if self._sampling_probabilities is None:
+        if self._probabilities is None:
             return rng.permutation(rows)
-        return rng.choice(rows, len(rows), p=self._sampling_probabilities)
+        return rng.choice(rows, len(rows), p=self._probabilities)
 
 
-def _balanced_probabilities(labels: np.ndarray) -> np.ndarray:
-    """Return (N,) the probability of each image with which every class that is present is equally frequent."""
-    strata = rarest_label(labels) if labels.ndim == 2 else labels
-    _, stratum, counts = np.unique(strata, return_inverse=True, return_counts=True)
-    return 1 / counts[stratum] / len(counts)
+def sampling_probabilities(arrays: Arrays | Features, balance_classes: bool) -> np.ndarray | None:
+    """Return (N,) the probability with which each image is drawn; None where all are equal.
+
+    The datasets of a pool are drawn equally often, and on request the classes of each dataset, too. An image with
+    several labels counts for its rarest.
+
+    Args:
+        arrays: Arrays or Features of the training split.
+        balance_classes: bool.
+    """
+    if arrays.sources is None and not balance_classes:
+        return None
+    probabilities = np.zeros(len(arrays.names))
+    sources = np.zeros(len(arrays.names)) if arrays.sources is None else arrays.sources
+    for source in np.unique(sources):
+        rows = np.flatnonzero(sources == source)
+        labels = arrays.labels[rows]
+        strata = rarest_label(labels) if labels.ndim == 2 else labels
+        _, stratum, counts = np.unique(strata, return_inverse=True, return_counts=True)
+        probabilities[rows] = 1 / counts[stratum] / len(counts) if balance_classes else 1 / len(rows)
+    return probabilities / len(np.unique(sources))

@@ -35,11 +35,10 @@ def embed(network, arrays: Arrays, path: Path, settings: "Embed", views: int, se
         views: int, augmented views of each radiograph beside itself.
         seed: int, of the augmentation.
     """
-    columns = {name: getattr(arrays, name) for name in ("labels", "patients", "names", "classes")}
     shape = (1 + views, len(arrays.labels), network.output_shape[-1])
     batches = _feature_batches(network, arrays, settings, views, seed)
     with atomic_write(path) as aside:
-        write_arrays(aside, "features", "float32", shape, batches, **columns)
+        write_arrays(aside, "features", "float32", shape, batches, **arrays.columns)
 
 
 def _feature_batches(network, arrays: Arrays, settings: "Embed", views: int, seed: int) -> Iterator[np.ndarray]:

@@ -11,7 +11,7 @@ from chest_transfer.data.arrays import Arrays, Features
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.training.augmentation import augmentation_layers
 from chest_transfer.training.batch_norm import BatchNormStatistics
-from chest_transfer.training.batches import Batches
+from chest_transfer.training.batches import Batches, sampling_probabilities
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import reseed
 from chest_transfer.training.fused_norm import fuse_batch_norms
@@ -67,9 +67,10 @@ def fit(
     if fused_batch_norm:
         fuse_batch_norms(network)
     trainer = _trainer(network, train, settings, seed)
+    probabilities = sampling_probabilities(train, settings.imbalance == "balanced_sampling")
     trainer.compile(
         optimizer=unfreezing.optimizer(learning_rate) if unfreezing else keras.optimizers.Adam(learning_rate),
-        loss=cross_entropy(train.targets, multi_label, settings.imbalance),
+        loss=cross_entropy(train.targets, multi_label, settings.imbalance, probabilities),
         metrics=[plain_cross_entropy(multi_label), accuracy(multi_label)],
     )
     history = checkpoints.restore(trainer)
@@ -86,9 +87,8 @@ def fit(
         callback.record_initial_weights(trainer, Batches(train, settings.batch_size), validation)
     if not callback.is_finished():
         first_epoch = last_epoch(callback.history)
-        is_balanced = settings.imbalance == "balanced_sampling"
         trainer.fit(
-            Batches(train, settings.batch_size, seed, first_epoch, is_balanced),
+            Batches(train, settings.batch_size, seed, first_epoch, probabilities),
             validation_data=validation,
             epochs=settings.epochs,
             initial_epoch=first_epoch,

@@ -15,7 +15,9 @@ IMBALANCES = ("none", "class_weights", "balanced_sampling", "focal")
 FOCAL_GAMMA = 2.0  # focal loss multiplies an image's cross-entropy by (1 - p)^gamma; arXiv 1708.02002
 
 
-def cross_entropy(targets: np.ndarray, multi_label: bool, imbalance: str) -> Callable:
+def cross_entropy(
+    targets: np.ndarray, multi_label: bool, imbalance: str, probabilities: np.ndarray | None = None
+) -> Callable:
     """Return the loss function `(targets (n, K), logits (n, K)) -> (n,)`, a tensor of one loss per image.
 
     Class weights are scikit-learn's `balanced`: images / (classes * images of the class). For multi-label data, the
@@ -28,11 +30,13 @@ def cross_entropy(targets: np.ndarray, multi_label: bool, imbalance: str) -> Cal
         multi_label: bool; whether the K findings are independent (mean of K binary cross-entropies of sigmoids)
             or exclusive (categorical cross-entropy of a softmax).
         imbalance: str, one of `IMBALANCES`.
+        probabilities: (N,) array, with which images are drawn, and so count; None where all are equal.
     """
     from keras import ops
 
-    positives, known = (targets == 1).sum(axis=0), (targets != UNKNOWN).sum(axis=0)
-    known_share = float(np.float32((targets != UNKNOWN).mean()))
+    times = np.ones(len(targets)) if probabilities is None else probabilities * len(targets)  # an image is drawn
+    positives, known = times @ (targets == 1), times @ (targets != UNKNOWN)
+    known_share = float(np.float32(known.sum() / targets.size))
     if multi_label:
         positive_weights = _balanced_weights(positives, known, classes=2)
         negative_weights = _balanced_weights(known - positives, known, classes=2)

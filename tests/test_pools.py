@@ -1,0 +1,210 @@
+"""Several datasets as one: labels by findings, each member's own splits, copies left out, each source alone."""
+
+import json
+from zipfile import ZipFile
+
+import pandas as pd
+import pytest
+from conftest import change_settings, refused, stage, stages, toy_project
+from PIL import Image
+from ward import write_ward
+
+from chest_transfer.data.arrays import UNKNOWN, open_arrays
+from chest_transfer.data.descriptions import read_images
+from chest_transfer.data.pool_labels import MemberLabels, pooled_labels
+from chest_transfer.errors import ChestTransferError
+from chest_transfer.training.batches import Batches, sampling_probabilities
+
+
+def member(name: str, classes: list[str], *labels: str, multi_label: bool = False, unknown: tuple = ()) -> MemberLabels:
+    images = pd.DataFrame({"labels": labels}, dtype=str)
+    return MemberLabels(name, classes, multi_label, images.assign(unknown=unknown) if unknown else images)
+
+
+CHILDREN = member("pneumonia", ["NORMAL", "PNEUMONIA"], "NORMAL", "PNEUMONIA")
+COVID = member("covid", ["Normal", "COVID", "Viral_Pneumonia"], "Normal", "COVID", "Viral_Pneumonia")
+NIH = member(
+    "nih", ["Effusion", "Pneumonia"], "", "Effusion|Pneumonia", "Effusion", multi_label=True,
+    unknown=("", "", "Pneumonia"),
+)  # fmt: skip
+
+
+RSNA = member("rsna", ["pneumonia"], "", "pneumonia", "", multi_label=True, unknown=("", "", "pneumonia"))
+
+
+class TestLabels:
+    def test_a_finding_that_a_dataset_does_not_know_is_absent_in_its_healthy_alone(self):
+        classes, multi_label, labels = pooled_labels([CHILDREN, COVID])
+        assert classes == ("Pneumonia", "COVID", "Viral_Pneumonia")
+        assert multi_label
+        assert labels.to_numpy().tolist() == [
+            ["0", "0", "0"], ["1", "", ""], ["0", "0", "0"], ["", "1", "0"], ["", "0", "1"],
+        ]  # fmt: skip
+
+    def test_no_finding_among_some_does_not_mean_healthy(self):
+        classes, _, labels = pooled_labels([NIH, member("tb", ["Normal", "TB"], "TB")])
+        assert classes == ("Effusion", "Pneumonia", "TB")
+        assert labels.to_numpy().tolist() == [["0", "0", ""], ["1", "1", ""], ["1", "", ""], ["", "", "1"]]
+
+    def test_a_class_that_says_that_nothing_was_found_does(self):
+        reported = member("reports", ["No Finding", "Effusion"], "No Finding", "", multi_label=True)
+        _, _, labels = pooled_labels([reported, CHILDREN])
+        assert labels.to_numpy().tolist()[:2] == [["0", "0"], ["0", ""]]
+
+    def test_combinations_are_their_findings(self):
+        combined = member("top", ["No Finding", "Mass", "Mass|Nodule"], "No Finding", "Mass", "Mass|Nodule")
+        classes, multi_label, labels = pooled_labels([combined, combined])
+        assert (classes, multi_label) == (("Mass", "Nodule"), True)
+        assert labels.to_numpy().tolist()[:3] == [["0", "0"], ["1", "0"], ["1", "1"]]
+
+    @pytest.mark.parametrize(
+        ("members", "classes", "expected"),
+        [
+            ([CHILDREN, member("ward", ["healthy", "pneumonia"], "pneumonia")], ("Normal", "Pneumonia"),
+             ["Normal", "Pneumonia", "Pneumonia"]),
+            ([CHILDREN, RSNA],
+             ("Normal", "Pneumonia"), ["Normal", "Pneumonia", "Normal", "Pneumonia", ""]),
+            ([COVID, COVID], ("Normal", "COVID", "Viral_Pneumonia"), ["Normal", "COVID", "Viral_Pneumonia"] * 2),
+        ],
+        ids=["one finding", "one finding that may be unknown", "the same classes"],
+    )  # fmt: skip
+    def test_classes_stay_exclusive_where_all_datasets_ask_the_same(self, members, classes, expected):
+        found, multi_label, labels = pooled_labels(members)
+        assert (found, multi_label) == (classes, False)
+        assert labels["label"].tolist() == expected
+
+    def test_a_first_class_that_is_not_the_healthy_one_is_refused(self):
+        with pytest.raises(ChestTransferError, match="the first class of 'kinds', 'bacterial', is not known to mean"):
+            pooled_labels([CHILDREN, member("kinds", ["bacterial", "viral"], "viral")])
+
+
+OWN = {"images": "../ward", "table": "../ward.csv", "image": "File", "label": "Diagnosis", "patient": "MRN",
+       "classes": {"Normal": [], "Pneumonia": []}}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pooled(tmp_path_factory):
+    """A project with a pool of simulated children, simulated COVID patients and a ward, beside the members alone.
+
+    The ward has two of the children's radiographs, darker and as JPEGs: a test image under the number of a patient of
+    its own, and a training image.
+    """
+    parent = tmp_path_factory.mktemp("pools")
+    folder = toy_project(parent)
+    change_settings(
+        folder / "params.yaml", datasets=["chests"], own={"ward": OWN}, probe__epochs=5, train__epochs=2,
+        pools={"chests": ["pneumonia", "covid", "ward"]},
+    )  # fmt: skip
+    table = write_ward(parent / "ward", 40, size=48)
+    stages(folder, ("download", "pneumonia"), ("preprocess", "pneumonia"))
+    _add_copies(folder, parent / "ward", table).to_csv(parent / "ward.csv", index=False)
+    words = [
+        f"{command} {name}" for command in ("download", "preprocess") for name in ("covid", "ward", "chests")
+    ]  # fmt: skip
+    words += ["profile chests", "explore chests", "pretrained cnn none", "embed chests cnn none"]
+    words += ["probe chests cnn none", "train chests cnn none", "evaluate chests"]
+    stages(folder, *(command.split() for command in ["sources", *words]))
+    return folder
+
+
+def _add_copies(folder, ward, table: pd.DataFrame) -> pd.DataFrame:
+    """Add a test and a training radiograph of the children to the ward, and return its table with them."""
+    images = read_images(folder / "data/arrays/pneumonia")
+    rows = []
+    with ZipFile(folder / "data/raw/pneumonia.zip") as archive:
+        for split, mrn in (("test", table["MRN"].iloc[0]), ("train", 9999)):
+            member = images.loc[images["split"] == split, "member"].iloc[0]
+            with Image.open(archive.open(member)) as image:
+                image.convert("L").point(lambda gray: 0.8 * gray).save(ward / f"{split}.jpg", quality=95)
+            rows.append({"File": f"{split}.jpg", "Diagnosis": "Normal", "MRN": mrn})
+    return pd.concat([table, pd.DataFrame(rows)], ignore_index=True)
+
+
+@pytest.mark.slow
+class TestPool:
+    def test_each_radiograph_is_in_the_split_of_its_own_dataset(self, pooled):
+        pool = read_images(pooled / "data/arrays/chests")
+        for name in ("pneumonia", "covid", "ward"):
+            alone = read_images(pooled / f"data/arrays/{name}").set_index("member")["split"]
+            of_pool = pool[pool["source"] == name]
+            members = of_pool["member"].str.removeprefix(f"{name}/")
+            same = of_pool["split"].to_numpy() == alone[members].to_numpy()
+            assert same[of_pool["split"] != ""].all()
+            assert len(of_pool) >= len(alone) - 2
+
+    def test_copies_are_kept_once_and_their_patients_are_one(self, pooled):
+        pool, summary = read_images(pooled / "data/arrays/chests"), _summary(pooled)
+        of_children = read_images(pooled / "data/arrays/pneumonia").groupby("split")["member"].first()
+        for copied, split in (
+            ("test", "test"),
+            ("train", "val"),
+        ):  # the ward's copy of a training image is in validation
+            kept = pool[pool["member"].isin([f"ward/{copied}.jpg", f"pneumonia/{of_children[copied]}"])]
+            assert kept["split"].tolist() == [split]
+        assert summary["not_used"]["copy_in_another_member"] == 2
+        patient_of = read_images(pooled / "data/arrays/pneumonia").groupby("split")["patient"].first()
+        of_ward = pool[pool["source"] == "ward"]
+        united = of_ward[of_ward["patient"] == f"pneumonia/{patient_of['test']}"]
+        # The other radiographs of that patient were in the ward's training split: those of a test patient are left out.
+        assert united["split"].tolist() == ["", ""]
+        assert summary["leaked_into_official_test"] == 2
+
+    def test_a_finding_is_unknown_where_its_dataset_does_not_say(self, pooled):
+        train = open_arrays(pooled / "data/arrays/chests/train.npz")
+        pneumonia, covid = (list(train.classes).index(name) for name in ("Pneumonia", "COVID"))
+        ill_children = train.labels[(train.sources == "pneumonia") & (train.labels[:, pneumonia] == 1)]
+        assert set(ill_children[:, covid]) == {UNKNOWN}
+        healthy = train.labels[(train.labels == 0).all(axis=1)]
+        assert set(train.sources[(train.labels == 0).all(axis=1)]) == {"pneumonia", "covid", "ward"}
+        assert len(healthy) > 20
+
+    def test_each_source_has_its_own_score(self, pooled):
+        record = json.loads((pooled / "metrics/chests.json").read_text())["train"]["none"]
+        assert set(record["sources"]) == {"pneumonia", "covid", "ward"}
+        assert all(0 <= area["auc"] <= 1 for area in record["sources"].values())
+
+    def test_a_model_may_learn_where_a_radiograph_comes_from_and_that_is_measured(self, pooled):
+        explored = json.loads((pooled / "metrics/data/chests.json").read_text())
+        assert explored["shortcuts"]["source"]["auc"] > 0.6
+        assert explored["pool"] == ["pneumonia", "covid", "ward"]
+        assert any("findings that only one member shows: 3" in caution for caution in explored["cautions"])
+
+    def test_sources_are_drawn_equally_often(self, pooled):
+        train = open_arrays(pooled / "data/arrays/chests/train.npz")
+        natural = pd.Series(train.sources).value_counts(normalize=True)
+        assert natural.max() > 0.4
+        drawn = pd.Series(0.0, index=natural.index)
+        for balance_classes in (False, True):
+            probabilities = sampling_probabilities(train, balance_classes)
+            drawn = pd.Series(probabilities).groupby(train.sources).sum()
+            assert drawn.to_numpy() == pytest.approx(1 / 3)
+        batches = Batches(train, 16, seed=1, probabilities=probabilities)
+        assert len(batches) == -(-len(train.names) // 16)
+
+    def test_its_record_is_of_its_members_and_their_splits(self, pooled):
+        record = json.loads((pooled / "data/sources/chests.json").read_text())
+        assert list(record["pool"]) == ["pneumonia", "covid", "ward"]
+        assert record["pool"]["pneumonia"]["source"] == "phantom"
+        assert record["preprocess"]["split_seed"] == 1
+
+
+def _summary(folder) -> dict:
+    return json.loads((folder / "data/arrays/chests/summary.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pools": {"pneumonia": ["covid", "nih"]}}, "pools.pneumonia has the name of a public dataset"),
+        ({"pools": {"all": ["covid"]}}, "'pools.all' should be"),
+        ({"pools": {"all": ["covid", "covdi"]}}, "unknown dataset 'covdi'; did you mean 'covid'?"),
+        ({"pools": {"all": ["covid", "covid"]}}, "'pools.all' in params.yaml has a name twice"),
+        ({"pools": {"all": ["nih", "nih_top15"]}}, "pools.all: 'nih_top15' shows the same patients as 'nih'"),
+        ({"pools": {"all": ["pneumonia", "covid"]}, "datasets": ["all"], "external": ["mendeley"]},
+         "external 'mendeley' shows the same patients as 'pneumonia'"),
+        ({"pools": {"all": ["pneumonia", "covid"]}, "external": ["all"]}, "unknown dataset 'all'"),
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_refused(project, changes, message):
+    change_settings(project / "params.yaml", **changes)
+    assert message in refused(stage(project, "sources", check=False))
