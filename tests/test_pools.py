@@ -47,7 +47,7 @@ class TestLabels:
         assert labels.to_numpy().tolist() == [["0", "0", ""], ["1", "1", ""], ["1", "", ""], ["", "", "1"]]
 
     def test_a_class_that_says_that_nothing_was_found_does(self):
-        reported = member("reports", ["No Finding", "Effusion"], "No Finding", "", multi_label=True)
+        reported = member("reports", ["No Finding", "Effusion"], "No Finding", "", "Effusion", multi_label=True)
         _, _, labels = pooled_labels([reported, CHILDREN])
         assert labels.to_numpy().tolist()[:2] == [["0", "0"], ["0", ""]]
 
@@ -72,6 +72,14 @@ class TestLabels:
         found, multi_label, labels = pooled_labels(members)
         assert (found, multi_label) == (classes, False)
         assert labels["label"].tolist() == expected
+
+    def test_a_finding_that_nobody_shows_is_no_class(self):
+        without_covid = member("covid", ["Normal", "COVID", "Viral_Pneumonia"], "Normal", "Viral_Pneumonia")
+        classes, _, labels = pooled_labels([CHILDREN, without_covid])
+        assert classes == ("Pneumonia", "Viral_Pneumonia")
+        assert labels.to_numpy().tolist() == [["0", "0"], ["1", ""], ["0", "0"], ["", "1"]]
+        with pytest.raises(ChestTransferError, match="no radiograph of ward, tb shows a finding"):
+            pooled_labels([member(name, ["Normal", "TB"], "Normal") for name in ("ward", "tb")])
 
     def test_a_first_class_that_is_not_the_healthy_one_is_refused(self):
         with pytest.raises(ChestTransferError, match="the first class of 'kinds', 'bacterial', is not known to mean"):

@@ -62,15 +62,15 @@ def _parts(images: pd.DataFrame, column: str) -> list[list[str]]:
 def pooled_labels(members: list[MemberLabels]) -> tuple[tuple[str, ...], bool, pd.DataFrame]:
     """Return the classes of several datasets, whether they are independent, and the labels of all images.
 
-    The classes are the findings of all datasets, each by itself. They are exclusive where there is one finding in all,
-    or where every dataset has the same exclusive classes.
+    The classes are the findings that images of any dataset show, each by itself. They are exclusive where there is one
+    finding in all, or where every dataset has the same exclusive classes.
 
     Returns:
         tuple of str; bool; DataFrame with a row for each image of the members, in order: columns `label:<class>`, or
         `label`, empty where unknown.
 
     Raises:
-        ChestTransferError: the first of several exclusive classes is not that of the healthy.
+        ChestTransferError: the first of several exclusive classes is not that of the healthy; nobody is ill.
     """
     for member in members:
         if not member.multi_label and not is_healthy(member.classes[0]):
@@ -81,17 +81,23 @@ def pooled_labels(members: list[MemberLabels]) -> tuple[tuple[str, ...], bool, p
     classes: dict[str, str] = {}
     for finding, written in (item for member in members for item in member.findings.items()):
         classes.setdefault(finding, _NIH_SPELLING.get(finding, written.replace(" ", "_")))
-    findings = list(classes)
-    states = pd.concat([member.states(findings) for member in members], ignore_index=True)
+    states = pd.concat([member.states(list(classes)) for member in members], ignore_index=True)
+    states = states.loc[:, (states == PRESENT).any()]
+    findings = list(states)
+    names = [classes[finding] for finding in findings]
+    if not findings:
+        raise ChestTransferError(
+            f"no radiograph of {', '.join(member.name for member in members)} shows a finding; pool other datasets"
+        )
     are_exclusive = len(findings) == 1 or all(
         not member.multi_label
-        and set(member.findings) == set(findings)
+        and set(member.findings) >= set(findings)
         and not any("|" in name for name in member.classes)
         for member in members
     )
     if not are_exclusive:
-        return tuple(classes.values()), True, states.rename(columns=lambda finding: LABEL + classes[finding])
+        return tuple(names), True, states.rename(columns=lambda finding: LABEL + classes[finding])
     label = pd.Series(HEALTHY, index=states.index).where((states == NOT_PRESENT).all(axis=1), UNKNOWN)
     for finding in findings:
         label = label.mask(states[finding] == PRESENT, classes[finding])
-    return (HEALTHY, *classes.values()), False, pd.DataFrame({"label": label})
+    return (HEALTHY, *names), False, pd.DataFrame({"label": label})
