@@ -8,8 +8,8 @@ from chest_transfer.settings import read_settings
 
 
 def main(name: str) -> None:
-    for problem in obtain(name, read_settings(), Path(f"data/raw/{name}.zip")):
-        print(f"{name}: {problem}")
+    for line in obtain(name, read_settings(), Path(f"data/raw/{name}.zip")):
+        print(line)
 
 
 if __name__ == "__main__":

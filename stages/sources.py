@@ -15,7 +15,7 @@ def main() -> None:
     for name, file in files.items():
         previous = json.loads(file.read_text()) if file.exists() else {}
         record = source_record(name, settings, previous)
-        if record != previous:
+        if json.dumps(record) != json.dumps(previous):  # the order of classes, and of the members of a pool, counts
             write_json(file, record)
     keep_only(Path("data/sources"), files.values())
 

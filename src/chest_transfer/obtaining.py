@@ -1,14 +1,13 @@
 """Obtaining the archive of a dataset, wherever its radiographs come from."""
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chest_transfer.data.catalog import POOL, dataset_named, source_of
 from chest_transfer.data.downloads import fetch
 from chest_transfer.data.own_archive import write_own_archive, write_public_archive
-from chest_transfer.data.own_record import Problem
+from chest_transfer.data.own_record import OwnReading
 from chest_transfer.data.pool_archive import write_pool_archive
 from chest_transfer.data.public_sets import public_sets
 from chest_transfer.files import atomic_write
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 CHECKSUMS = Path("data/checksums.txt")
 
 
-def obtain(name: str, settings: "Settings", target: Path) -> Sequence[Problem]:
+def obtain(name: str, settings: "Settings", target: Path) -> list[str]:
     """Write the archive of a dataset: simulated, fetched, taken from this machine, or put together from others.
 
     Args:
@@ -30,7 +29,7 @@ def obtain(name: str, settings: "Settings", target: Path) -> Sequence[Problem]:
         target: Path of the zip file to write, complete or not at all.
 
     Returns:
-        What should be mended in it.
+        What should be mended or known, in lines that start with the name of the dataset.
 
     Raises:
         ChestTransferError: it cannot be fetched, or cannot be read.
@@ -39,27 +38,31 @@ def obtain(name: str, settings: "Settings", target: Path) -> Sequence[Problem]:
     if source == POOL:
         return _obtain_pool(name, settings, target)
     if source == "own":
-        return write_own_archive(name, settings.own[name], target).problems
+        return _lines(name, write_own_archive(name, settings.own[name], target))
     if name in public_sets():
         with tempfile.TemporaryDirectory() as folder:
             if source == "phantom":
                 source = str(Path(folder, "simulated.zip"))
                 write_public_layout(name, settings.phantom, Path(source))
-            return write_public_archive(name, public_sets()[name], source, target).problems
+            return _lines(name, write_public_archive(name, public_sets()[name], source, target))
     if source == "phantom":
         write_archive(dataset_named(name), settings.phantom, target, settings.threads)
     else:
         fetch(dataset_named(name), source, target, CHECKSUMS)
-    return ()
+    return []
 
 
-def _obtain_pool(name: str, settings: "Settings", target: Path) -> list[Problem]:
+def _lines(name: str, reading: OwnReading) -> list[str]:
+    return [f"{name}: {problem}" for problem in reading.problems]
+
+
+def _obtain_pool(name: str, settings: "Settings", target: Path) -> list[str]:
     with (
         atomic_write(target) as aside,
         # Named like what is written aside, so that what a killed process leaves is removed by the next one.
         tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{aside.name}.", suffix=".partial") as folder,
     ):
         archives = {member: Path(folder, f"{member}.zip") for member in settings.pools[name]}
-        problems = [problem for member in archives for problem in obtain(member, settings, archives[member])]
+        lines = [line for member, archive in archives.items() for line in obtain(member, settings, archive)]
         write_pool_archive(archives, settings, aside)
-    return problems
+    return lines

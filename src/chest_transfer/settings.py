@@ -207,13 +207,15 @@ class Settings(Section):
         members = [member for pool in self.pools.values() for member in pool]
         single = [*known_datasets(), *self.own]
         remedy = "your own are described under `own` in params.yaml"
-        for names, allowed in (
-            (self.datasets, [*single, *self.pools]),
-            ((*self.external, *self.sources, *members), single),
-        ):
-            for name in names:
-                if name not in allowed:
-                    raise unknown_name_error("dataset", name, allowed, remedy)
+        for name in (*self.external, *self.sources, *members):
+            if name in self.pools:
+                raise ChestTransferError(
+                    f"'{name}' is a pool, and cannot be among `external`, `sources` or the members of a pool; name "
+                    f"single datasets there, such as its own: {', '.join(self.pools[name])}"
+                )
+        for name in (*self.datasets, *self.external, *self.sources, *members):
+            if name not in (*single, *self.pools):
+                raise unknown_name_error("dataset", name, [*single, *self.pools], remedy)
         for name, entry in self.own.items():
             check_own_section(name, entry)
         if self.model not in self.architectures:

@@ -57,12 +57,32 @@ def age_band(text: str) -> str:
     return next((band for band, end in _AGE_BANDS.items() if years < end), "")
 
 
-def read_box_list(archive: Archive, radiographs: list[ListedRadiograph]) -> pd.DataFrame:
-    """Return where findings are, in the archive's pixels: a table with the columns `BOX_COLUMNS`, often empty."""
+def read_box_list(archive: Archive, radiographs: list[ListedRadiograph], is_pool: bool = False) -> pd.DataFrame:
+    """Return where findings are, in the archive's pixels: a table with the columns `BOX_COLUMNS`, often empty.
+
+    Args:
+        archive: Archive.
+        radiographs: list of ListedRadiograph.
+        is_pool: bool, whether each top folder is a dataset with a list of its own.
+    """
+    lists = box_lists_of(archive)
+    if not is_pool:
+        tables = [_read_box_list(archive, member, radiographs) for member in lists[:1]]
+    else:
+        tables = [
+            _read_box_list(archive, member, [one for one in radiographs if one.name.startswith(_top_folder(member))])
+            for member in {_top_folder(member): member for member in reversed(lists)}.values()
+        ]
+    tables = [table for table in tables if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(BOX_COLUMNS))
+
+
+def _top_folder(member: str) -> str:
+    return member.split("/", 1)[0] + "/"
+
+
+def _read_box_list(archive: Archive, member: str, radiographs: list[ListedRadiograph]) -> pd.DataFrame:
     name_of_stem = {PurePosixPath(radiograph.name).stem.lower(): radiograph.name for radiograph in radiographs}
-    member = next(iter(box_lists_of(archive)), None)
-    if member is None:
-        return pd.DataFrame(columns=list(BOX_COLUMNS))
     table = read_columns(archive, member, dict(enumerate(BOX_COLUMNS)))
     try:
         table = table.astype(dict.fromkeys(BOX_COLUMNS[2:], float))

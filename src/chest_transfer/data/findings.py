@@ -1,5 +1,7 @@
 """The fourteen findings of NIH ChestX-ray14, in the order of their labels (Wang et al. 2017, arXiv 1705.02315)."""
 
+import unicodedata
+
 NIH_FINDINGS = (
     "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia",
     "Pneumothorax", "Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia",
@@ -26,5 +28,5 @@ _CANONICAL = {other: name for name, others in _SYNONYMS.items() for other in oth
 
 def canonical_finding(name: str) -> str:
     """Return one name for a finding, whatever a dataset calls it: `effusion` for `Pleural_Effusion`."""
-    plain = " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+    plain = " ".join(unicodedata.normalize("NFC", name).lower().replace("_", " ").replace("-", " ").split())
     return _CANONICAL.get(plain, plain)

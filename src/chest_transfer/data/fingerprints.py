@@ -6,8 +6,6 @@ What is compared is a small image without its low frequencies. On samples of thr
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.thumbnails import box_thumbnails
@@ -43,8 +41,8 @@ def is_among(fingerprints: np.ndarray, others: np.ndarray) -> np.ndarray:
     return found
 
 
-def same_images(fingerprints: np.ndarray, datasets: np.ndarray) -> np.ndarray:
-    """Return (N,) int: equal for images that show the same radiograph, where one is of another dataset.
+def copies_between(fingerprints: np.ndarray, datasets: np.ndarray) -> np.ndarray:
+    """Return (P, 2) int: the pairs of images of two datasets that show the same radiograph.
 
     Args:
         fingerprints: (N, D) array, ordered by dataset.
@@ -60,9 +58,7 @@ def same_images(fingerprints: np.ndarray, datasets: np.ndarray) -> np.ndarray:
                 columns = others[other_start : other_start + BLOCK]
                 found = np.nonzero(fingerprints[rows] @ fingerprints[columns].T > SAME_IMAGE)
                 pairs.append(np.stack([rows[found[0]], columns[found[1]]]))
-    first, second = np.concatenate(pairs, axis=1)
-    edges = coo_array((np.ones(len(first)), (first, second)), shape=(len(datasets), len(datasets)))
-    return connected_components(edges, directed=False)[1]
+    return np.concatenate(pairs, axis=1).T
 
 
 def is_in(fingerprints: np.ndarray, dataset: dict[str, np.ndarray]) -> np.ndarray:

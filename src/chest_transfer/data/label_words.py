@@ -21,8 +21,10 @@ NOT_STATED = frozenset(
 HEALTHY = frozenset(
     ("normal", "no finding", "no findings", "healthy", "none", "unremarkable", "no abnormality", "clear", "control",
      "unauffällig", "unauffaellig", "ohne befund", "o.b.", "ob", "gesund", "normalbefund", "normale", "sain", "sano",
-     "sin hallazgos", "saudável", "negativo", "négatif")
+     "sin hallazgos", "saudável", "negativo", "négatif", "health", "controls")
 )  # fmt: skip
+OTHERWISE_ILL = frozenset(("abnormal", "diseased", "ill", "not normal", "other", "others", "sick"))
+_DENIALS = re.compile(r"(?:no|non|not|without|ohne) (?P<finding>.+)")
 _SEXES = {
     "M": ("m", "male", "man", "boy", "männlich", "mann", "homme", "masculin", "hombre", "masculino", "maschio"),
     "F": ("f", "w", "female", "woman", "girl", "weiblich", "frau", "femme", "féminin", "mujer", "femenino", "femmina"),
@@ -53,6 +55,17 @@ def is_healthy(text: str) -> bool:
     """Return whether a label of exclusive classes means that nothing was found."""
     plain = same_text(text.replace("-", " ")) if len(text) > 1 else text
     return plain in HEALTHY | ABSENT or plain.startswith(("no ", "non ", "control", "ohne "))
+
+
+def says_healthy(text: str) -> bool:
+    """Return whether a label says that nothing at all was found, and not only one disease."""
+    return same_text(text.replace("-", " ")) in HEALTHY
+
+
+def denied(text: str) -> str:
+    """Return what a label such as `no pneumothorax` or `Non-COVID` says is absent; empty for others."""
+    match = _DENIALS.fullmatch(same_text(text.replace("-", " ")))
+    return match["finding"] if match else ""
 
 
 def sex_of(text: str) -> str:

@@ -1,5 +1,6 @@
 """The archive of a pool: the radiographs of several datasets as one, each in the split of its own dataset."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -7,15 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import open_arrays
 from chest_transfer.data.catalog import dataset_named
+from chest_transfer.data.decoding import decode_all
 from chest_transfer.data.descriptions import ATTRIBUTES, box_lists_of, read_images
-from chest_transfer.data.fingerprints import image_fingerprints, same_images
+from chest_transfer.data.fingerprints import copies_between, image_fingerprints
 from chest_transfer.data.own_labels import LABEL, PRESENT, UNKNOWN
-from chest_transfer.data.own_record import OwnReading, Problem
-from chest_transfer.data.pool_labels import MemberLabels, pooled_labels
+from chest_transfer.data.own_record import OwnReading
+from chest_transfer.data.pool_labels import MemberLabels, as_classes, pooled_states
 from chest_transfer.data.prepared import write_prepared
 from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.data.splits import LEFT_OUT, SPLITS, patient_groups
@@ -26,22 +30,22 @@ if TYPE_CHECKING:
     from chest_transfer.settings import Settings
 
 SIZE = 64  # pixels a side, which is enough to recognise copies
-_KEPT_FIRST = ("test", "val", "train")
+_KEPT_FIRST = ("test", "val", "train", LEFT_OUT)
 
 
 @dataclass(frozen=True)
 class _Member:
     labels: MemberLabels
     fingerprints: np.ndarray  # (N, D) float32, in the order of the images
-    left_out: int  # images that are in none of the dataset's splits
+    not_used: Counter
     cautions: list[str]
 
 
 def write_pool_archive(archives: dict[str, Path], settings: "Settings", target: Path) -> None:
     """Write the archive of a pool.
 
-    A radiograph that several members show is kept once, in the test split if it is in one, and the patients of its
-    copies are one patient.
+    A radiograph that several members show is kept once, in the test split if it is in one, with what all of them say
+    of it; the patients of its copies are one patient.
 
     Args:
         archives: dict, the Path of the archive of each member.
@@ -49,21 +53,23 @@ def write_pool_archive(archives: dict[str, Path], settings: "Settings", target: 
         target: Path of the zip file to write.
 
     Raises:
-        ChestTransferError: a member cannot be read, or its healthy class is not known.
+        ChestTransferError: a member cannot be read, or a class of it names no finding.
     """
-    with TemporaryDirectory(prefix="chest-transfer-pool-") as folder:
+    with TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.", suffix=".partial") as folder:
         members = [_read(name, archive, settings, Path(folder, name)) for name, archive in archives.items()]
-    classes, multi_label, labels = pooled_labels([member.labels for member in members])
-    rows = pd.concat([_rows(member.labels) for member in members]).fillna("")
-    rows = rows.join(labels.set_index(rows.index))
-    reading = OwnReading(classes, multi_label, rows)
-    reading.not_used["left_out_of_splits"] += sum(member.left_out for member in members)
-    _leave_out_copies(reading, np.concatenate([member.fingerprints for member in members]))
-    is_unlabelled = (reading.rows[list(labels)] == UNKNOWN).all(axis=1)
-    reading.not_used["without_label"] += int(is_unlabelled.sum())
-    reading.rows, reading.not_used = reading.rows[~is_unlabelled].sort_index(), +reading.not_used
-    _note_findings_of_one_member(reading)
-    cautions = [f"{member.labels.name}: {caution}" for member in members for caution in member.cautions]
+    labels = [member.labels for member in members]
+    rows = pd.concat([_rows(member) for member in labels]).fillna("")
+    states = pooled_states(labels).set_index(rows.index)
+    rows, states, cautions = _without_copies(rows, states, np.concatenate([one.fingerprints for one in members]))
+    is_split = rows["split"] != LEFT_OUT
+    classes, multi_label, columns = as_classes(labels, states[is_split])
+    rows = rows[is_split].join(columns)
+    is_unlabelled = (rows[list(columns)] == UNKNOWN).all(axis=1)
+    not_used = sum((member.not_used for member in members), Counter())
+    not_used += {"without_label": int(is_unlabelled.sum()), "left_out_of_splits": int((~is_split).sum())}
+    reading = OwnReading(classes, multi_label, rows[~is_unlabelled].sort_index(), not_used=+not_used)
+    cautions = [f"{member.labels.name}: {caution}" for member in members for caution in member.cautions] + cautions
+    cautions += _findings_of_one_member(reading)
     with ArchiveWriter(target) as writer:
         for name, path in archives.items():
             with Archive(path) as archive:
@@ -73,21 +79,29 @@ def write_pool_archive(archives: dict[str, Path], settings: "Settings", target: 
         write_prepared(writer, reading, pool=list(archives), cautions=cautions)
 
 
-def _read(name: str, archive: Path, settings: "Settings", folder: Path) -> _Member:
-    """Return what is in the archive of a member, and in which split each radiograph is."""
+def _read(name: str, path: Path, settings: "Settings", folder: Path) -> _Member:
+    """Return what is in the archive of a member, and in which split each radiograph is; some may be in none."""
+    options = settings.preprocess, SIZE, settings.threads
     try:
-        summary = preprocess(dataset_named(name), archive, folder, settings.preprocess, SIZE, settings.threads)
+        summary = preprocess(dataset_named(name), path, folder, *options)
     except ChestTransferError as error:
-        raise ChestTransferError(str(error).replace(str(archive), name)) from None
+        message = str(error).replace(str(path), name)
+        raise ChestTransferError(message if name in message else f"{name}: {message}") from None
     images = read_images(folder)
-    is_left_out = images["split"] == LEFT_OUT
-    images = images[~is_left_out]
-    parts = [open_arrays(folder / f"{split}.npz") for split in SPLITS]
-    row_of = {name: row for row, name in enumerate(np.concatenate([part.names for part in parts]))}
-    fingerprints = np.concatenate([image_fingerprints(part.images) for part in parts])
-    fingerprints = fingerprints[[row_of[name] for name in images.index]]
+    of_name: dict[str, np.ndarray] = {}
+    for split in SPLITS:
+        arrays = open_arrays(folder / f"{split}.npz")
+        of_name |= dict(zip(arrays.names, image_fingerprints(arrays.images), strict=True))
+    left_out = images.loc[images["split"] == LEFT_OUT, "member"]  # of patients whose other images may be copies
+    with Archive(path) as archive:
+        decoded = decode_all(archive, list(left_out), SIZE, settings.preprocess.fit, settings.threads)
+        of_name |= {
+            name: image_fingerprints(one.image[None])[0] for name, one in zip(left_out.index, decoded, strict=True)
+        }
+    fingerprints = np.array([of_name[name] for name in images.index])
     labels = MemberLabels(name, list(summary["classes"]["train"]), summary["multi_label"], images)
-    return _Member(labels, fingerprints, int(is_left_out.sum()), summary.get("cautions", []))
+    not_used = Counter(summary["not_used"]) + Counter(unreadable=summary["skipped"]["total"])
+    return _Member(labels, fingerprints, not_used, summary.get("cautions", []))
 
 
 def _rows(member: MemberLabels) -> pd.DataFrame:
@@ -99,36 +113,53 @@ def _rows(member: MemberLabels) -> pd.DataFrame:
     return pd.DataFrame(columns).set_index(f"{member.name}/" + images["member"])
 
 
-def _leave_out_copies(reading: OwnReading, fingerprints: np.ndarray) -> None:
-    """Keep of each radiograph that several members show one, and unite the patients of its copies."""
-    rows = reading.rows
-    members = rows["source"].to_numpy()
-    copies = same_images(fingerprints, members)
-    order = np.argsort(rows["split"].map(_KEPT_FIRST.index).to_numpy(), kind="stable")
-    is_first = np.zeros(len(rows), bool)
-    is_first[order[np.unique(copies[order], return_index=True)[1]]] = True
-    keys = np.where(rows["patient"] != "", rows["patient"], rows.index)
-    groups = patient_groups(keys, copies)
-    several = pd.Series(keys).groupby(groups).transform("nunique").to_numpy() > 1
-    first_key = pd.Series(keys).groupby(groups).transform("first").to_numpy()
-    reading.rows = rows.assign(patient=np.where(several, first_key, rows["patient"]))[is_first]
-    if (~is_first).any():
-        reading.not_used["copy_in_another_member"] += int((~is_first).sum())
-        remedy = "each is kept once, in the test split if it is in one"
-        reading.notes.append(
-            Problem("radiographs that another member shows, too", tuple(rows.index[~is_first]), remedy)
-        )
-
-
-def _note_findings_of_one_member(reading: OwnReading) -> None:
-    """Note findings that only one member shows: a model may recognise that member instead."""
-    if not reading.multi_label:
-        return
-    alone = [
-        f"{name}: {shown.iloc[0]}"
-        for name in reading.classes
-        if len(shown := reading.rows.loc[reading.rows[LABEL + name] == PRESENT, "source"].drop_duplicates()) == 1
+def _without_copies(
+    rows: pd.DataFrame, states: pd.DataFrame, fingerprints: np.ndarray
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Keep one of each radiograph that several members show, with the labels and the patients of all of its copies."""
+    pairs = copies_between(fingerprints, rows["source"].to_numpy())
+    if not len(pairs):
+        return rows, states, []
+    kept_copy_of = _kept_copies(pairs, rows["split"].map(_KEPT_FIRST.index).to_numpy())
+    values, contradictory = states.to_numpy(object), 0
+    for copy, kept in kept_copy_of.items():
+        differ = (values[kept] != values[copy]) & (values[kept] != UNKNOWN) & (values[copy] != UNKNOWN)
+        values[kept] = np.where(differ, UNKNOWN, np.where(values[kept] == UNKNOWN, values[copy], values[kept]))
+        contradictory += bool(differ.any())
+    edges = coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(len(rows), len(rows)))
+    keys = pd.Series(np.where(rows["patient"] != "", rows["patient"], rows.index))
+    of_group = keys.groupby(patient_groups(keys.to_numpy(str), connected_components(edges, directed=False)[1]))
+    is_united = of_group.transform("nunique").to_numpy() > 1
+    rows = rows.assign(patient=np.where(is_united, of_group.transform("first"), rows["patient"]))
+    is_kept = ~np.isin(np.arange(len(rows)), list(kept_copy_of))
+    cautions = [
+        f"{len(kept_copy_of)} radiographs of one member are copies of another's: each is kept once, in the test split "
+        "if it is in one, with the labels of both"
     ]
-    if alone:
-        remedy = "a model may recognise that member instead"
-        reading.notes.append(Problem("findings that only one member shows", tuple(alone), remedy))
+    if contradictory:
+        cautions.append(f"{contradictory} of these have labels that contradict each other, which count as unknown")
+    return rows[is_kept], pd.DataFrame(values, states.index, states.columns)[is_kept], cautions
+
+
+def _kept_copies(pairs: np.ndarray, rank: np.ndarray) -> dict[int, int]:
+    """Return the image that is kept for each copy that is not: one of lower rank, or of an earlier member."""
+    copies: dict[int, list[int]] = {}
+    for first, second in pairs.tolist():
+        copies.setdefault(first, []).append(second)
+        copies.setdefault(second, []).append(first)
+    kept, kept_copy_of = set(), {}
+    for image in sorted(copies, key=lambda image: (rank[image], image)):
+        if found := [copy for copy in copies[image] if copy in kept]:
+            kept_copy_of[image] = found[0]
+        else:
+            kept.add(image)
+    return kept_copy_of
+
+
+def _findings_of_one_member(reading: OwnReading) -> list[str]:
+    """Return a caution about findings that only one member shows."""
+    if not reading.multi_label:
+        return []
+    sources = {name: reading.rows.loc[reading.rows[LABEL + name] == PRESENT, "source"] for name in reading.classes}
+    alone = [name for name, of_finding in sources.items() if of_finding.nunique() == 1]
+    return [f"only one member shows {', '.join(alone)}: a model may recognise that member instead"] if alone else []

@@ -25,7 +25,6 @@ REASONS = {  # why images of an archive are not used
     "other_view": "in other views", "without_label": "without a label", "listed_twice": "rows that occur twice",
     "contradictory_rows": "with rows that differ", "masks": "masks", "unreadable": "files that cannot be read",
     "left_out_of_splits": "left out of the splits of their own dataset",
-    "copy_in_another_member": "copies of radiographs of another member of the pool",
 }  # fmt: skip
 
 
@@ -51,7 +50,7 @@ def counts_of(dataset: Dataset, listing: Listing, skipped: dict[str, str], label
         },
         "multi_label": dataset.multi_label,
         "without_patient_id": sum(radiograph.patient is None for radiograph in listing.radiographs),
-        "official_test": "test" in _splits_of(listing),
+        "official_test": "test" in _splits_of(listing) and not listing.pool,
         "duplicates": split.duplicates,
         "duplicates_left_out": left_out - split.leaked,
         "leaked_into_official_test": split.leaked,
@@ -99,7 +98,7 @@ def cautions_about(
     if has_folders and (absent := _absent(dataset, counts)):
         sentences.append(f"the archive holds no radiographs of {', '.join(absent)}")
     if not dataset.multi_label:
-        official = set() if isinstance(dataset.layout, NihTables) else _splits_of(listing)
+        official = set() if isinstance(dataset.layout, NihTables) or listing.pool else _splits_of(listing)
         sentences += _missing_classes(dataset, archive_path, counts, official, listing.other_folders)
     sentences += [f"{statement}: {count} radiographs" for statement, count in sorted(statements.items())]
     return {"cautions": sentences} if sentences else {}

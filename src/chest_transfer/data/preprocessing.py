@@ -71,7 +71,7 @@ def preprocess(
                 archive, listing, pixels, settings, image_size, processes
             )
             attributes = read_attributes(archive, radiographs) if listing.attributes is None else listing.attributes
-            box_list = read_box_list(archive, radiographs)
+            box_list = read_box_list(archive, radiographs, is_pool=bool(listing.pool))
         if listing.classes:
             dataset = replace(dataset, classes=listing.classes, multi_label=listing.multi_label)
         labels = _labels(radiographs, dataset)

@@ -41,10 +41,11 @@ def source_record(name: str, settings: "Settings", previous: dict) -> dict:
     """
     source = source_of(name, settings)
     if source == POOL:
-        of_members = previous.get("pool", {})
-        members = {
-            member: source_record(member, settings, of_members.get(member, {})) for member in settings.pools[name]
-        }
+        last = {member["dataset"]: member for member in previous.get("pool", [])}
+        members = [
+            {"dataset": member} | source_record(member, settings, last.get(member, {}))
+            for member in settings.pools[name]
+        ]
         return {"pool": members, "preprocess": settings.preprocess.model_dump()}
     if source == "own":
         entry = settings.own[name]

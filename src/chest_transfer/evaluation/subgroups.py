@@ -18,7 +18,7 @@ def subgroup_scores(predictions: CalibratedPredictions, images: pd.DataFrame, we
 
     A subgroup of diseased patients only, such as a kind of pneumonia, is scored against all healthy ones, and has no
     specificity of its own. A subgroup of healthy patients only has no sensitivity. Averages are over the same classes
-    in all subgroups; those of a source are over the classes of which it has ill and healthy patients.
+    in all subgroups. A source is scored by itself alone, on the classes of which it has ill and healthy patients.
 
     Args:
         predictions: CalibratedPredictions of N images.
@@ -37,7 +37,7 @@ def subgroup_scores(predictions: CalibratedPredictions, images: pd.DataFrame, we
             members = values == group
             if members.sum() < FEWEST_IMAGES:
                 continue
-            only_diseased = is_diseased[members].all()
+            only_diseased = is_diseased[members].all() and attribute != "source"
             compared = members | ~is_diseased if only_diseased else members
             of_group = predictions.of_images(compared)
             classes = of_group.averaged_classes if attribute == "source" else []

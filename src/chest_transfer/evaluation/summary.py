@@ -134,7 +134,7 @@ def _areas_by_source(groups: pd.DataFrame) -> dict[str, dict]:
     """Return the area of each source by itself: where the sources differ in who is ill, that of all is larger."""
     of_sources = groups[groups["attribute"] == "source"]
     records = of_sources.astype(object).where(of_sources.notna(), None).to_dict("records")
-    return {row["group"]: {key: row[key] for key in GAIN} for row in records if row["auc"] is not None}
+    return {row["group"]: {key: row[key] for key in (*GAIN, "images")} for row in records if row["auc"] is not None}
 
 
 def _facts(predictions: CalibratedPredictions, test: Predictions, operating_point: str) -> dict:

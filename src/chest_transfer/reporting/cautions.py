@@ -105,7 +105,8 @@ def _leaks(name: str, data: dict) -> list[Caution]:
                 counted = f"1 {shared} is" if count == 1 else f"{count} {shared}s are"
                 cautions.append(Caution(True, f"{name}: {counted} in {first} and in {second}."))
     if leaked := data["leaked_into_official_test"]:
-        text = f"{name}: {leaked} training radiographs were left out: their patients are in the official test split."
+        where = "the test split of another member" if data.get("pool") else "the official test split"
+        text = f"{name}: {leaked} training radiographs were left out: their patients are in {where}."
         cautions.append(Caution(True, text))
     return cautions
 

@@ -110,4 +110,4 @@ def _mean_of_known(values, is_known):
 
 
 def _balanced_weights(counts: np.ndarray, images: int | np.ndarray, classes: int) -> np.ndarray:
-    return np.where(counts > 0, images / (classes * np.maximum(counts, 1)), 0).astype(np.float32)
+    return np.where(counts > 0, images / (classes * np.where(counts > 0, counts, 1)), 0).astype(np.float32)
