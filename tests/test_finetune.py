@@ -58,7 +58,7 @@ def train_one_batch(classifier, unfreezing: GradualUnfreezing) -> None:
     """Train on one batch in place, in epoch 0."""
     network, batch = logits_network(classifier), toy_arrays(16)
     loss = cross_entropy(batch.targets, multi_label=False, imbalance="none")
-    network.compile(unfreezing.optimizer(1e-3), loss)
+    network.compile(unfreezing.optimizer(1e-3), loss, run_eagerly=True)  # a graph takes longer to build than to run
     unfreezing.begin_epoch(0)
     network.train_on_batch(batch.inputs(np.arange(16)), batch.targets)
 
