@@ -175,29 +175,29 @@ def embedded_project(tmp_path_factory):
         folder,
         ("download", "pneumonia"),
         ("preprocess", "pneumonia"),
-        ("pretrained", "mobilenetv2", "none"),
-        ("embed", "pneumonia", "mobilenetv2", "none"),
-        ("probe", "pneumonia", "mobilenetv2", "none"),
+        ("pretrained", "cnn", "none"),
+        ("embed", "pneumonia", "cnn", "none"),
+        ("probe", "pneumonia", "cnn", "none"),
     )
     return folder
 
 
 OUTPUTS = (
-    "data/features/pneumonia/mobilenetv2/none/train.npz",
-    "models/pneumonia/mobilenetv2/probe-none.keras",
-    "data/predictions/pneumonia/mobilenetv2/probe-none/test.csv",
+    "data/features/pneumonia/cnn/none/train.npz",
+    "models/pneumonia/cnn/probe-none.keras",
+    "data/predictions/pneumonia/cnn/probe-none/test.csv",
 )
 
 
 def test_the_stages_give_the_same_bytes_again(embedded_project):
     first = [(embedded_project / name).read_bytes() for name in OUTPUTS]
-    stages(embedded_project, *((name, "pneumonia", "mobilenetv2", "none") for name in ("embed", "probe")))
+    stages(embedded_project, *((name, "pneumonia", "cnn", "none") for name in ("embed", "probe")))
     assert [(embedded_project / name).read_bytes() for name in OUTPUTS] == first
 
 
 def test_a_saved_probe_is_a_whole_model_with_its_facts(embedded_project):
     model, facts = load_model(embedded_project / OUTPUTS[1], ClassifierFacts)
-    assert (facts.regime, facts.dataset, facts.backbone) == ("probe", "pneumonia", "mobilenetv2")
+    assert (facts.regime, facts.dataset, facts.backbone) == ("probe", "pneumonia", "cnn")
     assert facts.settings["probe"]["head"] == "dense256"
     assert model.input_shape == (None, 32, 32, 1)
     assert model.output_shape == (None, 2)
@@ -210,5 +210,5 @@ def test_a_saved_probe_is_a_whole_model_with_its_facts(embedded_project):
 
 def test_a_head_that_keeps_whole_feature_maps_cannot_be_probed(embedded_project):
     change_settings(embedded_project / "params.yaml", probe__head="dense64")
-    message = refused(stage(embedded_project, "probe", "pneumonia", "mobilenetv2", "none", check=False))
+    message = refused(stage(embedded_project, "probe", "pneumonia", "cnn", "none", check=False))
     assert "(allowed: linear, dense256, dense1024, dropout128, complex)" in message
