@@ -27,8 +27,7 @@ from conftest import (
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
     """This checkout as a repository of its own, with toy settings and a remote, its first experiment run."""
-    settings = TOY | {"weights": ["phantom"], "train__weights": ["phantom"]}
-    folder = toy_repository(tmp_path_factory.mktemp("pipeline"), model="cnn_strided", **settings)
+    folder = toy_repository(tmp_path_factory.mktemp("pipeline"), model="cnn_strided", **TOY)
     run(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "remote"))
     commit(folder, "A remote")
     all_recorded(folder)
@@ -63,10 +62,8 @@ def clone(repository: Path, name: str) -> Path:
 def test_the_whole_graph_runs_and_leaves_metrics_in_git(repository):
     metrics = json.loads((repository / "metrics/pneumonia.json").read_text())
     assert set(metrics) == {"probe", "train"}
-    assert set(metrics["train"]) == set(metrics["probe"]) == {"phantom"}
-    assert {"auc", "auc_low", "auc_high", "sensitivity", "specificity", "loss", "ece"} <= set(
-        metrics["train"]["phantom"]
-    )
+    assert set(metrics["train"]) == set(metrics["probe"]) == {"none"}
+    assert {"auc", "auc_low", "auc_high", "sensitivity", "specificity", "loss", "ece"} <= set(metrics["train"]["none"])
     assert (repository / "report/index.html").stat().st_size > 50_000
     tracked = run(repository, "git", "ls-files").stdout
     for name in (
@@ -87,7 +84,7 @@ def test_a_second_repro_runs_nothing(repository):
 
 def test_two_backbones_side_by_side(two_models):
     diff = json.loads((two_models.parent / "diff.json").read_text())
-    change = diff["metrics/pneumonia.json"]["train.phantom.auc"]
+    change = diff["metrics/pneumonia.json"]["train.none.auc"]
     assert set(change) == {"old", "new", "diff"}
     assert change["old"] is not None
     assert change["new"] is not None
@@ -104,27 +101,27 @@ def test_the_leaderboard_holds_both_backbones(two_models):
 def test_another_backbone_trains_only_its_own_stages(two_models):
     ran = stages_run((two_models.parent / "second.txt").read_text())
     assert {name for name in ran if "-" in name or name.startswith("pretrained@")} == {
-        "pretrained@cnn-phantom", "embed@pneumonia-cnn-phantom", "probe@pneumonia-cnn-phantom",
-        "train@pneumonia-cnn-phantom", "explain@pneumonia-cnn",
+        "pretrained@cnn-none", "embed@pneumonia-cnn-none", "probe@pneumonia-cnn-none",
+        "train@pneumonia-cnn-none", "explain@pneumonia-cnn",
     }  # fmt: skip
     assert {name for name in ran if "-" not in name} == {"evaluate@pneumonia", "best@pneumonia", "report"}
     lock = (two_models / "dvc.lock").read_text()
-    for name in ("train@pneumonia-cnn-phantom", "train@pneumonia-cnn_strided-phantom"):
+    for name in ("train@pneumonia-cnn-none", "train@pneumonia-cnn_strided-none"):
         assert f"{name}:" in lock
 
 
 def test_a_fresh_clone_pulls_the_other_model_and_trains_nothing(two_models):
     folder = clone(two_models, "pulled")
-    ran = stages_run(run(folder, "dvc", "exp", "run", "--pull", "-S", "model=cnn_strided").stdout)
+    ran = stages_run(run(folder, "dvc", "exp", "run", "--pull", "-S", "model=cnn_strided", "train").stdout)
     assert not [stage for stage in ran if stage.startswith(("train@", "pretrained@", "download@", "preprocess@"))]
-    pulled = folder / "models/pneumonia/cnn_strided/train-phantom.keras"
+    pulled = folder / "models/pneumonia/cnn_strided/train-none.keras"
     assert hashlib.md5(pulled.read_bytes()).hexdigest() in (two_models / "dvc.lock").read_text()
 
 
 def test_a_model_of_another_backbone_is_predicted_with_from_a_fresh_clone(two_models, tmp_path):
     folder = clone(two_models, "predicts")
     (tmp_path / "one.png").write_bytes(grey())
-    names = "pneumonia/cnn_strided/train-phantom", "pneumonia/cnn/train-phantom"
+    names = "pneumonia/cnn_strided/train-none", "pneumonia/cnn/train-none"
     arguments = str(tmp_path / "one.png"), "--rev", "HEAD", "--json"
     printed = commands(folder, *(("predict", name, *arguments) for name in names))
     for name, output in zip(names, printed, strict=True):
@@ -136,7 +133,6 @@ def test_a_model_of_another_backbone_is_predicted_with_from_a_fresh_clone(two_mo
 @pytest.mark.parametrize(
     ("path", "stage"),
     [
-        ("metrics/gain/pneumonia.json", "evaluate@pneumonia"),
         ("metrics/detail/pneumonia.json", "evaluate@pneumonia"),
         ("metrics/plots/pneumonia/roc.csv", "evaluate@pneumonia"),
         ("metrics/data/pneumonia.json", "explore@pneumonia"),
@@ -161,7 +157,7 @@ def test_every_reader_of_a_broken_lock_file_says_how_to_mend_it(two_models, lock
     if not folder.exists():
         clone(two_models, "broken")
     (folder / "dvc.lock").write_bytes(lock)
-    for words in (["report"], ["storage", "list"], ["predict", "pneumonia/train-phantom", "a.png"]):
+    for words in (["report"], ["storage", "list"], ["predict", "pneumonia/train-none", "a.png"]):
         message = refused(run(folder, "chest-transfer", *words, check=False))
         assert "dvc.lock" in message
         assert message.endswith("; run: chest-transfer mend")
@@ -182,7 +178,7 @@ def test_without_git_results_are_readable_and_the_rest_says_what_it_needs(two_mo
 
 def test_a_fresh_clone_without_the_remote_makes_the_same_bytes(two_models):
     folder = clone(two_models, "again")
-    assert "running stages.train pneumonia cnn phantom" in all_recorded(folder)
+    assert "running stages.train pneumonia cnn none" in all_recorded(folder)
     assert run(folder, "git", "status", "--porcelain").stdout == ""
     lock = [(path / "dvc.lock").read_bytes() for path in (folder, two_models)]
     assert lock[0] == lock[1]
@@ -197,7 +193,7 @@ def test_a_temporary_experiment_runs_the_code_of_its_own_copy(two_models):
     assert start in summary.read_text()
     summary.write_text(summary.read_text().replace(start, '    detail["own"] = {"copy": {"auc": 1}}\n' + start, 1))
     commit(folder, "changed code")
-    run(folder, "dvc", "exp", "run", "--temp", "-n", "own-copy")
+    run(folder, "dvc", "exp", "run", "--temp", "-n", "own-copy", "evaluate")
     shown = json.loads(run(folder, "dvc", "exp", "show", "--json", "--only-changed").stdout)
     assert '"own"' in json.dumps(shown)
     assert "own" not in (folder / "metrics/pneumonia.json").read_text()
@@ -208,12 +204,12 @@ def test_an_experiment_goes_to_another_clone_by_way_of_a_bare_repository(two_mod
     run(tmp_path, "git", "init", "-q", "--bare", "-b", "main", "hub.git")
     run(mine, "git", "remote", "add", "origin", str(tmp_path / "hub.git"))
     run(mine, "git", "push", "-q", "origin", "HEAD")
-    run(mine, "dvc", "exp", "run", "-n", "wider", "-S", "probe.head=dense1024", "best")
+    run(mine, "dvc", "exp", "run", "-n", "wider", "-S", "probe.head=dense1024", "probe")
     run(mine, "dvc", "exp", "push", "origin", "wider")
     theirs = clone(tmp_path / "hub.git", "theirs")
     run(theirs, "dvc", "exp", "pull", "origin", "wider")
     run(theirs, "dvc", "exp", "apply", "wider")
-    path = "models/pneumonia/cnn/probe-phantom.keras"
+    path = "models/pneumonia/cnn/probe-none.keras"
     assert (theirs / path).read_bytes() == (mine / path).read_bytes()
     assert "head: dense1024" in (theirs / "params.yaml").read_text()
 
@@ -222,8 +218,8 @@ def test_a_rate_given_on_the_command_line_arrives_as_a_number(two_models):
     folder = clone(two_models, "rate")
     run(folder, "dvc", "pull")
     done = run(folder, "dvc", "exp", "run", "-S", "train.learning_rate=3e-5", "-S", "train.epochs=1", "train")
-    assert stages_run(done.stdout)[0] == "train@pneumonia-cnn-phantom"
-    history = pd.read_csv(folder / "data/predictions/pneumonia/cnn/train-phantom/history.csv")
+    assert stages_run(done.stdout)[0] == "train@pneumonia-cnn-none"
+    history = pd.read_csv(folder / "data/predictions/pneumonia/cnn/train-none/history.csv")
     assert history["learning_rate"].tolist() == pytest.approx([3e-5])
     # Nothing was evaluated: the metrics are still those of the last commit.
     stale = states(folder)["workspace"]
@@ -253,7 +249,7 @@ def test_a_grid_is_queued_and_experiments_that_are_not_finished_have_no_scores(t
         "main": "finished",
     }
     change_settings(folder / "params.yaml", model="cnn", train__epochs=9)
-    assert states(folder)["workspace"] == "stale: train@pneumonia-cnn-phantom ran with another value of train.epochs"
+    assert states(folder)["workspace"] == "stale: train@pneumonia-cnn-none ran with another value of train.epochs"
 
 
 def queued(folder: Path) -> list[str]:
@@ -268,7 +264,7 @@ def test_the_lock_is_verified_without_any_data(two_models):
     change_settings(folder / "params.yaml", train__learning_rate=1e-4)
     changed = run(folder, "dvc", "repro", "--dry", "--allow-missing", check=False)
     assert stages_run(changed.stdout) == []
-    assert "failed to reproduce 'train@pneumonia-cnn-phantom'" in changed.stderr
+    assert "failed to reproduce 'train@pneumonia-cnn-none'" in changed.stderr
 
 
 def test_a_comment_reruns_the_fingerprints_and_nothing_else(two_models):
@@ -286,10 +282,10 @@ def test_an_experiment_with_fewer_models_leaves_nothing_that_the_next_one_reads(
     folder = clone(two_models, "fewer")
     run(folder, "dvc", "pull")
     lock, metrics = ((folder / name).read_text() for name in ("dvc.lock", "metrics/pneumonia.json"))
-    run(folder, "dvc", "exp", "run", "-S", "train.weights=[]")
-    assert not (folder / "data/predictions/pneumonia/cnn/train-phantom").exists()
+    run(folder, "dvc", "exp", "run", "-S", "train.weights=[]", "explain", "best")
+    assert not (folder / "data/predictions/pneumonia/cnn/train-none").exists()
     assert "train" not in json.loads((folder / "metrics/pneumonia.json").read_text())
-    ran = stages_run(run(folder, "dvc", "exp", "run", "-S", "train.weights=[phantom]").stdout)
+    ran = stages_run(run(folder, "dvc", "exp", "run", "-S", "train.weights=[none]").stdout)
     assert not [name for name in ran if name.startswith("train@")], "its model comes out of DVC's cache"
     assert (folder / "metrics/pneumonia.json").read_text() == metrics
     assert (folder / "dvc.lock").read_text() == lock
