@@ -149,8 +149,9 @@ def every_kind_of_model(tmp_path_factory) -> Path:
     """A repository with an experiment of every kind of model; read.json beside it lists the settings that were read."""
     folder = tmp_path_factory.mktemp("traced")
     settings = TOY | {
-        "datasets": ["pneumonia", "tuberculosis"], "weights": ["none", "phantom"], "finetune__weights": ["none"],
-        "external": ["covid"], "transfer__sources": ["tuberculosis"], "transfer__weights": "none", "embed__views": 1,
+        "datasets": ["pneumonia", "tuberculosis"], "weights": ["phantom"], "finetune__weights": ["phantom"],
+        "external": ["covid"], "transfer__sources": ["tuberculosis"], "transfer__weights": "phantom", "embed__views": 1,
+        "train__weights": ["phantom"], "phantom__patients": 40, "probe__epochs": 1, "finetune__epochs": 1,
         "train__epochs": 1, "transfer__epochs": 1, "threads": 1,  # simulated in this process, where reading is traced
     }  # fmt: skip
     repository = toy_repository(folder, **settings)
@@ -175,7 +176,7 @@ def test_the_graph_transfers_from_one_dataset_to_the_next(every_kind_of_model):
     assert "fit" not in metrics["as_is"]["tuberculosis"]  # it is not fitted to this dataset
     assert metrics["transfer"]["tuberculosis"]["fit"]
     facts = read_facts(every_kind_of_model / "models/pneumonia/cnn/transfer-tuberculosis.keras", ClassifierFacts)
-    assert (facts.dataset, facts.source, facts.weights) == ("pneumonia", "tuberculosis", "none")
+    assert (facts.dataset, facts.source, facts.weights) == ("pneumonia", "tuberculosis", "phantom")
 
 
 @pytest.mark.slow
