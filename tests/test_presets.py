@@ -25,11 +25,12 @@ TOY = {
     "source": "phantom",
     "image_size": 32,
     "threads": 1,  # two tests run at once
-    "phantom__patients": 60,
-    "phantom__image_size": 48,
-    "probe__epochs": 2,
+    "phantom__patients": 40,
+    "phantom__image_size": 32,
+    "probe__epochs": 1,
     "finetune__epochs": 1,
     "train__epochs": 1,
+    "evaluate__rounds": 100,
 }
 SMALLER = {"vgg16": "cnn", "resnet50": "cnn"}
 
@@ -78,8 +79,9 @@ def experiments(tmp_path_factory) -> dict[str, Path]:
         # The weights of ImageNet cannot be downloaded in a test: random weights take their place.
         text = path.read_text().replace("[none, imagenet]", "[none]").replace("[imagenet]", "[none]")
         (folder / "params.yaml").write_text(text)
-        model = read_settings(folder / "params.yaml").model
-        change_settings(folder / "params.yaml", **TOY, model=SMALLER.get(model, model))
+        settings = read_settings(folder / "params.yaml")
+        model, first = SMALLER.get(settings.model, settings.model), settings.datasets[:1]
+        change_settings(folder / "params.yaml", **TOY, model=model, datasets=[*first])
         run(folder, "dvc", "init", "--no-scm", "-q")
     all_stages(*folders.values())
     return folders
