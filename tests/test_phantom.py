@@ -266,7 +266,7 @@ PAIRS = [
     for pair in itertools.combinations([tuple(findings) for _, findings in cohort.classes.values()], 2)
 ]  # fmt: skip
 PAIRS += [("nih", ((), (finding,))) for finding in NIH_CLASSES]
-IMAGES = 160
+IMAGES = 110
 
 
 def _simulate_class_image(name: str, findings: tuple[str, ...], number: int) -> np.ndarray:
