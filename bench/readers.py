@@ -5,8 +5,9 @@ python -m bench.readers [--studies 1000] [--ratings vandyke.csv]
 Two starts of the same expected area are trained with 2, 3 or 5 seeds, and score the same radiographs, one to three of
 each patient, a third of the patients being ill. Seeds differ little or much (`spread`). Printed as fractions of the
 studies: how often the 95 % interval of a start's mean area contains its expectation, how often that of the difference
-contains 0 (expected of both: 0.95), how often a difference is found where there is none (expected: 0.05); and the first
-and the last of these for one seed, with intervals over patients alone.
+contains 0 (expected of both: 0.95), how often a difference is found where there is none (expected: 0.05); the first and
+the last of these for balanced accuracy at a fixed threshold, whose covariance over patients is that of a bootstrap; and
+for areas with one seed, with intervals over patients alone.
 
 `--ratings` prints the analysis of ratings (columns reader, treatment, case, truth, rating), with the covariance of
 DeLong and an unbiased one, to compare with published figures.
@@ -19,10 +20,11 @@ import pandas as pd
 from scipy.stats import norm
 
 from chest_transfer.evaluation.delong import delong, delong_p_value
-from chest_transfer.evaluation.intervals import NORMAL_QUANTILE
-from chest_transfer.evaluation.reader_study import ReaderStudy
+from chest_transfer.evaluation.intervals import NORMAL_QUANTILE, cluster_bootstrap_weights
+from chest_transfer.evaluation.reader_study import ReaderStudy, bootstrap_covariance
 
 SEPARATION = 1.5  # of ill and healthy, in standard deviations of a score
+THRESHOLD, RESAMPLES = SEPARATION / 2, 200
 SEED_SPREADS = {"small": 0.05, "large": 0.4}  # of the separation over seeds, standard deviations
 # Shares of a score's variance: of the patient and the image with all models, of the patient with one start.
 PATIENT, IMAGE, START = 0.4, 0.2, 0.15
@@ -53,21 +55,39 @@ def expected_area(spread: float) -> float:
     return float(norm.cdf(SEPARATION / np.sqrt(2 + spread**2)))
 
 
+def expected_accuracy(spread: float) -> float:
+    """Return the expectation of a model's balanced accuracy at `THRESHOLD` over seeds."""
+    return float(norm.cdf((SEPARATION - THRESHOLD) / np.sqrt(1 + spread**2)) + norm.cdf(THRESHOLD)) / 2
+
+
+def balanced_accuracies(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return (M, 1 + R) the balanced accuracy of M scores, and in R resamples."""
+    weights = np.vstack([np.ones(len(labels)), weights])
+    is_right = (scores > THRESHOLD) == labels
+    of_class = [(is_right * (labels == k)) @ weights.T / (weights @ (labels == k)) for k in (0, 1)]
+    return np.mean(of_class, axis=0)
+
+
 def coverage(studies: int, patients: int, seeds: int, spread: float) -> dict[str, float]:
     """Return how often intervals contain the truth, and how often a difference is found where there is none."""
-    rng, truth = np.random.default_rng(1), expected_area(spread)
+    rng, truth, true_accuracy = np.random.default_rng(1), expected_area(spread), expected_accuracy(spread)
     rows = []
     for _ in range(studies):
         labels, scores, patient_of = simulate_study(patients, seeds, spread, rng)
         areas, covariance = delong(labels, scores, patient_of)
         study = ReaderStudy.of(areas, covariance, treatments=2)
         mean, difference = study.mean(0), study.difference(0, 1)
-        low, high = mean.interval
+        low, high = mean.area_interval
+        accuracies = balanced_accuracies(labels, scores, cluster_bootstrap_weights(patient_of, RESAMPLES, seed=1))
+        of_accuracy = ReaderStudy.of(accuracies[:, 0], bootstrap_covariance(accuracies[:, 1:]), treatments=2)
+        accuracy_low, accuracy_high = of_accuracy.mean(0).interval
         width = NORMAL_QUANTILE * np.sqrt(covariance[0, 0])
         rows.append({
             "mean": low <= truth <= high,
             "difference": difference.interval[0] <= 0 <= difference.interval[1],
             "found": difference.p < 0.05,
+            "accuracy: mean": accuracy_low <= true_accuracy <= accuracy_high,
+            "accuracy: found": of_accuracy.difference(0, 1).p < 0.05,
             "one seed: mean": areas[0] - width <= truth <= areas[0] + width,
             "one seed: found": delong_p_value(areas, covariance, 0, seeds) < 0.05,
         })  # fmt: skip
@@ -97,7 +117,7 @@ def analyse_ratings(path: str) -> pd.DataFrame:
     areas, covariance = delong(labels, scores, ratings.index.astype(str).to_numpy())
     columns = {}
     for name, estimate in (("DeLong", covariance), ("unbiased", unbiased_covariance(labels, scores))):
-        study = ReaderStudy.of(areas, estimate, treatments)
+        study = ReaderStudy.of(areas, estimate, treatments, is_cautious=False)
         difference = study.difference(1, 0)
         cov1, cov2, cov3 = study.covariances
         ratio, freedom, p = study.test()
@@ -124,12 +144,14 @@ def main() -> None:
     if arguments.ratings:
         print(analyse_ratings(arguments.ratings).to_string(float_format=lambda value: f"{value:.10f}"))
         return
-    print(f"{'patients':>8} {'seeds':>5} {'spread':>6}  mean  difference  found  one seed: mean  found")
+    heads = ("patients", "seeds", "spread", "mean", "difference", "found", "accuracy", "found", "one seed", "found")
+    print(" ".join(f"{head:>10}" for head in heads))
     for patients in (100, 300):
         for spread in SEED_SPREADS.values():
             for seeds in (2, 3, 5):
                 row = coverage(arguments.studies, patients, seeds, spread)
-                print(f"{patients:>8} {seeds:>5} {spread:>6}  " + "  ".join(f"{value:.3f}" for value in row.values()))
+                cells = [str(patients), str(seeds), str(spread), *(f"{value:.3f}" for value in row.values())]
+                print(" ".join(f"{cell:>10}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":
