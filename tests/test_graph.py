@@ -277,6 +277,7 @@ ROOMS = [
     "obtaining",
     "training",
     "evaluation",
+    "settings_checks",
     "settings",
     "analysis",
     "reporting",

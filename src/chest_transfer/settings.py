@@ -12,25 +12,17 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from chest_transfer.data.catalog import CATALOG
-from chest_transfer.data.layouts import ClassFolders, same_name
 from chest_transfer.data.own_section import Own, check_own_section
-from chest_transfer.data.public_sets import public_sets
 from chest_transfer.data.squares import SQUARE_FITS
-from chest_transfer.errors import ChestTransferError, unknown_name_error
+from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.grad_cam import METHODS
 from chest_transfer.evaluation.operating_points import OPERATING_POINTS
 from chest_transfer.networks.backbones import PRECISIONS, PREPROCESSING
-from chest_transfer.networks.weights import BUILT_IN_WEIGHTS
 from chest_transfer.sections import Section
+from chest_transfer.settings_checks import check_names
 from chest_transfer.training.losses import IMBALANCES
 from chest_transfer.training.schedules import SCHEDULES
 from chest_transfer.yaml_files import YAMLError, read_yaml
-
-
-def known_datasets() -> list[str]:
-    """Return the names of all public datasets."""
-    return [*CATALOG, *public_sets()]
 
 
 def _one_of(names: Iterable[str]) -> Any:
@@ -195,109 +187,8 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _check_names(self) -> "Settings":
-        for section, names in (("own", self.own), ("pools", self.pools)):
-            for name in names:
-                if name in known_datasets():
-                    raise ChestTransferError(
-                        f"{section}.{name} has the name of a public dataset (those are: "
-                        f"{', '.join(known_datasets())}); rename it"
-                    )
-        if both := [name for name in self.pools if name in self.own]:
-            raise ChestTransferError(f"'{both[0]}' is a name under `own` and under `pools` in params.yaml; rename one")
-        members = [member for pool in self.pools.values() for member in pool]
-        single = [*known_datasets(), *self.own]
-        remedy = "your own are described under `own` in params.yaml"
-        for name in (*self.external, *self.sources, *members):
-            if name in self.pools:
-                raise ChestTransferError(
-                    f"'{name}' is a pool, and cannot be among `external`, `sources` or the members of a pool; name "
-                    f"single datasets there, such as its own: {', '.join(self.pools[name])}"
-                )
-        for name in (*self.datasets, *self.external, *self.sources, *members):
-            if name not in (*single, *self.pools):
-                raise unknown_name_error("dataset", name, [*single, *self.pools], remedy)
-        for name, entry in self.own.items():
-            check_own_section(name, entry)
-        if self.model not in self.architectures:
-            raise unknown_name_error("model", self.model, self.architectures)
-        known = [*BUILT_IN_WEIGHTS, *self.weights_files]
-        for weights in self.weights:
-            if weights not in known:
-                raise unknown_name_error("weights", weights, known, "other files go under `weights_files`")
-        subsets = {"train.weights": self.train.weights, "finetune.weights": self.finetune.weights}
-        for key, names in subsets.items():
-            if missing := [name for name in names if name not in self.weights]:
-                raise ChestTransferError(
-                    f"{key} names '{missing[0]}', which is not among the starting weights (allowed: "
-                    f"{', '.join(self.weights)}); run: dvc exp run -S '{key}=[{','.join(self.weights)}]'"
-                )
-        if both := [name for name in self.external if name in self.datasets]:
-            raise ChestTransferError(
-                f"'{both[0]}' is among `datasets`, which models are trained on, and among `external`, on which they "
-                "are only judged; remove it from one of them in params.yaml"
-            )
-        trained_on = [member for name in self.datasets for member in self.pools.get(name, [name])]
-        for name in self.external:
-            if other := _with_the_same_patients(name, trained_on):
-                raise ChestTransferError(
-                    f"external '{name}' shows the same patients as '{other}', on which models are trained; name another"
-                )
-        lists = {"datasets": self.datasets, "external": self.external, "weights": self.weights} | subsets
-        lists |= {f"pools.{name}": members for name, members in self.pools.items()}
-        for key, names in lists.items():
-            if len(set(names)) < len(names):
-                raise ChestTransferError(
-                    f"'{key}' in params.yaml has a name twice: {', '.join(names)}; list each name once"
-                )
-        classes = {
-            key: label
-            for dataset in CATALOG.values()
-            if isinstance(dataset.layout, ClassFolders)
-            for key, label in dataset.layout.class_of_name.items()
-        }
-        remedy = "correct preprocess.folders in params.yaml"
-        for name in self.preprocess.folders.values():
-            if same_name(name) not in classes:
-                raise unknown_name_error("class in preprocess.folders", name, sorted(set(classes.values())), remedy)
-        for pool, members in self.pools.items():
-            for number, name in enumerate(members):
-                if other := _with_the_same_patients(name, members[:number]):
-                    raise ChestTransferError(
-                        f"pools.{pool}: '{name}' shows the same patients as '{other}'; remove one of them"
-                    )
-        if self.transfer.sources:
-            self._check_transfer()
+        check_names(self)
         return self
-
-    def _check_transfer(self) -> None:
-        """Check that target and sources are among the datasets, and that the sources' models are trained."""
-        transfer = self.transfer
-        for name in (transfer.target, *transfer.sources):
-            if name not in self.datasets:
-                raise unknown_name_error(
-                    "dataset of transfer", name, self.datasets, "add it to `datasets` in params.yaml"
-                )
-        if transfer.target in transfer.sources:
-            raise ChestTransferError(
-                f"transfer.sources contains the target '{transfer.target}' itself; name other datasets (allowed: "
-                f"{', '.join(name for name in self.datasets if name != transfer.target)})"
-            )
-        starts = {"probe": self.weights, "finetune": self.finetune.weights, "train": self.train.weights}
-        if transfer.weights not in starts[transfer.regime]:
-            raise ChestTransferError(
-                f"transfer.weights is '{transfer.weights}', but the experiment has no such {transfer.regime} model "
-                f"(allowed: {', '.join(starts[transfer.regime]) or 'none'}); correct transfer.weights or "
-                "transfer.regime in params.yaml"
-            )
-
-
-def _with_the_same_patients(name: str, others: Iterable[str]) -> str | None:
-    """Return the first of other datasets that shows the same people as a dataset, or is that dataset; else None."""
-
-    def people(name: str) -> str:
-        return CATALOG[name].same_patients_as or name if name in CATALOG else name
-
-    return next((other for other in others if people(other) == people(name)), None)
 
 
 def own_section(name: str, content: dict) -> Own:

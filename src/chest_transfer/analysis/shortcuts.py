@@ -103,7 +103,7 @@ def shortcut_scores(train: Arrays, test: Arrays, images: pd.DataFrame, resamples
     weights, scores = cluster_bootstrap_weights(test.patients, resamples, seed), {}
     fitted_rows = slice(None, None, -(-len(train.names) // MOST_IMAGES))
     for name, shortcut in SHORTCUTS.items():
-        if name == "source" and "source" not in images:
+        if name == "source" and ("source" not in images or images["source"].nunique() < 2):
             continue
         train_inputs = shortcut.inputs(train.images[fitted_rows], images.loc[train.names[fitted_rows]])
         test_inputs = shortcut.inputs(test.images, images.loc[test.names])

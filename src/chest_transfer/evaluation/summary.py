@@ -131,8 +131,10 @@ def score_record(predictions: CalibratedPredictions, scores: Scores) -> dict:
 
 
 def _areas_by_source(groups: pd.DataFrame) -> dict[str, dict]:
-    """Return the area of each source by itself: where the sources differ in who is ill, that of all is larger."""
+    """Return the area of each of several sources by itself: where they differ in who is ill, that of all is larger."""
     of_sources = groups[groups["attribute"] == "source"]
+    if len(of_sources) < 2:
+        return {}
     records = of_sources.astype(object).where(of_sources.notna(), None).to_dict("records")
     return {row["group"]: {key: row[key] for key in (*GAIN, "images")} for row in records if row["auc"] is not None}
 
