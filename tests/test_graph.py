@@ -22,11 +22,12 @@ SCRIPTS = {stage: f"stages/{definition['cmd'].split()[2].split('.')[1]}.py" for 
 # Settings that a stage reads and whose change cannot change its result.
 WITHOUT_EFFECT = {"sources": {"datasets", "external"}, "download": {"threads"}, "preprocess": {"threads"}}
 # Settings that are in data/sources/D.json, on which the stage depends instead.
-WITHOUT_EFFECT["download"] |= {"source", "sources", "own", "phantom"}
+WITHOUT_EFFECT["download"] |= {"source", "sources", "own", "pools", "phantom"}
 WITHOUT_EFFECT |= {f"external_{stage}": WITHOUT_EFFECT[stage] for stage in ("download", "preprocess")}
-# Settings that a stage reads only in experiments other than the one that is traced: with an unreadable image, and with
-# starting weights from a file.
+# Settings that a stage reads only in experiments other than the one that is traced: with a pool, with an unreadable
+# image, and with starting weights from a file.
 READ_ELSEWHERE = {
+    "sources": {f"preprocess.{key}" for key in read_yaml(ROOT / "params.yaml")["preprocess"]},
     "preprocess": {"preprocess.max_skipped"}, "external_preprocess": {"preprocess.max_skipped"},
     "pretrained": {"weights_files"},
 }  # fmt: skip

@@ -193,6 +193,7 @@ def test_keys_that_are_numbers_are_those_of_json():
         entry["params"]["params.yaml"]["preprocess"]["folders"] = {0: "NORMAL"}
 
     lock = locked("preprocess@pneumonia", with_folders)
+    with_folders(lock["stages"]["sources"])
     with_text = changed(PARAMS, "preprocess.folders", {"0": "NORMAL"})
     assert stale(lock, with_text, "pneumonia", METRICS) == ""
     assert "another value of preprocess.folders" in stale(lock, PARAMS, "pneumonia", METRICS)
