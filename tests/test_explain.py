@@ -26,7 +26,7 @@ SIZE, PATCH = 48, 12  # pixels a side
 
 @pytest.fixture(autouse=True)
 def deterministic():
-    make_deterministic(seed=1, threads=1)
+    make_deterministic(seed=1, threads=2)
 
 
 def striped_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -60,7 +60,7 @@ def random_network():
 @pytest.fixture(scope="module")
 def trained():
     """A small network that has learned to recognize horizontal stripes."""
-    make_deterministic(seed=1, threads=1)
+    make_deterministic(seed=1, threads=2)
     images, labels, _, _ = striped_images(400, seed=1)
     network = random_network()
     network.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])

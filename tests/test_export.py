@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture(scope="module")
 def network():
     """The first blocks of a MobileNetV2: layers of all its kinds, which take a quarter of the time to convert."""
-    make_deterministic(seed=1, threads=1)
+    make_deterministic(seed=1, threads=2)
     whole = build_backbone("mobilenetv2", 48, alpha=0.35)
     backbone = keras.Model(whole.input, whole.get_layer("block_3_project_BN").output, name=whole.name)
     assert {type(layer) for layer in backbone.layers} == {type(layer) for layer in whole.layers}

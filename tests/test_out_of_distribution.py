@@ -22,7 +22,7 @@ from chest_transfer.training.determinism import make_deterministic
 
 @pytest.fixture(autouse=True)
 def deterministic():
-    make_deterministic(seed=1, threads=1)
+    make_deterministic(seed=1, threads=2)
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def packed(repository) -> Path:
 
 @pytest.fixture(scope="module")
 def predictor(packed):
-    make_deterministic(seed=1, threads=1)
+    make_deterministic(seed=1, threads=2)
     return Predictor(packed)
 
 

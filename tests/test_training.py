@@ -56,7 +56,7 @@ STARTING_FACTS = StartingFacts(
 
 @pytest.fixture(autouse=True)
 def deterministic():
-    make_deterministic(seed=1, threads=1)
+    make_deterministic(seed=1, threads=2)
 
 
 def toy_arrays(count: int = 96, size: int = 32, seed: int = 0) -> Arrays:
@@ -534,7 +534,7 @@ class TestWarmup:
 
     def test_resuming_in_the_middle_of_warmup_gives_the_same_history(self, tmp_path, capsys):
         def history_of(folder: str, epochs: int) -> pd.DataFrame:
-            make_deterministic(1, 1)
+            make_deterministic(1, 2)
             settings = SETTINGS.model_copy(update={"epochs": epochs, "warmup": 2.5})
             return fit_classifier(toy_classifier(), tmp_path / folder, settings)
 

@@ -23,7 +23,7 @@ TWO = {"datasets": ["pneumonia", "tuberculosis"], "transfer__sources": ["tubercu
 
 @pytest.fixture(autouse=True)
 def deterministic():
-    make_deterministic(seed=1, threads=1)
+    make_deterministic(seed=1, threads=2)
 
 
 def health_probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
