@@ -217,6 +217,21 @@ def test_serious_problems_are_warned_of_and_a_clean_dataset_has_none(changes, te
 FAILURE = "the validation loss is not below that of the class frequencies"
 
 
+@pytest.mark.parametrize(
+    ("within", "serious"),
+    [({"a": 0.85, "b": 0.8}, [True]), ({"a": 0.89, "b": 0.8}, [False]), ({"a": 0.92, "b": 0.8}, [])],
+)
+def test_an_area_that_is_larger_over_all_sources_than_within_each_is_cautioned(within, serious):
+    (key, record), *_ = MODEL.items()
+    scores = {key: record | {"auc": 0.9, "sources": {name: {"auc": area} for name, area in within.items()}}}
+    found = [
+        caution for caution in dataset_cautions("chests", data(), scores, {}) if "over all sources" in caution.text
+    ]
+    assert [caution.serious for caution in found] == serious
+    for caution in found:
+        assert f"has an AUC of 0.90 over all sources, but {within['a']:.2f} within a and 0.80 within b" in caution.text
+
+
 def test_each_failed_fit_is_warned_of():
     scores = {
         "train-none": {"auc": 0.5, "fit": FAILURE},

@@ -50,6 +50,7 @@ def dataset_cautions(name: str, data: dict, scores: dict[str, dict], explained: 
         *_few_patients(name, scores),
         *_leaks(name, data),
         *_shortcuts(name, data, scores),
+        *_sources(name, scores),
         *_limits(name, data),
         *_localization(name, explained),
     ]
@@ -129,6 +130,17 @@ def _shortcuts(name: str, data: dict, scores: dict[str, dict]) -> list[Caution]:
             text = f"{name}: no model is better than one that sees {SHORTCUTS[shortcut]}: {numbers}."
             cautions.append(Caution(False, text))
     return cautions
+
+
+def _sources(name: str, scores: dict[str, dict]) -> list[Caution]:
+    """Return the caution that the best model has a smaller area within each source than over all of them."""
+    model, best = max(scores.items(), key=lambda item: item[1]["auc"] or 0)
+    areas = {source: of_source["auc"] for source, of_source in best.get("sources", {}).items()}
+    if not areas or best["auc"] is None or max(areas.values()) >= best["auc"]:
+        return []
+    within = " and ".join(f"{area:.2f} within {source}" for source, area in areas.items())
+    text = f"{name}: {model} has an AUC of {best['auc']:.2f} over all sources, but {within}: it also tells them apart."
+    return [Caution(max(areas.values()) < best["auc"] - AS_GOOD, text)]
 
 
 def _limits(name: str, data: dict) -> list[Caution]:
