@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chest_transfer.data.archive_packing import folder_beside
 from chest_transfer.data.catalog import POOL, dataset_named, source_of
 from chest_transfer.data.downloads import fetch
 from chest_transfer.data.own_archive import write_own_archive, write_public_archive
@@ -57,12 +58,8 @@ def _lines(name: str, reading: OwnReading) -> list[str]:
 
 
 def _obtain_pool(name: str, settings: "Settings", target: Path) -> list[str]:
-    with (
-        atomic_write(target) as aside,
-        # Named like what is written aside, so that what a killed process leaves is removed by the next one.
-        tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{aside.name}.", suffix=".partial") as folder,
-    ):
-        archives = {member: Path(folder, f"{member}.zip") for member in settings.pools[name]}
+    with atomic_write(target) as aside, folder_beside(aside) as folder:
+        archives = {member: folder / f"{member}.zip" for member in settings.pools[name]}
         lines = [line for member, archive in archives.items() for line in obtain(member, settings, archive)]
         write_pool_archive(archives, settings, aside)
     return lines

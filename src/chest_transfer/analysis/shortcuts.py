@@ -38,10 +38,12 @@ class Shortcut:
     Args:
         inputs: function from images (N, H, W) uint8 and the table of their files to inputs (N, D).
         is_pixels: bool, whether the inputs are pixels (logistic regression) or facts (random forest).
+        attribute: str, the column of the table that it sees; without several values there, there is no such shortcut.
     """
 
     inputs: Callable[[np.ndarray, pd.DataFrame], np.ndarray]
     is_pixels: bool
+    attribute: str = ""
 
 
 def _outside(margin: int) -> np.ndarray:
@@ -83,7 +85,7 @@ SHORTCUTS = {
     "thumbnail": Shortcut(_thumbnail, is_pixels=True),
     "file": Shortcut(_file, is_pixels=False),
     "color_mode": Shortcut(_color_mode, is_pixels=False),
-    "source": Shortcut(_source, is_pixels=False),
+    "source": Shortcut(_source, is_pixels=False, attribute="source"),
 }
 
 
@@ -103,7 +105,7 @@ def shortcut_scores(train: Arrays, test: Arrays, images: pd.DataFrame, resamples
     weights, scores = cluster_bootstrap_weights(test.patients, resamples, seed), {}
     fitted_rows = slice(None, None, -(-len(train.names) // MOST_IMAGES))
     for name, shortcut in SHORTCUTS.items():
-        if name == "source" and ("source" not in images or images["source"].nunique() < 2):
+        if shortcut.attribute and (shortcut.attribute not in images or images[shortcut.attribute].nunique() < 2):
             continue
         train_inputs = shortcut.inputs(train.images[fitted_rows], images.loc[train.names[fitted_rows]])
         test_inputs = shortcut.inputs(test.images, images.loc[test.names])

@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -43,6 +44,16 @@ def pack(source: Path, target: Path) -> None:
 def is_plain_zip(source: Path) -> bool:
     """Return whether a path is a zip file without archives inside, which can be read as it is."""
     return source.is_file() and _is_zip(source) and not holds_archives(source)
+
+
+@contextmanager
+def folder_beside(aside: Path) -> Iterator[Path]:
+    """Give a temporary folder beside an archive that is being written aside.
+
+    It is named like that archive, so that what a killed process leaves is removed with it by the next one.
+    """
+    with tempfile.TemporaryDirectory(dir=aside.parent, prefix=f"{aside.name}.", suffix=".partial") as folder:
+        yield Path(folder)
 
 
 def files_below(folder: Path) -> Iterator[Path]:

@@ -33,11 +33,7 @@ _TEXTS = ("LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT")  # value representatio
 _FIRST_COMMENT = 0x4000  # element of group 0028; 0x0010, pixel data, comes before
 _KEPT = ("SOPClassUID", "Modality", "PatientOrientation", "PresentationIntentType")
 _KEPT_CODES = ("ViewCodeSequence", "AnatomicRegionSequence")
-UNUSUAL = "UNUSUAL"  # in place of a view or a body part for which the file has no word that is known here
-_CODES = ("ViewCodeSequence", "AnatomicRegionSequence")
-UNUSUAL = (
-    "UNUSUAL"  # a view that is not frontal, or another body part, of which the file has no word that is known here
-)
+UNUSUAL = "UNUSUAL"  # a view that is not frontal, or another body part, for which the file has no word known here
 _CODES = ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")  # of what is kept of a sequence
 _ORIENTATION_WORDS = {"ANTERO", "POSTERO", "ANTERIOR", "POSTERIOR", "ANTEROPOSTERIOR", "POSTEROANTERIOR"}
 KNOWN_WORDS = {*FRONTAL_WORDS, *LATERAL_WORDS, *OTHER_BODY_PARTS, *_ORIENTATION_WORDS, *UNKNOWN_VIEWS}

@@ -50,8 +50,7 @@ def parse_label_table(content: bytes, name: str) -> pd.DataFrame:
 
     Returns:
         DataFrame of str in Unicode's composed form (NFC), whose index is the row in the file, counted from 1 as a
-        spreadsheet does. Its attributes `SHORT_ROWS` and `GUESSES` say what
-        was unusual.
+        spreadsheet does. Its attributes `SHORT_ROWS` and `GUESSES` say what was unusual.
 
     Raises:
         ChestTransferError: it is no table, or a column's name occurs twice.

@@ -23,7 +23,7 @@ HEALTHY = frozenset(
      "unauffällig", "unauffaellig", "ohne befund", "o.b.", "ob", "gesund", "normalbefund", "normale", "sain", "sano",
      "sin hallazgos", "saudável", "negativo", "négatif", "health", "controls")
 )  # fmt: skip
-OTHERWISE_ILL = frozenset(("abnormal", "diseased", "ill", "not normal", "other", "others", "sick"))
+_OTHERWISE_ILL = frozenset(("abnormal", "diseased", "ill", "not normal", "other", "others", "sick"))
 _DENIALS = re.compile(r"(?:no|non|not|without|ohne) (?P<finding>.+)")
 _SEXES = {
     "M": ("m", "male", "man", "boy", "männlich", "mann", "homme", "masculin", "hombre", "masculino", "maschio"),
@@ -51,20 +51,29 @@ def meaning(cell: str) -> str | None:
     return next((kind for kind, of_kind in words.items() if text in of_kind), None)
 
 
+def _without_dashes(text: str) -> str:
+    return same_text(text.replace("-", " "))
+
+
 def is_healthy(text: str) -> bool:
     """Return whether a label of exclusive classes means that nothing was found."""
-    plain = same_text(text.replace("-", " ")) if len(text) > 1 else text
+    plain = _without_dashes(text) if len(text) > 1 else text
     return plain in HEALTHY | ABSENT or plain.startswith(("no ", "non ", "control", "ohne "))
 
 
 def says_healthy(text: str) -> bool:
     """Return whether a label says that nothing at all was found, and not only one disease."""
-    return same_text(text.replace("-", " ")) in HEALTHY
+    return _without_dashes(text) in HEALTHY
+
+
+def says_otherwise_ill(text: str) -> bool:
+    """Return whether a label says that somebody is ill, and not with what: `sick`, `not normal`."""
+    return _without_dashes(text) in _OTHERWISE_ILL
 
 
 def denied(text: str) -> str:
     """Return what a label such as `no pneumothorax` or `Non-COVID` says is absent; empty for others."""
-    match = _DENIALS.fullmatch(same_text(text.replace("-", " ")))
+    match = _DENIALS.fullmatch(_without_dashes(text))
     return match["finding"] if match else ""
 
 

@@ -7,13 +7,12 @@ DICOM files lose what identifies them, and documents beside the images are left 
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from chest_transfer.data.archive_images import image_members
-from chest_transfer.data.archive_packing import is_plain_zip, pack
+from chest_transfer.data.archive_packing import folder_beside, is_plain_zip, pack
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.descriptions import age_band
 from chest_transfer.data.dicom import is_dicom
@@ -89,12 +88,8 @@ def _write(
     read: Callable[[Archive, list[str]], OwnReading],
     check: Callable[[OwnReading], None] = lambda reading: None,
 ) -> OwnReading:
-    with (
-        atomic_write(target) as aside,
-        # Named like what is written aside, so that what a killed process leaves is removed by the next one.
-        TemporaryDirectory(dir=target.parent, prefix=f"{aside.name}.", suffix=".partial") as space,
-    ):
-        packed = source if is_plain_zip(source) else Path(space, "files.zip")
+    with atomic_write(target) as aside, folder_beside(aside) as space:
+        packed = source if is_plain_zip(source) else space / "files.zip"
         if packed != source:
             pack(source, packed)
         with Archive(packed) as archive, ArchiveWriter(aside) as writer:

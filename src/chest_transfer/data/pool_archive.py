@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from chest_transfer.data.archive_packing import folder_beside
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import open_arrays
 from chest_transfer.data.catalog import dataset_named
@@ -55,8 +55,8 @@ def write_pool_archive(archives: dict[str, Path], settings: "Settings", target: 
     Raises:
         ChestTransferError: a member cannot be read, or a class of it names no finding.
     """
-    with TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.", suffix=".partial") as folder:
-        members = [_read(name, archive, settings, Path(folder, name)) for name, archive in archives.items()]
+    with folder_beside(target) as folder:
+        members = [_read(name, archive, settings, folder / name) for name, archive in archives.items()]
     labels = [member.labels for member in members]
     rows = pd.concat([_rows(member) for member in labels]).fillna("")
     states = pooled_states(labels).set_index(rows.index)

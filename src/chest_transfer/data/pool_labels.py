@@ -6,7 +6,7 @@ from functools import cached_property
 import pandas as pd
 
 from chest_transfer.data.findings import NIH_FINDINGS, canonical_finding
-from chest_transfer.data.label_words import ABSENT, OTHERWISE_ILL, denied, same_text, says_healthy
+from chest_transfer.data.label_words import ABSENT, denied, same_text, says_healthy, says_otherwise_ill
 from chest_transfer.data.label_words import PRESENT as WORDS_OF_PRESENCE
 from chest_transfer.data.own_labels import LABEL, NOT_PRESENT, PRESENT, UNKNOWN
 from chest_transfer.errors import ChestTransferError
@@ -47,7 +47,7 @@ class MemberLabels:
         spelling: dict[str, str] = {}
         for part in parts:
             is_denial = same_text(part) in ABSENT or canonical_finding(denied(part)) in names
-            if not (says_healthy(part) or is_denial or same_text(part.replace("-", " ")) in OTHERWISE_ILL):
+            if not (says_healthy(part) or is_denial or says_otherwise_ill(part)):
                 spelling.setdefault(canonical_finding(part), part)
         return spelling
 
