@@ -1,4 +1,4 @@
-"""as_is@T-model-S: the raw predictions of a model of dataset S for T's test radiographs, without training on T."""
+"""as_is@T-model-S-seed: the raw predictions of a model of dataset S for T's test radiographs, without training on T."""
 
 from pathlib import Path
 
@@ -15,18 +15,18 @@ from chest_transfer.settings import read_settings
 from chest_transfer.training.determinism import make_deterministic
 
 
-def main(target: str, model: str, source: str) -> None:
+def main(target: str, model: str, source: str, seed: str) -> None:
     settings = read_settings()
-    make_deterministic(settings.seed, settings.threads)
+    make_deterministic(int(seed), settings.threads)
     from chest_transfer.training.batches import Batches
 
-    applied = ModelName(source, model, settings.transfer.regime, settings.transfer.weights)
+    applied = ModelName(source, model, settings.transfer.regime, settings.transfer.weights, int(seed))
     classifier, facts = load_model(applied.network, ClassifierFacts)
     test = open_arrays(f"data/arrays/{target}/test.npz")
     logits = logits_network(classifier).predict(Batches(test, settings.transfer.batch_size), verbose=0)
     fingerprints = (read_npz(Path(f"data/fingerprints/{dataset}.npz")) for dataset in (target, source))
     seen = seen_in_training(*fingerprints)["test"]
-    with atomic_write(ModelName(target, model, "as_is", source).predictions) as aside:
+    with atomic_write(ModelName(target, model, "as_is", source, int(seed)).predictions) as aside:
         aside.mkdir()
         predictions_of(test, logits, facts.classes, facts.multi_label, seen).table().to_csv(
             aside / "test.csv", index=False

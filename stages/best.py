@@ -13,7 +13,7 @@ from chest_transfer.settings import read_settings
 
 def main(dataset: str) -> None:
     settings = read_settings()
-    models = {name.key: name for name in models_of_experiment(settings, dataset)}
+    models = {name.file_name: name for name in models_of_experiment(settings, dataset)}
     keep_only(networks_folder(dataset, settings.model), [name.network for name in models.values()])
     keep_only(predictions_folder(dataset, settings.model), [name.predictions for name in models.values()])
     best = models[best_on_validation(json.loads(Path(f"metrics/detail/{dataset}.json").read_text()))]

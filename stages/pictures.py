@@ -11,6 +11,7 @@ from chest_transfer.settings import read_settings
 from chest_transfer.training.determinism import make_deterministic
 
 COUNT = 5  # radiographs of a class
+SEED = 1  # of the random augmentation
 
 
 def main(dataset: str) -> None:
@@ -18,8 +19,8 @@ def main(dataset: str) -> None:
     train = open_arrays(folder / "train.npz")
     samples = class_samples(train.classes, Path(f"data/raw/{dataset}.zip"), read_images(folder), COUNT)
     save_figure(sample_figure(samples), Path(f"data/pictures/{dataset}/samples.png"))
-    make_deterministic(settings.seed, settings.threads)
-    augmented = augmented_samples(train, settings.train.augmentation, settings.seed, COUNT)
+    make_deterministic(SEED, settings.threads)
+    augmented = augmented_samples(train, settings.train.augmentation, SEED, COUNT)
     save_figure(sample_figure({"augmented": augmented}), Path(f"data/pictures/{dataset}/augmented.png"))
 
 

@@ -11,7 +11,7 @@ from chest_transfer.training.determinism import make_deterministic
 
 def main(model: str, weights: str) -> None:
     settings = read_settings()
-    make_deterministic(settings.seed, settings.threads)
+    make_deterministic(settings.phantom.seed, settings.threads)
     from chest_transfer.training.precision import warn_if_slower
 
     architecture, size, precision = settings.architectures[model], settings.image_size, settings.precision
@@ -29,7 +29,7 @@ def pretrain(backbone, settings) -> None:
 
     size, threads = settings.image_size, settings.threads
     splits = fresh_patients(settings.pretrain.patients, settings.phantom.seed, size, threads)
-    options = FitOptions(settings.pretrain, "pretrain", settings.seed, threads, settings.fused_batch_norm)
+    options = FitOptions(settings.pretrain, "pretrain", settings.phantom.seed, threads, settings.fused_batch_norm)
     inputs = {"phantom_seed": settings.phantom.seed, "image_size": size, "precision": settings.precision}
     pretrain_backbone(backbone, *splits, options, settings.architectures[backbone.name], inputs)
 

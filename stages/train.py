@@ -1,22 +1,20 @@
-"""train@D-model-W: the whole network trained on D from the starting weights W."""
+"""train@D-model-W-seed-N: the whole network trained on N patients of D from the starting weights W."""
 
 from chest_transfer.errors import run_stage
 from chest_transfer.model_names import ModelName, starting_network
-from chest_transfer.networks.facts import StartingFacts
-from chest_transfer.networks.saving import load_model
+from chest_transfer.networks.starting_points import load_starting_point
 from chest_transfer.settings import read_settings
 from chest_transfer.training.determinism import make_deterministic
 
 
-def main(dataset: str, model: str, weights: str) -> None:
-    settings = read_settings()
-    make_deterministic(settings.seed, settings.threads)  # before Keras is imported
+def main(dataset: str, model: str, weights: str, seed: str, patients: str) -> None:
+    settings, name = read_settings(), ModelName.of_words(dataset, model, "train", weights, seed, patients)
+    make_deterministic(name.seed, settings.threads)  # before Keras is imported
     from chest_transfer.training.train_and_save import FitOptions, train_end_to_end
 
-    name, start = ModelName(dataset, model, "train", weights), starting_network(model, weights)
-    options = FitOptions(settings.train, "train", settings.seed, settings.threads, settings.fused_batch_norm)
-    backbone, facts = load_model(start, StartingFacts)
-    train_end_to_end(name, backbone, facts, start, options, settings.architectures[model])
+    options = FitOptions(settings.train, "train", name.seed, settings.threads, settings.fused_batch_norm)
+    backbone, facts = load_starting_point(model, weights, name.seed)
+    train_end_to_end(name, backbone, facts, starting_network(model, weights), options, settings.architectures[model])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""transfer@T-model-S: the backbone of a model of dataset S, trained on T under a new head."""
+"""transfer@T-model-S-seed-N: the backbone of a model of dataset S, trained on N patients of T under a new head."""
 
 from chest_transfer.errors import run_stage
 from chest_transfer.model_names import ModelName
@@ -9,14 +9,13 @@ from chest_transfer.settings import read_settings
 from chest_transfer.training.determinism import make_deterministic
 
 
-def main(target: str, model: str, source: str) -> None:
-    settings = read_settings()
-    make_deterministic(settings.seed, settings.threads)
+def main(target: str, model: str, source: str, seed: str, patients: str) -> None:
+    settings, name = read_settings(), ModelName.of_words(target, model, "transfer", source, seed, patients)
+    make_deterministic(name.seed, settings.threads)
     from chest_transfer.training.train_and_save import FitOptions, train_end_to_end
 
-    name = ModelName(target, model, "transfer", source)
-    start = ModelName(source, model, settings.transfer.regime, settings.transfer.weights).network
-    options = FitOptions(settings.transfer, "transfer", settings.seed, settings.threads, settings.fused_batch_norm)
+    start = ModelName(source, model, settings.transfer.regime, settings.transfer.weights, name.seed).network
+    options = FitOptions(settings.transfer, "transfer", name.seed, settings.threads, settings.fused_batch_norm)
     classifier, facts = load_model(start, ClassifierFacts)
     train_end_to_end(name, backbone_of(classifier), facts, start, options, settings.architectures[model])
 

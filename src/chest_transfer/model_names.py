@@ -1,6 +1,11 @@
-"""Which model of an experiment: dataset, backbone, training regime and starting weights; and where its files are."""
+"""Which model of an experiment: dataset, backbone, training regime, starting weights, seed and training patients.
 
-from dataclasses import dataclass
+Also where its files are. Models that differ only in their seed are one row of the metrics: what their start is worth
+is asked of all of them.
+"""
+
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,23 +19,33 @@ REGIMES = ("probe", "finetune", "train", "as_is", "transfer")
 TRANSFERRED = ("as_is", "transfer")
 NOT_FITTED = ("as_is",)
 EXPLAINED = ("finetune", "train")
+ALL_PATIENTS = "all"
+# Starting weights that are drawn for each training seed; the others are the same for all.
+RANDOM_STARTS = ("none", "statistics")
+_FORM = re.compile(
+    r"(?P<dataset>\w+)/(?P<backbone>\w+)/(?P<regime>\w+)-(?P<start>\w+)-seed(?P<seed>\d+)-(?P<patients>all|\d+)"
+)
 
 
 @dataclass(frozen=True, order=True)
 class ModelName:
-    """The identity of a model, written `<dataset>/<backbone>/<regime>-<start>`.
+    """The identity of a model, written `<dataset>/<backbone>/<regime>-<start>-seed<seed>-<patients>`.
 
     Args:
         dataset: str, that it is fitted to, or applied to.
         backbone: str, a key of `backbones.BACKBONES`.
         regime: str, one of `REGIMES`.
         start: str, the starting weights; for the regimes of `TRANSFERRED` the dataset that the model comes from.
+        seed: int, of its training.
+        patients: int, how many training patients; None for all.
     """
 
     dataset: str
     backbone: str
     regime: str
     start: str
+    seed: int = 1
+    patients: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> "ModelName":
@@ -39,35 +54,58 @@ class ModelName:
         Raises:
             ChestTransferError: the text has another form, or names an unknown regime.
         """
-        dataset, _, rest = text.partition("/")
-        backbone, _, key = rest.partition("/")
-        regime, _, start = key.partition("-")
-        if not (dataset and backbone and start) or regime not in REGIMES or "/" in key:
-            allowed = [f"<dataset>/<backbone>/{regime}-<start>" for regime in REGIMES]
+        match = _FORM.fullmatch(text)
+        if match is None or match["regime"] not in REGIMES:
+            allowed = [f"<dataset>/<backbone>/{regime}-<start>-seed<seed>-<patients or all>" for regime in REGIMES]
             raise unknown_name_error("model", text, allowed)
-        return cls(dataset, backbone, regime, start)
+        return cls.of_words(*match.groups())
+
+    @classmethod
+    def of_words(cls, dataset: str, backbone: str, regime: str, start: str, seed: str, patients: str) -> "ModelName":
+        """Return the name that the words of a stage's command give: a seed, and a number of patients or `all`."""
+        return cls(dataset, backbone, regime, start, int(seed), None if patients == ALL_PATIENTS else int(patients))
 
     def __str__(self) -> str:
-        return f"{self.dataset}/{self.backbone}/{self.key}"
+        return f"{self.dataset}/{self.backbone}/{self.file_name}"
 
     @property
     def key(self) -> str:
-        """`<regime>-<start>`: the name of the model within its dataset and backbone, as metrics show it."""
+        """`<regime>-<start>`: the row of the metrics that it counts for, with those of other seeds."""
         return f"{self.regime}-{self.start}"
+
+    @property
+    def without_fit(self) -> str:
+        """`<dataset>/<backbone>/<regime>-<start>`."""
+        return f"{self.dataset}/{self.backbone}/{self.key}"
+
+    @property
+    def fit(self) -> str:
+        """`seed<seed>-<patients>`: which one it is of those with its key."""
+        return f"seed{self.seed}-{ALL_PATIENTS if self.patients is None else self.patients}"
+
+    @property
+    def file_name(self) -> str:
+        """The name of its files, without an ending."""
+        return f"{self.key}-{self.fit}"
 
     @property
     def network(self) -> Path:
         """The file of the network."""
-        return networks_folder(self.dataset, self.backbone) / f"{self.key}.keras"
+        return networks_folder(self.dataset, self.backbone) / f"{self.file_name}.keras"
 
     @property
     def predictions(self) -> Path:
         """The folder of its raw predictions and its history."""
-        return predictions_folder(self.dataset, self.backbone) / self.key
+        return predictions_folder(self.dataset, self.backbone) / self.file_name
 
     def predictions_of(self, split: str) -> Path:
         """The table of its raw predictions for a split."""
         return self.predictions / f"{split}.csv"
+
+    @property
+    def as_is(self) -> "ModelName":
+        """The model that a transferred one of the same seed starts from, applied to the dataset as it is."""
+        return replace(self, regime="as_is", patients=None)
 
 
 def networks_folder(dataset: str, backbone: str) -> Path:
@@ -90,6 +128,16 @@ def starting_network(backbone: str, weights: str) -> Path:
     return Path("models/pretrained", backbone, f"{weights}.keras")
 
 
+def pretrained_features(dataset: str, backbone: str, weights: str) -> Path:
+    """The folder of the features that a backbone with pretrained weights computes from a dataset."""
+    return Path("data/features", dataset, backbone, weights)
+
+
+def random_features(dataset: str, backbone: str, weights: str, seed: int) -> Path:
+    """The folder of the features that a backbone with the random weights of a seed computes from a dataset."""
+    return Path("data/random_features", dataset, backbone, f"{weights}-seed{seed}")
+
+
 def models_of_experiment(settings: "Settings", dataset: str) -> list[ModelName]:
     """Return the models of a dataset that the settings ask for, in the order in which metrics list them."""
     starts = {
@@ -97,14 +145,26 @@ def models_of_experiment(settings: "Settings", dataset: str) -> list[ModelName]:
         "finetune": settings.finetune.weights,
         "train": settings.train.weights,
     }
-    names = [ModelName(dataset, settings.model, regime, start) for regime in starts for start in starts[regime]]
+    pairs = [(regime, start) for regime in starts for start in starts[regime]]
     if dataset == settings.transfer.target:
-        names += [
-            ModelName(dataset, settings.model, regime, source)
-            for source in settings.transfer.sources
-            for regime in TRANSFERRED
-        ]
-    return names
+        pairs += [(regime, source) for source in settings.transfer.sources for regime in TRANSFERRED]
+    return [
+        ModelName(dataset, settings.model, regime, start, seed, patients)
+        for regime, start in pairs
+        for patients in ([None] if regime in NOT_FITTED else settings.numbers_of_patients)
+        for seed in settings.seeds
+    ]
+
+
+def with_most_patients(models: list[ModelName]) -> list[ModelName]:
+    """Return the models, of all seeds, that were trained on the most patients: those behind the headline scores."""
+    most = max((name.patients or float("inf") for name in models if name.regime not in NOT_FITTED), default=None)
+    return [name for name in models if name.regime in NOT_FITTED or (name.patients or float("inf")) == most]
+
+
+def first_of_each(models: list[ModelName]) -> list[ModelName]:
+    """Return one model for each row of the metrics: with the most patients, and the first seed of the settings."""
+    return list({name.key: name for name in reversed(with_most_patients(models))}.values())[::-1]
 
 
 def own_models(models: list[ModelName]) -> list[ModelName]:
@@ -113,5 +173,8 @@ def own_models(models: list[ModelName]) -> list[ModelName]:
 
 
 def explained_models(settings: "Settings", dataset: str) -> list[ModelName]:
-    """Return the models of a dataset that get heat maps: those whose backbone was trained on it from given weights."""
-    return [name for name in models_of_experiment(settings, dataset) if name.regime in EXPLAINED]
+    """Return the models of a dataset that get heat maps: those whose backbone was trained on it from given weights.
+
+    Of several seeds and numbers of patients, as `first_of_each`.
+    """
+    return [name for name in first_of_each(models_of_experiment(settings, dataset)) if name.regime in EXPLAINED]

@@ -49,6 +49,8 @@ SomeNames = Annotated[Names, Field(min_length=1)]
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 BatchSize = Annotated[int, Field(ge=1, le=4096)]
 Seed = Annotated[int, Field(ge=0)]
+TrainingSeed = Annotated[int, Field(ge=0, lt=2**32)]
+TrainingPatients = Annotated[int, Field(ge=2, le=1_000_000)] | Literal["all"]
 
 
 class Phantom(Section):
@@ -171,7 +173,8 @@ class Settings(Section):
     image_size: Annotated[int, Field(ge=32, le=1024)]
     precision: _one_of(PRECISIONS)
     fused_batch_norm: bool
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    seeds: Annotated[tuple[TrainingSeed, ...], Field(strict=False, min_length=1)]
+    patients: Annotated[tuple[TrainingPatients, ...], Field(strict=False, min_length=1)]
     threads: Annotated[int, Field(ge=1, le=256)]
     phantom: Phantom
     preprocess: Preprocess
@@ -184,6 +187,11 @@ class Settings(Section):
     evaluate: Evaluate
     explain: Explain
     architectures: dict[Name, Architecture]
+
+    @property
+    def numbers_of_patients(self) -> list[int | None]:
+        """How many training patients models are trained on, the fewest first; None for all, at the end."""
+        return [*sorted(number for number in self.patients if number != "all"), *[None] * ("all" in self.patients)]
 
     @model_validator(mode="after")
     def _check_names(self) -> "Settings":

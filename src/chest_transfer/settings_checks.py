@@ -101,12 +101,12 @@ def _check_external(settings: "Settings") -> None:
 
 def _check_lists(settings: "Settings") -> None:
     lists = {"datasets": settings.datasets, "external": settings.external, "weights": settings.weights}
-    lists |= _weights_of_regimes(settings)
+    lists |= {"seeds": settings.seeds, "patients": settings.patients} | _weights_of_regimes(settings)
     lists |= {f"pools.{name}": members for name, members in settings.pools.items()}
     for key, names in lists.items():
         if len(set(names)) < len(names):
             raise ChestTransferError(
-                f"'{key}' in params.yaml has a name twice: {', '.join(names)}; list each name once"
+                f"'{key}' in params.yaml has an entry twice: {', '.join(map(str, names))}; list each once"
             )
 
 
@@ -140,6 +140,11 @@ def _check_transfer(settings: "Settings") -> None:
             raise unknown_name_error(
                 "dataset of transfer", name, settings.datasets, "add it to `datasets` in params.yaml"
             )
+    if "all" not in settings.patients:
+        raise ChestTransferError(
+            f"transfer starts from models of all training patients, which `patients` does not name (received: "
+            f"{', '.join(map(str, settings.patients))}); add all to it"
+        )
     if transfer.target in transfer.sources:
         raise ChestTransferError(
             f"transfer.sources contains the target '{transfer.target}' itself; name other datasets (allowed: "

@@ -8,7 +8,7 @@ Memory does not grow with the number of images. Members, none of them pickled: `
 import mmap
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -40,18 +40,31 @@ class _Labelled:
             return self.labels.astype(np.float32)
         return np.eye(len(self.classes), dtype=np.float32)[self.labels]
 
+    def of_rows(self, rows: np.ndarray) -> "_Labelled":
+        """Return some of the radiographs, in this order; what is memory-mapped stays so.
+
+        Args:
+            rows: (n,) int array.
+        """
+        of_image = {name: value[rows] for name, value in self.columns.items() if name != "classes"}
+        return replace(self, **of_image, rows=rows if self.rows is None else self.rows[rows])
+
+    def _in_file(self, rows: np.ndarray) -> np.ndarray:
+        return rows if self.rows is None else self.rows[rows]
+
 
 @dataclass(frozen=True)
 class Arrays(_Labelled):
     """The radiographs of one split of one dataset.
 
     Args:
-        images: (N, H, W) uint8 array, a read-only memory map.
+        images: (N, H, W) uint8 array, a read-only memory map; (M, H, W) where `rows` chooses N of M.
         labels: (N,) int64 or (N, K) int8 array.
         patients: (N,) str array.
         names: (N,) str array.
         classes: (K,) str array.
         sources: (N,) str array, the dataset of each in a pool; None elsewhere.
+        rows: (N,) int array, where each is in the memory map; None where all of it is used.
     """
 
     images: np.ndarray
@@ -60,10 +73,11 @@ class Arrays(_Labelled):
     names: np.ndarray
     classes: np.ndarray
     sources: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
     def inputs(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
         """Return the images of these rows as a network takes them: (n, H, W, 1) uint8."""
-        images = self.images[rows][..., np.newaxis]
+        images = self.images[self._in_file(rows)][..., np.newaxis]
         release_pages(self.images)
         return images
 
@@ -74,12 +88,13 @@ class Features(_Labelled):
 
     Args:
         features: (V, N, C) float32 array, a read-only memory map: view 0 is each radiograph unchanged, the others are
-            augmented.
+            augmented; (V, M, C) where `rows` chooses N of M.
         labels: (N,) int64 or (N, K) int8 array.
         patients: (N,) str array.
         names: (N,) str array.
         classes: (K,) str array.
         sources: (N,) str array, the dataset of each in a pool; None elsewhere.
+        rows: (N,) int array, where each is in the memory map; None where all of it is used.
     """
 
     features: np.ndarray
@@ -88,11 +103,12 @@ class Features(_Labelled):
     names: np.ndarray
     classes: np.ndarray
     sources: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
     def inputs(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
         """Return the features of these rows (n, C) float32: of a random view of each with an `rng`, else of view 0."""
         views = 0 if rng is None else rng.integers(len(self.features), size=len(rows))
-        features = self.features[views, rows]
+        features = self.features[views, self._in_file(rows)]
         release_pages(self.features)
         return features
 

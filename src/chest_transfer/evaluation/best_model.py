@@ -4,16 +4,17 @@ from chest_transfer.model_names import NOT_FITTED
 
 
 def best_on_validation(detail: dict[str, dict[str, dict]]) -> str:
-    """Return the key of the model with the largest area under the ROC curve on validation; the test split has no say.
+    """Return the `file_name` of the model with the largest area on validation; the test split has no say.
 
     Args:
-        detail: content of `metrics/detail/D.json`: scores by regime and start. Models of other datasets that were not
-            trained on this one are not candidates.
+        detail: content of `metrics/detail/D.json`: scores by regime and start, with those of each fit. Models of other
+            datasets that were not trained on this one are not candidates.
     """
     areas = {
-        f"{regime}-{start}": scores.get("validation_auc") or 0.0
+        f"{regime}-{start}-{fit}": scores["validation_auc"] or 0.0
         for regime, starts in detail.items()
-        for start, scores in starts.items()
+        for start, record in starts.items()
+        for fit, scores in record["fits"].items()
         if regime not in NOT_FITTED
     }
-    return max(areas, key=lambda key: (areas[key], key))
+    return max(areas, key=lambda name: (areas[name], name))

@@ -6,19 +6,21 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from chest_transfer.data.arrays import UNKNOWN
-from chest_transfer.data.predictions import Predictions
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions, uncalibrated_predictions
-from chest_transfer.evaluation.delong import bootstrap_p_value, delong, delong_p_value
+from chest_transfer.evaluation.delong import bootstrap_p_value, delong_p_value
+from chest_transfer.evaluation.fit_scores import EvaluatedFit
 from chest_transfer.evaluation.health import as_health, is_health
 from chest_transfer.evaluation.intervals import (
     NO_WIDTH,
+    PatientCounts,
     area_interval,
     confidence_interval,
     difference_interval,
     rounded,
 )
-from chest_transfer.evaluation.metrics import Scores, score_area
+from chest_transfer.evaluation.metrics import score_area
+from chest_transfer.evaluation.reader_study import ReaderStudy, bootstrap_covariance
+from chest_transfer.evaluation.seeds import area_covariance
 from chest_transfer.model_names import NOT_FITTED, ModelName
 
 CONTROL = "none"  # the starting weights that gains are measured against
@@ -26,68 +28,67 @@ COLUMNS = ("model", "other", "auc", "auc_low", "auc_high", "p", "p_delong")
 
 
 @dataclass(frozen=True)
-class EvaluatedModel:
-    """A model with everything that comparisons need.
+class _Areas:
+    """The areas under the ROC curve on the images that are compared, of each seed, with what they come from.
 
     Args:
-        name: ModelName.
-        test: Predictions for all test images, raw.
-        calibrated: CalibratedPredictions for all test images.
-        scores: Scores on the images that the model was not trained on.
+        values: (S,) array.
+        resampled: (S, R) array.
+        predictions: list of CalibratedPredictions.
     """
 
-    name: ModelName
-    test: Predictions
-    calibrated: CalibratedPredictions
-    scores: Scores
-
-
-@dataclass(frozen=True)
-class _Area:
-    """The area under the ROC curve on the images that are compared, its resamples, and the predictions behind it."""
-
-    value: float
+    values: np.ndarray
     resampled: np.ndarray
-    predictions: CalibratedPredictions
+    predictions: list[CalibratedPredictions]
+
+    @property
+    def counts(self) -> PatientCounts:
+        """Of the patients behind the area."""
+        return self.predictions[0].patient_counts(self.predictions[0].averaged_classes)
+
+    @property
+    def log_odds(self) -> np.ndarray:
+        """(S, N, K) array."""
+        return np.stack([of_seed.log_odds for of_seed in self.predictions])
 
 
-def compare_all(models: list[EvaluatedModel], weights: np.ndarray, multi_label: bool) -> pd.DataFrame:
+def compare_all(rows: list[list[EvaluatedFit]], weights: np.ndarray, multi_label: bool) -> pd.DataFrame:
     """Compare every pair of models on the test images that no model was trained on.
 
     A pair of which one model distinguishes only healthy from diseased is compared in that.
 
     Args:
-        models: list of EvaluatedModel of one dataset.
+        rows: list of the fits of each model, one for each seed, all of one dataset.
         weights: (R, N) array of the bootstrap over all test images.
         multi_label: bool, whether the dataset's classes are independent.
 
     Returns:
         Table with the columns `COLUMNS`: the second model's area under the ROC curve minus the first's, with its
-        interval; p by the paired bootstrap over patients; p by DeLong's test where one class is ranked.
+        interval; p of the hypothesis that it is 0. With one seed, the interval and p are of the paired bootstrap over
+        patients, `p_delong` of DeLong's test where one class is ranked. With several, all are of the reader study, by
+        DeLong's covariance where one class is ranked.
     """
-    unseen = ~np.any([model.test.seen for model in models], axis=0)
+    unseen = ~np.any([fit.test.seen for fits in rows for fit in fits], axis=0)
     areas = {}
-    for model in models:
-        areas[model.name.key, False] = _area(model, unseen, weights)
-        areas[model.name.key, True] = _health_area(model, unseen, weights, multi_label)
-    patients = models[0].test.patients[unseen]
-    rows = []
-    for first, second in combinations(models, 2):
+    for fits in rows:
+        areas[fits[0].name.key, False] = _areas([_area(fit, unseen, weights) for fit in fits])
+        areas[fits[0].name.key, True] = _areas([_health_area(fit, unseen, weights, multi_label) for fit in fits])
+    differences = []
+    for first, second in combinations([fits[0] for fits in rows], 2):
         by_health = is_health(first.test) != is_health(second.test)
         pair = areas[first.name.key, by_health], areas[second.name.key, by_health]
-        rows.append((first.name.key, second.name.key, *_difference(*pair, patients)))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        differences.append((first.name.key, second.name.key, *_difference(*pair)))
+    return pd.DataFrame(differences, columns=list(COLUMNS))
 
 
 def gains(pairs: pd.DataFrame, models: list[ModelName]) -> dict[str, dict]:
     """Return what each start is worth: the difference to the control of the same regime, by regime and start.
 
-    Where a regime has no model from the control, the whole network trained from it (`train-none`) replaces it. The
-    interval is over test patients, not over training seeds.
+    Where a regime has no model from the control, the whole network trained from it (`train-none`) replaces it.
 
     Args:
         pairs: table of `compare_all`.
-        models: list of ModelName, in the order of the metrics.
+        models: list of ModelName, one for each key, in the order of the metrics.
     """
     keys = [model.key for model in models]
     rows = {(row.model, row.other): row for row in pairs.itertuples()}
@@ -109,51 +110,57 @@ def gains(pairs: pd.DataFrame, models: list[ModelName]) -> dict[str, dict]:
     return gains_of_regime
 
 
-def _area(model: EvaluatedModel, unseen: np.ndarray, weights: np.ndarray) -> _Area:
-    predictions = model.calibrated.of_images(unseen)
-    if (unseen == ~model.test.seen).all():
-        return _Area(*model.scores.area, predictions)
-    return _Area(*score_area(predictions, weights[:, unseen]), predictions)
+def _areas(of_seeds: list[tuple[float, np.ndarray, CalibratedPredictions]]) -> _Areas:
+    values, resampled, predictions = zip(*of_seeds, strict=True)
+    return _Areas(np.array(values), np.array(resampled), list(predictions))
 
 
-def _health_area(model: EvaluatedModel, unseen: np.ndarray, weights: np.ndarray, multi_label: bool) -> _Area:
-    if is_health(model.test):
-        return _area(model, unseen, weights)
-    health = as_health(model.test, multi_label)
+def _area(
+    fit: EvaluatedFit, unseen: np.ndarray, weights: np.ndarray
+) -> tuple[float, np.ndarray, CalibratedPredictions]:
+    predictions = fit.calibrated.of_images(unseen)
+    if (unseen == ~fit.test.seen).all():
+        return *fit.scores.area, predictions
+    return *score_area(predictions, weights[:, unseen]), predictions
+
+
+def _health_area(
+    fit: EvaluatedFit, unseen: np.ndarray, weights: np.ndarray, multi_label: bool
+) -> tuple[float, np.ndarray, CalibratedPredictions]:
+    if is_health(fit.test):
+        return _area(fit, unseen, weights)
+    health = as_health(fit.test, multi_label)
     predictions = uncalibrated_predictions(health.labels, health.logits, health.classes, False, health.patients)
     predictions = predictions.of_images(unseen)
-    return _Area(*score_area(predictions, weights[:, unseen]), predictions)
+    return *score_area(predictions, weights[:, unseen]), predictions
 
 
-def _difference_bounds(first: _Area, second: _Area, differences: np.ndarray) -> tuple[float, float]:
-    """Return the interval of a difference; NaN where there are too few patients.
+def _difference(first: _Areas, second: _Areas) -> list[float | None]:
+    """Return the columns of `COLUMNS` behind the names; NaN for all but the difference where patients are too few."""
+    difference = float(second.values.mean() - first.values.mean())
+    if not first.counts.are_enough:
+        return [rounded(value) for value in (difference, *[float("nan")] * 4)]
+    by_delong = area_covariance([*first.predictions, *second.predictions])
+    if len(first.values) > 1:
+        low, high, p, p_delong = _with_seeds(first, second, by_delong)
+    else:
+        differences = second.resampled[0] - first.resampled[0]
+        low, high = confidence_interval(differences)
+        p, p_delong = bootstrap_p_value(differences), float("nan")
+        if by_delong is not None:
+            p_delong = delong_p_value(np.array([first.values[0], second.values[0]]), by_delong, 0, 1)
+    # Where it has no width, as of two perfect models, it comes from the interval of each; not so for equal predictions.
+    if high - low < NO_WIDTH and not np.array_equal(first.log_odds, second.log_odds):
+        means = float(first.values.mean()), float(second.values.mean())
+        low, high = difference_interval(means, tuple(area_interval(mean, first.counts) for mean in means))
+    return [rounded(value) for value in (difference, low, high, p, p_delong)]
 
-    Where it has no width, as of two perfect models, it comes from the interval of each; not so for equal predictions.
-    """
-    counts = first.predictions.patient_counts(first.predictions.averaged_classes)
-    if not counts.are_enough:
-        return float("nan"), float("nan")
-    low, high = confidence_interval(differences)
-    if high - low < NO_WIDTH and not np.array_equal(first.predictions.log_odds, second.predictions.log_odds):
-        intervals = area_interval(first.value, counts), area_interval(second.value, counts)
-        return difference_interval((first.value, second.value), intervals)
-    return low, high
 
-
-def _difference(first: _Area, second: _Area, patients: np.ndarray) -> list[float | None]:
-    """Return the columns of `COLUMNS` behind the names."""
-    differences = second.resampled - first.resampled
-    low, high = _difference_bounds(first, second, differences)
-    p_delong = float("nan")
-    if len(first.predictions.evaluable_classes) == 1:
-        [k] = first.predictions.evaluable_classes
-        labels = first.predictions.labels[:, k]
-        known = labels != UNKNOWN
-        scores = np.stack([area.predictions.log_odds[known, k] for area in (first, second)])
-        areas, covariance = delong(labels[known], scores, patients[known])
-        p_delong = delong_p_value(areas, covariance, 0, 1)
-    p_bootstrap = bootstrap_p_value(differences)
-    if np.isnan(low):  # too few patients for an interval are too few for a test
-        p_bootstrap = p_delong = float("nan")
-    values = second.value - first.value, low, high, p_bootstrap, p_delong
-    return [rounded(value) for value in values]
+def _with_seeds(first: _Areas, second: _Areas, by_delong: np.ndarray | None) -> tuple[float, float, float, float]:
+    """Return the interval of the difference for other seeds and other patients, and p, twice where it is DeLong's."""
+    covariance = bootstrap_covariance(np.concatenate([first.resampled, second.resampled]))
+    if by_delong is not None:
+        covariance = by_delong
+    study = ReaderStudy.of(np.concatenate([first.values, second.values]), covariance, treatments=2)
+    estimate = study.difference(0, 1)
+    return *estimate.interval, estimate.p, estimate.p if by_delong is not None else float("nan")

@@ -11,6 +11,7 @@ from chest_transfer.data.predictions import Predictions, read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
 from chest_transfer.evaluation.class_matching import ModelOutputs, judge, shared_findings
+from chest_transfer.evaluation.fit_scores import score_record
 from chest_transfer.evaluation.intervals import (
     cluster_bootstrap_weights,
     difference_interval,
@@ -20,7 +21,6 @@ from chest_transfer.evaluation.intervals import (
 from chest_transfer.evaluation.metrics import Scores, score
 from chest_transfer.evaluation.operating_points import fit_calibration
 from chest_transfer.evaluation.subgroups import subgroup_scores
-from chest_transfer.evaluation.summary import score_record
 from chest_transfer.model_names import ModelName
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def external_scores(
     }
     if own is not None:
         record |= _beside_internal(own, scores, averaged, settings)
-    return ExternalScores(record, subgroup_scores(asked, images.loc[external.names[kept]], weights), asked)
+    return ExternalScores(record, subgroup_scores([asked], images.loc[external.names[kept]], weights), asked)
 
 
 def _averaged_classes(asked: CalibratedPredictions, own: CalibratedPredictions | None) -> list[int]:

@@ -1,24 +1,19 @@
 """The metrics and curves of a dataset's models, from the raw predictions that each fit left."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
-from chest_transfer.data.predictions import Predictions, read_predictions
-from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions, calibrate, uncalibrated_predictions
-from chest_transfer.evaluation.comparisons import EvaluatedModel, compare_all, gains
+from chest_transfer.data.predictions import read_predictions
+from chest_transfer.evaluation.comparisons import compare_all, gains
 from chest_transfer.evaluation.curves import COLUMNS, curves_of_model, learning_curves
-from chest_transfer.evaluation.health import as_health, is_health
-from chest_transfer.evaluation.intervals import cluster_bootstrap_weights, rounded, with_interval
-from chest_transfer.evaluation.metrics import Scores, area_under_curve, other_scores, score
-from chest_transfer.evaluation.operating_points import fit_calibration
+from chest_transfer.evaluation.fit_scores import EvaluatedFit, evaluate_fit, history_of
+from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
+from chest_transfer.evaluation.seeds import pooled, record_over_seeds
 from chest_transfer.evaluation.subgroups import subgroup_scores
 from chest_transfer.files import write_json, write_text
-from chest_transfer.model_names import NOT_FITTED, TRANSFERRED, ModelName
-from chest_transfer.training.fit_check import check_fit
+from chest_transfer.model_names import NOT_FITTED, ModelName, with_most_patients
 
 if TYPE_CHECKING:
     from chest_transfer.settings import Evaluate
@@ -33,12 +28,12 @@ GAIN = ("auc", "auc_low", "auc_high")
 def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "Evaluate", folder: Path) -> None:
     """Evaluate the test predictions of a dataset's models, each calibrated on its own validation predictions.
 
-    Writes below `folder`, for dataset D: `D.json`, the headline scores by regime and start (`train.none.auc`);
-    `detail/D.json`, all scores; `gain/D.json`, what each start is worth over the control; `comparisons/D.csv`, every
-    pair of models; `subgroups/D.csv`; and `plots/D/*.csv`.
+    Models that differ in their seed alone share a row: means over seeds. Of several numbers of training patients, all
+    but `detail` is of the largest.
 
-    A model that comes from another dataset is scored without the images that it was trained on there; how many those
-    are is a score as well.
+    Writes below `folder`, for dataset D: `D.json`, the headline scores by regime and start (`train.none.auc`);
+    `detail/D.json`, all scores, with those of each fit; `gain/D.json`, what each start is worth over the control;
+    `comparisons/D.csv`, every pair of models; `subgroups/D.csv`; and `plots/D/*.csv`.
 
     Args:
         models: list of ModelName, all of one dataset; at least one is fitted to it.
@@ -50,37 +45,28 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
         ChestTransferError: a model has no predictions.
     """
     fitted = next(name for name in models if name.regime not in NOT_FITTED)
-    multi_label = read_predictions(fitted.predictions_of("test")).multi_label
-    tests = {name: _test_predictions(name, multi_label) for name in models}
-    patients = next(iter(tests.values())).patients
-    weights = cluster_bootstrap_weights(patients, settings.rounds, settings.seed)
-    evaluated, detail, subgroups = [], {}, []
+    of_first = read_predictions(fitted.predictions_of("test"))
+    weights = cluster_bootstrap_weights(of_first.patients, settings.rounds, settings.seed)
+    fits = {name: evaluate_fit(name, of_first.multi_label, weights, settings) for name in models}
+    with_all = [fits[name] for name in with_most_patients(models)]
+    rows = [[fit for fit in with_all if fit.name.key == key] for key in dict.fromkeys(fit.name.key for fit in with_all)]
+    detail, subgroups = {}, []
     curves: dict[str, list[pd.DataFrame]] = {name: [] for name in (*COLUMNS, "history")}
-    for name, test in tests.items():
-        model_multi_label = multi_label and not is_health(test)
-        val = _validation_predictions(name)
-        calibration = fit_calibration(val.labels, val.logits, model_multi_label)
-        calibrated = calibrate(test, calibration, model_multi_label, settings.operating_point)
-        unseen = ~test.seen & test.is_labelled
-        on_unseen = calibrated.of_images(unseen)
-        scores = score(on_unseen, weights[:, unseen])
-        evaluated.append(EvaluatedModel(name, test, calibrated, scores))
-        record = score_record(on_unseen, scores)
-        record |= _facts(on_unseen, test, settings.operating_point) | _validation_facts(name, val, model_multi_label)
-        if name.regime in TRANSFERRED:
-            record["overlap"] = int(test.seen.sum())
-            record["auc_with_overlap"] = rounded(area_under_curve(calibrated))
-        detail.setdefault(name.regime, {})[name.start] = record
-        groups = subgroup_scores(on_unseen, images.loc[test.names[unseen]], weights[:, unseen])
+    for of_seeds in rows:
+        first, predictions = of_seeds[0], [fit.on_scored for fit in of_seeds]
+        groups = subgroup_scores(predictions, images.loc[first.test.names[first.scored]], weights[:, first.scored])
+        subgroups.append(groups.assign(model=first.name.key))
+        record = record_over_seeds(of_seeds)
         if by_source := _areas_by_source(groups):
             record["sources"] = by_source
-        subgroups.append(groups.assign(model=name.key))
-        for curve, table in curves_of_model(name.key, on_unseen).items():
+        record["fits"] = {fit.name.fit: fit.record for fit in fits.values() if fit.name.key == first.name.key}
+        detail.setdefault(first.name.regime, {})[first.name.start] = record
+        for curve, table in curves_of_model(first.name.key, pooled(predictions)).items():
             curves[curve].append(table)
-        if name.regime not in NOT_FITTED:
-            curves["history"].append(learning_curves(name.key, _history(name)))
-    pairs = compare_all(evaluated, weights, multi_label)
-    gain = gains(pairs, models)
+        if first.name.regime not in NOT_FITTED:
+            curves["history"] += [_learning_curves(fit, len(of_seeds)) for fit in of_seeds]
+    pairs = compare_all(rows, weights, of_first.multi_label)
+    gain = gains(pairs, [of_seeds[0].name for of_seeds in rows])
     dataset = models[0].dataset
     write_json(folder / f"{dataset}.json", _headline(detail))
     write_json(folder / "detail" / f"{dataset}.json", detail)
@@ -92,42 +78,9 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
         _write_csv(folder / "plots" / dataset / f"{curve}.csv", pd.concat(tables))
 
 
-def _test_predictions(name: ModelName, multi_label: bool) -> Predictions:
-    """Return a model's test predictions; a transferred model has seen what the model that it comes from was fitted to.
-
-    Those of a model that was trained on the classes of another dataset are turned into healthy and diseased.
-    """
-    test = read_predictions(name.predictions_of("test"))
-    if name.regime == "transfer":
-        applied_as_is = replace(name, regime="as_is")
-        test = replace(test, seen=read_predictions(applied_as_is.predictions_of("test")).seen)
-    if name.regime in NOT_FITTED:
-        test = as_health(test, multi_label)
-    return test
-
-
-def _validation_predictions(name: ModelName) -> Predictions:
-    """Return a model's validation predictions; those of another dataset's model are of that dataset's validation."""
-    val = read_predictions(name.predictions_of("val"))
-    if name.regime in NOT_FITTED:
-        val = as_health(val, val.multi_label)
-        return replace(val, labels=val.labels[val.is_labelled], logits=val.logits[val.is_labelled])
-    return val
-
-
-def _history(name: ModelName) -> pd.DataFrame:
-    return pd.read_csv(name.predictions / "history.csv")
-
-
-def score_record(predictions: CalibratedPredictions, scores: Scores) -> dict:
-    """Return all scores, those with an interval as three numbers; None for what cannot be scored."""
-    record: dict = {}
-    for name, value in scores.values.items():
-        record |= with_interval(name, value, scores.resampled[name], scores.patients)
-    record |= {name: rounded(value) for name, value in other_scores(predictions).items()}
-    if len(scores.class_areas) > 1:
-        record["findings"] = {name: with_interval("auc", *area) for name, area in scores.class_areas.items()}
-    return record
+def _learning_curves(fit: EvaluatedFit, seeds: int) -> pd.DataFrame:
+    label = fit.name.key if seeds == 1 else f"{fit.name.key} seed {fit.name.seed}"
+    return learning_curves(label, history_of(fit.name))
 
 
 def _areas_by_source(groups: pd.DataFrame) -> dict[str, dict]:
@@ -137,28 +90,6 @@ def _areas_by_source(groups: pd.DataFrame) -> dict[str, dict]:
         return {}
     records = of_sources.astype(object).where(of_sources.notna(), None).to_dict("records")
     return {row["group"]: {key: row[key] for key in (*GAIN, "images")} for row in records if row["auc"] is not None}
-
-
-def _facts(predictions: CalibratedPredictions, test: Predictions, operating_point: str) -> dict:
-    thresholds = predictions.thresholds.tolist()
-    facts = {"operating_point": f"{operating_point}, chosen on validation"}
-    if predictions.multi_label:
-        facts["threshold"] = dict(zip(predictions.classes, thresholds, strict=True))
-    elif len(thresholds) == 2:
-        facts["threshold"] = thresholds[1]
-    else:
-        facts = {"operating_point": "most probable class", "threshold": None}
-    patients = len(np.unique(test.patients[~test.seen & test.is_labelled]))
-    return facts | {"temperature": predictions.temperature, "images": len(predictions.labels), "patients": patients}
-
-
-def _validation_facts(name: ModelName, val: Predictions, multi_label: bool) -> dict:
-    """Return the area on validation, by which one model of several may be chosen, and whether the fit failed."""
-    predictions = uncalibrated_predictions(val.labels, val.logits, val.classes, multi_label)
-    facts: dict = {"validation_auc": rounded(area_under_curve(predictions))}
-    if name.regime not in NOT_FITTED:
-        facts["fit"] = check_fit(val.labels, val.logits, _history(name), multi_label)
-    return facts
 
 
 def _headline(detail: dict[str, dict[str, dict]]) -> dict:

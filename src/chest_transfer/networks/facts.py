@@ -37,6 +37,8 @@ class ClassifierFacts(StartingFacts):
         classes: in the order of the outputs.
         multi_label: whether the classes are independent (sigmoid), or exclusive (softmax).
         fit: how radiographs are made square, a key of `squares.SQUARE_FITS`.
+        seed: of its training.
+        patients: how many training patients, None for all.
         settings: all settings that the training depended on.
     """
 
@@ -46,6 +48,8 @@ class ClassifierFacts(StartingFacts):
     classes: list[str]
     multi_label: bool
     fit: str
+    seed: int
+    patients: int | None
     settings: dict[str, Any]
 
     @property

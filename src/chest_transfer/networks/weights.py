@@ -13,7 +13,7 @@ from chest_transfer.networks.facts import StartingFacts
 if TYPE_CHECKING:
     from chest_transfer.settings import Architecture, WeightsFile
 
-BUILT_IN_WEIGHTS = ("none", "phantom", "imagenet")  # names that need no entry in `weights_files`
+BUILT_IN_WEIGHTS = ("none", "statistics", "phantom", "imagenet")  # names that need no entry in `weights_files`
 KERAS_ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
@@ -29,8 +29,8 @@ def load_starting_weights(
 
     Args:
         name: str, a key of `backbones.BACKBONES`.
-        weights: str, `none` (random, from the seed), `phantom` (random as well: yet to be pretrained), `imagenet`, or
-            a key of `weights_files`.
+        weights: str, `none` (random), `phantom` (random as well: yet to be pretrained), `imagenet`, `statistics` (the
+            weights of ImageNet, of which a fit keeps the statistics alone), or a key of `weights_files`.
         image_size: int, pixels a side.
         architecture: settings of the backbone.
         weights_files: dict of settings with `path` and `preprocessing`, by name.
@@ -45,7 +45,7 @@ def load_starting_weights(
     """
     row = backbone_named(name)
     preprocessing, path = row.preprocessing, None
-    if weights == "imagenet":
+    if weights in ("imagenet", "statistics"):
         path = imagenet_file(row, image_size, architecture.alpha)
     elif weights not in BUILT_IN_WEIGHTS:
         preprocessing, path = weights_files[weights].preprocessing, Path(weights_files[weights].path).expanduser()

@@ -48,16 +48,18 @@ def learning_curves(table: pd.DataFrame) -> str:
 
     Args:
         table: columns model, epoch, cross_entropy, of `curves.learning_curves`; the name of a model ends in
-            ` training` or ` validation`.
+            ` training` or ` validation`; of several seeds it is `<model> seed <number>`, in one color.
     """
     with mpl.rc_context(_SETTINGS):
         figure = Figure((4.6, 3.9), layout="constrained")
         axes = figure.subplots()
-        models = list(dict.fromkeys(table["model"].str.rsplit(" ", n=1).str[0]))
+        models = list(dict.fromkeys(table["model"].str.split(" ").str[0]))
+        labelled = set()
         for name, points in table.groupby("model", sort=False):
-            model, part = name.rsplit(" ", 1)
+            model, part = name.split(" ")[0], name.split(" ")[-1]
             color, style = SERIES[models.index(model) % len(SERIES)], "-" if part == "training" else "--"
-            label = model if part == "training" else "_"
+            label = "_" if model in labelled else model
+            labelled.add(model)
             axes.plot(
                 points["epoch"], points["cross_entropy"], color=color, linestyle=style, linewidth=1.6, label=label
             )

@@ -12,7 +12,7 @@ from chest_transfer.data.catalog import source_of
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
 from chest_transfer.lockfile import output_md5, read_lock
-from chest_transfer.model_names import ModelName, models_of_experiment
+from chest_transfer.model_names import ModelName, first_of_each, models_of_experiment
 from chest_transfer.reporting.cautions import Caution, dataset_cautions, overlap_cautions
 from chest_transfer.reporting.external_results import external_cautions
 from chest_transfer.reporting.html_tables import signed
@@ -39,8 +39,8 @@ class Dataset:
     Args:
         name: str.
         data: dict, of `metrics/data/`.
-        models: dict, the name of each model by key.
-        scores: dict, the scores of each model.
+        models: dict, the name of each model by key; of several seeds that of the first.
+        scores: dict, the scores of each model, means over seeds, with those of each fit.
         gains: dict, of `metrics/gain/`.
         explained: dict, the localization scores of each explained model.
         comparisons: table of every pair of models.
@@ -103,8 +103,9 @@ def gather(settings: Settings, folder: Path = Path()) -> tuple[list[Dataset], li
         cautions += dataset.cautions
     overlap, names = _read_csv(folder / "metrics/overlap.csv"), settings.datasets
     cautions += overlap_cautions(overlap[overlap["dataset"].isin(names) & overlap["other"].isin(names)])
-    text = f"One training seed ({settings.seed}): intervals are over test patients, not over other seeds."
-    cautions.append(Caution(False, text))
+    if len(settings.seeds) == 1:
+        text = f"One training seed ({settings.seeds[0]}): intervals are over test patients, not over other seeds."
+        cautions.append(Caution(False, text))
     return datasets, sorted(cautions, key=lambda caution: not caution.serious)
 
 
@@ -179,7 +180,7 @@ def gain_sentence(dataset: Dataset, regime: str, start: str, gain: dict) -> str:
 def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
     metrics, pictures = folder / "metrics", folder / "data/pictures" / name
     heat_maps = folder / "data/heat_maps" / name / settings.model
-    models = {model.key: model for model in models_of_experiment(settings, name)}
+    models = {model.key: model for model in first_of_each(models_of_experiment(settings, name))}
     scores = _by_model(read_json(metrics / f"detail/{name}.json"), models)
     explained_file = Path(f"metrics/explained/{name}.json")
     is_explained = is_current(folder, f"explain@{name}-{settings.model}", [explained_file])

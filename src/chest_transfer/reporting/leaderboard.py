@@ -77,16 +77,18 @@ def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
         experiments: list of dict, of `list_experiments`.
 
     Returns:
-        Table with the columns experiment, state, model (the backbone), image_size, source, seed, settings (all others),
-        dataset, regime, weights, then `SCORES` with `auc_low` and `auc_high`. Rows that a commit and the workspace
+        Table with the columns experiment, state, model (the backbone), image_size, source, seeds, settings (all
+        others), dataset, regime, weights, then `SCORES` with `auc_low` and `auc_high`. Rows that a commit and the workspace
         share are listed once. An experiment that is not finished, or whose metrics are not of its settings, has one
         row without dataset and scores.
     """
     rows = []
     for entry, _ in _revisions(experiments):
         data, params, state = entry.get("data") or {}, _params(entry), entry.get("state", FINISHED)
-        facts = {key: params.get(key) for key in ("model", "image_size", "source", "seed")}
-        facts["settings"] = json.dumps({key: value for key, value in params.items() if key != "seed"}, sort_keys=True)
+        facts = {key: params.get(key) for key in ("model", "image_size", "source")}
+        seeds = params["seeds"] if "seeds" in params else [params.get("seed")]  # `seed` before there were several
+        others = {key: value for key, value in params.items() if key not in ("seed", "seeds")}
+        facts |= {"seeds": " ".join(map(str, seeds)), "settings": json.dumps(others, sort_keys=True)}
         facts["state"] = state
         metrics = {file: content.get("data") for file, content in (data.get("metrics") or {}).items()}
         if state.startswith(STALE) and not any(metrics.values()):
@@ -108,7 +110,7 @@ def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
         "model",
         "image_size",
         "source",
-        "seed",
+        "seeds",
         "settings",
         "dataset",
         "regime",
@@ -137,26 +139,35 @@ def _revisions(experiments: list[dict]):
 
 
 def leaderboard(scores: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """Return the largest area of each dataset first; experiments that differ only in their seed share a row.
+    """Return the largest area of each dataset first; experiments that differ only in their seeds share a row.
+
+    Of experiments of which one has several seeds, that with the most is shown, whose means these are.
 
     Args:
         scores: table of `experiment_scores`.
         published: table of `read_published`.
 
     Returns:
-        Table with the columns dataset, model, regime, weights, image_size, AUC (with its interval for one seed; mean
-        and range for several), accuracy, sensitivity, specificity, f1, seeds, experiment, published, state. Experiments
-        without scores of their own come last, with their state alone.
+        Table with the columns dataset, model, regime, weights, image_size, AUC (with its interval for one experiment;
+        mean and range for several of one seed), accuracy, sensitivity, specificity, f1, seeds, experiment, published,
+        state. Experiments without scores of their own come last, with their state alone.
     """
     is_finished = scores["state"] == FINISHED
     unfinished, scores = scores[~is_finished], scores[is_finished]
     keys = ["dataset", "model", "regime", "weights", "image_size", "source", "settings"]
     rows = []
     for values, runs in scores.groupby(keys, sort=False, dropna=False):
-        runs = runs.drop_duplicates("seed", keep="first")
+        runs = runs.drop_duplicates("seeds", keep="first")
+        seeds = runs["seeds"].str.split()
+        if seeds.str.len().max() > 1:
+            runs = runs.loc[[seeds.str.len().idxmax()]]
         row = dict(zip(keys, values, strict=True)) | {"mean": runs["auc"].mean(), "AUC": _area(runs)}
         row |= {name: _decimal(runs[name].mean()) for name in SCORES[1:]}
-        row |= {"seeds": len(runs), "experiment": runs["experiment"].iloc[0], "published": _published(row, published)}
+        row |= {
+            "seeds": int(runs["seeds"].str.split().str.len().sum()),
+            "experiment": runs["experiment"].iloc[0],
+            "published": _published(row, published),
+        }
         rows.append(row)
     if not rows:
         states = "; ".join(f"{row.experiment}: {row.state}" for row in unfinished.itertuples())

@@ -76,6 +76,7 @@ def render_page(settings: Settings, datasets: list[Dataset], cautions: list[Caut
         cautions=cautions,
         subtitle=_subtitle(settings, datasets),
         operating_point=_operating_point(settings),
+        intervals_hold_for=intervals_hold_for(settings),
         gain_chart=Markup(charts.intervals(gains, "gain in test AUC", zero=0)) if gains else "",
         leaderboard=leaderboard(datasets),
         auc_chart=Markup(charts.intervals(areas, "test AUC", zero=0.5)),
@@ -93,6 +94,13 @@ def _subtitle(settings: Settings, datasets: list[Dataset]) -> str:
         for dataset in datasets
     )
     return f"{settings.image_size} pixels a side. {tests}."
+
+
+def intervals_hold_for(settings: Settings) -> str:
+    """Return what the intervals of an experiment take into account, as the end of a sentence."""
+    if len(settings.seeds) == 1:
+        return "over patients (bootstrap)"
+    return f"for other seeds and other patients ({len(settings.seeds)} training seeds as readers, Obuchowski-Rockette)"
 
 
 def _operating_point(settings: Settings) -> str:

@@ -4,13 +4,14 @@ from itertools import islice, product
 from pathlib import PurePosixPath
 
 from chest_transfer.lockfile import folder_listing, folder_md5
-from chest_transfer.model_names import NOT_FITTED, REGIMES, TRANSFERRED
+from chest_transfer.model_names import ALL_PATIENTS, NOT_FITTED, REGIMES, TRANSFERRED
 
 WRITTEN_BY_STAGES = (
     "data/arrays/",
     "data/features/",
     "data/fingerprints/",
     "data/predictions/",
+    "data/random_features/",
     "data/raw/",
     "models/",
 )
@@ -101,11 +102,18 @@ def _expected_parts(folder: str, params: dict) -> list[str]:
 def _model_keys(params: dict, dataset: str) -> list[str]:
     """Return the models of a dataset that settings ask for, without a schema, which older commits may not match."""
     sections = {"probe": params, "finetune": params.get("finetune") or {}, "train": params.get("train") or {}}
-    keys = [f"{regime}-{start}" for regime in REGIMES[:3] for start in sections[regime].get("weights") or []]
+    keys = [(regime, start) for regime in REGIMES[:3] for start in sections[regime].get("weights") or []]
     transfer = params.get("transfer") or {}
     if transfer.get("target") == dataset:
-        keys += [f"{regime}-{source}" for source in transfer.get("sources") or [] for regime in TRANSFERRED]
-    return keys
+        keys += [(regime, source) for source in transfer.get("sources") or [] for regime in TRANSFERRED]
+    if "seeds" not in params:  # before seeds and numbers of patients were part of the name
+        return [f"{regime}-{start}" for regime, start in keys]
+    return [
+        f"{regime}-{start}-seed{seed}-{patients}"
+        for regime, start in keys
+        for seed in params["seeds"]
+        for patients in ([ALL_PATIENTS] if regime in NOT_FITTED else params.get("patients") or [])
+    ]
 
 
 def _changed_setting(entry: dict, params: dict) -> str:

@@ -11,7 +11,7 @@ from chest_transfer.networks.facts import ClassifierFacts
 from chest_transfer.networks.saving import read_facts
 from chest_transfer.reporting.gathering import Dataset, gather
 from chest_transfer.reporting.html_tables import decimal, with_interval
-from chest_transfer.reporting.page import TEMPLATES, render_page
+from chest_transfer.reporting.page import TEMPLATES, intervals_hold_for, render_page
 from chest_transfer.settings import Settings
 
 FOLDER = Path("report")
@@ -30,6 +30,7 @@ def write_report(settings: Settings) -> list[Path]:
         (aside / "cards").mkdir(parents=True)
         (aside / "index.html").write_text(render_page(settings, datasets, cautions, commit))
         content = {"settings": settings, "datasets": datasets, "cautions": cautions, "provenance": commit}
+        content |= {"intervals_hold_for": intervals_hold_for(settings)}
         markdown = TEMPLATES.get_template("report.md").render(**content, with_interval=with_interval, decimal=decimal)
         (aside / "report.md").write_text(markdown)
         for dataset in datasets:
@@ -45,7 +46,7 @@ def _card(settings: Settings, dataset: Dataset, model: ModelName, commit: str) -
         name=str(model),
         path=model.network,
         facts=read_facts(model.network, ClassifierFacts),
-        scores=dataset.scores[model.key],
+        scores=dataset.scores[model.key]["fits"][model.fit],
         dataset=dataset,
         provenance=commit,
         size=settings.image_size,

@@ -64,6 +64,8 @@ def describe_models(predictors: dict[str, Predictor]) -> list[dict]:
         scores, explained = (
             {key: by_model[key]} if key in by_model else {} for by_model in (dataset.scores, dataset.explained)
         )
+        fit = _model_name(facts).fit
+        scores = {key: record["fits"][fit] for key, record in scores.items() if fit in record["fits"]}
         of_model = dataset_cautions(dataset.name, dataset.data, scores, explained)
         descriptions.append(_describe(name, predictor, scores.get(key, {}), dataset, of_model + concerning))
     return sorted(descriptions, key=lambda model: (model["dataset"], -(model["validation_auc"] or 0), model["name"]))
@@ -78,13 +80,17 @@ def _is_scored(name: str, facts: PackedFacts, settings: Settings) -> bool:
     lock, path = read_lock(), Path(name).resolve()
     if not lock["stages"]:
         return _is_made_with(facts, settings)
-    best, model = packed_model(facts.dataset), ModelName(facts.dataset, facts.backbone, facts.regime, facts.start)
+    best, model = packed_model(facts.dataset), _model_name(facts)
     if path == best.resolve() or name == facts.dataset:
         return is_current(Path(), f"best@{facts.dataset}", [best]) or not best.exists()
     if path.is_file() and path != model.network.resolve():
         return False
     # A network that is not here came out of the cache or the remote, as dvc.lock records it.
     return facts.backbone == settings.model and (is_recorded(lock, model.network) or not model.network.exists())
+
+
+def _model_name(facts: PackedFacts) -> ModelName:
+    return ModelName(facts.dataset, facts.backbone, facts.regime, facts.start, facts.seed, facts.patients)
 
 
 def _is_made_with(facts: PackedFacts, settings: Settings) -> bool:
@@ -95,6 +101,7 @@ def _is_made_with(facts: PackedFacts, settings: Settings) -> bool:
     made_with |= {"preprocess": {"fit": facts.fit}} | facts.settings
     if facts.regime == "probe":
         del made_with["fused_batch_norm"]  # a head has none
+    del made_with["patients"]  # one of several in the settings
     return _agree(made_with, current)
 
 

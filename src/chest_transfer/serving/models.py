@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def model_file(name: str, revision: str | None = None) -> Path:
     Args:
         name: str, a path of a packed file; or `dataset/backbone/regime-start` (`pneumonia/xception/finetune-imagenet`);
             or `dataset/regime-start`, of the experiment's backbone; or `dataset` alone: its model with the largest area
-            on validation (`best@D`).
+            on validation (`best@D`). With `-seed1-all` or `-seed1-50` at the end, that fit; else that of the lowest
+            seed with the most training patients.
         revision: str, of Git; None for the workspace. Files that are not here come from DVC's cache or remote.
 
     Raises:
@@ -82,7 +84,7 @@ def _without_folder(name: str) -> str:
 
 
 def _is_network_of_experiment(path: Path) -> bool:
-    """Return whether a path is `models/<dataset>/<backbone>/<regime>-<start>.keras`: a network that is not packed."""
+    """Return whether a path is `models/<dataset>/<backbone>/<name>.keras`: a network that is not packed."""
     return len(path.parts) == 4 and path.parts[0] == "models"
 
 
@@ -97,9 +99,12 @@ def _resolve(name: str, outputs: dict[str, str], revision: str | None) -> tuple[
         return dataset, None
     if len(parts) == 2:
         parts = [dataset, _backbone(revision), parts[1]]
-    if "/".join(parts) not in known:
-        raise unknown_name_error("model", "/".join(parts), known, "run: dvc repro")
-    return dataset, ModelName.parse("/".join(parts))
+    wanted = "/".join(parts)
+    fits = [model for model in map(ModelName.parse, known) if wanted in (str(model), model.without_fit)]
+    if not fits:
+        names = known if "-seed" in wanted else list(dict.fromkeys(ModelName.parse(one).without_fit for one in known))
+        raise unknown_name_error("model", wanted, names, "run: dvc repro")
+    return dataset, min(fits, key=lambda model: (-(model.patients or math.inf), model.seed))
 
 
 def _names(outputs: dict[str, str]) -> list[str]:

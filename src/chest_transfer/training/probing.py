@@ -21,7 +21,7 @@ def feature_moments(features: Features) -> tuple[np.ndarray, np.ndarray]:
     one learning rate cannot serve both. Variances are bounded from below, so that a feature that hardly varies is not
     amplified; if no feature varies, all have variance 1.
     """
-    unchanged = features.features[0]
+    unchanged = features.features[0] if features.rows is None else features.inputs(np.arange(len(features.labels)))
     mean, variance = unchanged.mean(axis=0, dtype=np.float64), unchanged.var(axis=0, dtype=np.float64)
     if not variance.any():
         return mean, np.ones_like(variance)

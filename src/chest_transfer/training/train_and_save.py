@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from chest_transfer.data.arrays import Features, open_arrays
 from chest_transfer.data.predictions import predictions_of
+from chest_transfer.data.training_subsets import of_training_patients
 from chest_transfer.files import atomic_write, write_json
-from chest_transfer.model_names import ModelName
+from chest_transfer.model_names import ALL_PATIENTS, ModelName
 from chest_transfer.networks.classifier import build_classifier, head_of, logits_network
 from chest_transfer.networks.facts import ClassifierFacts, StartingFacts
 from chest_transfer.networks.saving import load_model, save_model
@@ -64,7 +65,7 @@ def train_end_to_end(
         options: FitOptions.
         architecture: settings of the backbone: its head, and the factor of its learning rate.
     """
-    train = open_arrays(_arrays_folder(name) / "train.npz")
+    train = open_arrays(_arrays_folder(name) / "train.npz")  # for its classes
     classifier = build_classifier(backbone, architecture.head, len(train.classes), train.multi_label)
     learning_rate = options.settings.learning_rate * architecture.learning_rate_factor
     settings = {"architecture": architecture.model_dump()}
@@ -96,16 +97,17 @@ def train_and_save(
         inputs: list of Path, the files that the fit depends on beside the arrays.
         options: FitOptions.
         learning_rate: float, Adam's, after warm-up.
-        features: None to train on radiographs; else the Features of each split.
+        features: None to train on radiographs; else the Features of each split, of training those of its patients.
         unfreezing: as in `fitting.fit`.
         more_settings: dict of settings that the result depends on, beside those of the options.
     """
     folder = _arrays_folder(name)
     files = {split: folder / f"{split}.npz" for split in ("train", "val", "test")}
     arrays = {split: open_arrays(file) for split, file in files.items()}
+    arrays["train"] = of_training_patients(arrays["train"], name.patients, name.seed)
     classes, multi_label = [str(label) for label in arrays["train"].classes], arrays["train"].multi_label
     fitted_on = features or arrays
-    settings = options.record() | (more_settings or {})
+    settings = options.record() | {"patients": name.patients or ALL_PATIENTS} | (more_settings or {})
     checkpoints = Checkpoints(CHECKPOINTS / str(name), settings, [*inputs, files["train"], files["val"]])
     history = fit(
         head_of(classifier) if features else logits_network(classifier),
@@ -123,6 +125,8 @@ def train_and_save(
         classes=classes,
         multi_label=multi_label,
         fit=summary["fit"],
+        seed=name.seed,
+        patients=name.patients,
         settings=previous.get("settings", {}) | settings,
     )
     save_model(classifier, name.network, model_facts)
