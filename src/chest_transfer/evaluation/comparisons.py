@@ -78,7 +78,8 @@ def compare_all(rows: list[list[EvaluatedFit]], weights: np.ndarray, multi_label
         by_health = is_health(first.test) != is_health(second.test)
         pair = areas[first.name.key, by_health], areas[second.name.key, by_health]
         differences.append((first.name.key, second.name.key, *_difference(*pair)))
-    return pd.DataFrame(differences, columns=list(COLUMNS))
+    table = pd.DataFrame(differences, columns=list(COLUMNS))
+    return table.astype(dict.fromkeys(COLUMNS[2:], float))  # also where all are None
 
 
 def gains(pairs: pd.DataFrame, models: list[ModelName]) -> dict[str, dict]:
