@@ -79,7 +79,7 @@ def run_ours(backbone, splits: dict[str, Arrays], settings: Settings) -> None:
         "learning_rate": 1e-4,
     }  # fmt: skip
     finetune = settings.finetune.model_copy(update=changes)
-    test, seed = splits["test"], settings.seed
+    test, seed = splits["test"], settings.seeds[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         network = feature_extractor(backbone, settings.fused_batch_norm)
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=80)
     options = parser.parse_args()
     settings = read_settings()
-    make_deterministic(settings.seed, settings.threads)
+    make_deterministic(settings.seeds[0], settings.threads)
     with tempfile.TemporaryDirectory() as folder:
         sized = settings.model_copy(update={"image_size": options.image_size})
         splits = open_splits("pneumonia", options.archives, Path(folder), sized)

@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--backbones", nargs="+", default=["cnn", "resnet50"])
     arguments = parser.parse_args()
     settings = read_settings()
-    make_deterministic(settings.seed, settings.threads)
+    make_deterministic(settings.seeds[0], settings.threads)
     for name in arguments.backbones:
         seconds = seconds_of_parts(name, arguments.images, arguments.image_size, settings)
         epoch, statistics = seconds["epoch"], seconds["statistics"]

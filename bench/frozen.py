@@ -108,13 +108,13 @@ def run_ours(
         network = feature_extractor(backbone, settings.fused_batch_norm)
         embed_settings = settings.embed.model_copy(update={"batch_size": BATCH})
         for split, part in splits.items():
-            embed(network, part, folder / f"{split}.npz", embed_settings, 0, settings.seed)
+            embed(network, part, folder / f"{split}.npz", embed_settings, 0, settings.seeds[0])
         embedded = time.perf_counter()
         train, val, test = (open_features(folder / f"{split}.npz") for split in SPLITS)
         head = head_of(build_classifier(backbone, f"dense{HIDDEN_UNITS}", 2, False, feature_moments(train)))
         fit(
             head, train, val, probe, Checkpoints(folder / "training", {}, []),
-            section="probe", learning_rate=LEARNING_RATE, multi_label=False, seed=settings.seed,
+            section="probe", learning_rate=LEARNING_RATE, multi_label=False, seed=settings.seeds[0],
         )  # fmt: skip
         logits = head.predict(Batches(test, 1024), verbose=0)
         end = time.perf_counter()
@@ -128,13 +128,13 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=0, help="of each split; 0 = all")
     options = parser.parse_args()
     settings = read_settings()
-    make_deterministic(settings.seed, settings.threads)
+    make_deterministic(settings.seeds[0], settings.threads)
     with tempfile.TemporaryDirectory() as folder:
         size = options.image_size
         sized = settings.model_copy(update={"image_size": size})
         splits = open_splits("pneumonia", options.archives, Path(folder), sized)
         if options.images:
-            splits = {split: random_subset(part, options.images, settings.seed) for split, part in splits.items()}
+            splits = {split: random_subset(part, options.images, settings.seeds[0]) for split, part in splits.items()}
         print(f"{processor()}, {settings.threads} threads; radiographs of {size} pixels:")
         print({split: len(part.labels) for split, part in splits.items()}, flush=True)
         weights = build_backbone("resnet50", size).get_weights()

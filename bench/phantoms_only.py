@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=2500)
     options = parser.parse_args()
     settings = read_settings()
-    make_deterministic(settings.seed, settings.threads)
+    make_deterministic(settings.seeds[0], settings.threads)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         phantom = settings.phantom.model_copy(update={"patients": options.patients})

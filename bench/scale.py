@@ -27,8 +27,8 @@ from tests.conftest import ROOT, change_settings
 NIH = 112_120
 STAGES = (
     "download nih", "preprocess nih", "profile nih", "explore nih", "pretrained mobilenetv2 none",
-    "embed nih mobilenetv2 none", "probe nih mobilenetv2 none", "evaluate nih", "pretrained cnn_strided none",
-    "train nih cnn_strided none",
+    "embed nih mobilenetv2 none 1", "probe nih mobilenetv2 none 1 all", "evaluate nih", "pretrained cnn_strided none",
+    "train nih cnn_strided none 1 all",
 )  # fmt: skip
 SETTINGS = {
     "datasets": ["nih"], "model": "mobilenetv2", "weights": ["none"], "train__weights": [], "finetune__weights": [],

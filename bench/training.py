@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     settings = read_settings()
-    make_deterministic(settings.seed, settings.threads)
+    make_deterministic(settings.seeds[0], settings.threads)
     train, val = (random_images(count, options.image_size, seed) for seed, count in enumerate((options.images, BATCH)))
     runs = {
         "keras fit, float32": lambda: run_plain(train, val),

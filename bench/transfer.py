@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("transfer.csv"))
     options = parser.parse_args()
     settings = read_settings()
-    make_deterministic(settings.seed, settings.threads)
+    make_deterministic(settings.seeds[0], settings.threads)
     done = (
         pd.read_csv(options.results, dtype={"images": str})
         if options.results.exists()

@@ -7,13 +7,7 @@ from chest_transfer.data.fingerprints import image_fingerprints, is_in
 from chest_transfer.data.predictions import predictions_of
 from chest_transfer.errors import run_stage
 from chest_transfer.files import atomic_write, keep_only
-from chest_transfer.model_names import (
-    first_of_each,
-    models_of_experiment,
-    networks_folder,
-    own_models,
-    predictions_folder,
-)
+from chest_transfer.model_names import models_of_experiment, networks_folder, own_models, predictions_folder
 from chest_transfer.networks.classifier import logits_network
 from chest_transfer.networks.facts import ClassifierFacts
 from chest_transfer.networks.saving import load_model
@@ -34,7 +28,7 @@ def main(target: str, dataset: str, model: str) -> None:
     seen = is_in(image_fingerprints(test.images), of_dataset)
     with atomic_write(Path(f"data/external/{target}/{dataset}/{model}")) as aside:
         aside.mkdir()
-        for name in own_models(first_of_each(names)):
+        for name in own_models(names):
             network, facts = load_model(name.network, ClassifierFacts)
             logits = logits_network(network).predict(Batches(test, settings.embed.batch_size), verbose=0)
             table = predictions_of(test, logits, facts.classes, facts.multi_label, seen).table()

@@ -10,7 +10,7 @@ from chest_transfer.data.predictions import read_predictions
 from chest_transfer.errors import run_stage
 from chest_transfer.evaluation.external import external_scores, model_outputs
 from chest_transfer.files import keep_only, write_json, write_text
-from chest_transfer.model_names import first_of_each, models_of_experiment, own_models, predictions_folder
+from chest_transfer.model_names import models_of_experiment, own_models, predictions_folder
 from chest_transfer.settings import read_settings
 
 
@@ -20,7 +20,7 @@ def main(target: str, dataset: str) -> None:
     keep_only(predictions_folder(dataset, settings.model), [name.predictions for name in names])
     images, multi_label = read_images(arrays), json.loads((arrays / "summary.json").read_text())["multi_label"]
     records, subgroups = {}, []
-    for name in own_models(first_of_each(names)):
+    for name in own_models(names):
         scores = external_scores(
             model_outputs(name, settings.evaluate.operating_point),
             read_predictions(Path(f"data/external/{target}/{dataset}/{settings.model}/{name.key}.csv")),

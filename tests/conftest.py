@@ -173,8 +173,8 @@ def evaluated(tmp_path_factory) -> Path:
     folder = toy_project(tmp_path_factory.mktemp("evaluated"))
     words = (
         "download pneumonia", "preprocess pneumonia", "profile pneumonia", "explore pneumonia", "overlap",
-        "pictures pneumonia", "pretrained cnn none", "embed pneumonia cnn none", "probe pneumonia cnn none",
-        "train pneumonia cnn none", "explain pneumonia cnn", "evaluate pneumonia", "best pneumonia",
+        "pictures pneumonia", "pretrained cnn none", "embed pneumonia cnn none 1", "probe pneumonia cnn none 1 all",
+        "train pneumonia cnn none 1 all", "explain pneumonia cnn", "evaluate pneumonia", "best pneumonia",
     )  # fmt: skip
     stages(folder, *(command.split() for command in words))
     return folder

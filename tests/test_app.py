@@ -120,7 +120,7 @@ def printed_at(evaluated, tmp_path_factory) -> dict[str, dict]:
     for name, content in IMAGES.items():
         (folder / name).write_bytes(content)
     files = [str(folder / name) for name in IMAGES]
-    predict = ["predict", "models/pneumonia/cnn/train-none.keras", *files, "--json", "--operating-point"]
+    predict = ["predict", "models/pneumonia/cnn/train-none-seed1-all.keras", *files, "--json", "--operating-point"]
     printed = commands(evaluated, *((*predict, operating_point) for operating_point in OPERATING_POINTS))
     return {point: json.loads(output) for point, output in zip(OPERATING_POINTS, printed, strict=True)}
 
@@ -435,7 +435,8 @@ def test_a_model_without_metrics_is_served_and_its_scores_are_reported_as_unknow
     ("key", "value", "is_known"),
     [
         ("threads", 1, True),
-        ("seed", 2, False),
+        ("seeds", [2], False),
+        ("patients", [20], False),
         ("image_size", 64, False),
         ("train__epochs", 9, False),
         ("preprocess__fit", "pad", False),

@@ -20,7 +20,7 @@ from sklearn import metrics as sklearn
 from chest_transfer.data.predictions import Predictions, read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
-from chest_transfer.evaluation.curves import confusion_cells, curves_of_model, learning_curves
+from chest_transfer.evaluation.curves import confusion_cells, curves_of_model, training_curves
 from chest_transfer.evaluation.intervals import ranking_scores, rounded
 from chest_transfer.evaluation.metrics import area_under_curve, calibration_error, other_scores, reliability, score
 from chest_transfer.evaluation.operating_points import (
@@ -413,7 +413,7 @@ assert not any(name in sys.modules for name in ("tensorflow", "keras")), "Tensor
 
 def test_learning_curves_hold_the_cross_entropy_beside_the_loss_that_was_minimized(two_models, tmp_path):
     history = pd.read_csv(MODELS[0].predictions / "history.csv")
-    curves = learning_curves("train-none", history)
+    curves = training_curves("train-none", history)
     assert list(curves) == ["model", "epoch", "cross_entropy", "loss"]
     by_split = dict(list(curves.groupby("model")))
     assert by_split["train-none training"]["cross_entropy"].tolist() == [0.9, 0.5]
@@ -437,7 +437,7 @@ def test_two_evaluations_write_the_same_bytes(two_models, tmp_path):
     for folder in ("a", "b"):
         evaluate_dataset(MODELS, IMAGES, SETTINGS, tmp_path / folder)
     files = [path.relative_to(tmp_path / "a") for path in sorted((tmp_path / "a").rglob("*.*"))]
-    assert len(files) == 11
+    assert len(files) == 13
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
 
 
@@ -452,7 +452,7 @@ def test_files_are_written_beside_their_target_and_never_through_a_hard_link(two
         os.link(file, cache / str(number))
         linked[file] = cache / str(number)
     evaluate_dataset(MODELS, IMAGES, SETTINGS, tmp_path / "m")
-    assert len(linked) == 11
+    assert len(linked) == 13
     for file, link in linked.items():
         assert link.read_text() == "old", file
         assert file.read_text() != "old", file
@@ -507,7 +507,7 @@ def test_predictions_that_another_experiment_left_are_removed_and_change_no_metr
     shutil.copytree(predictions / "train-none", predictions / "train-imagenet")
     (predictions / "as_is-covid").mkdir()
     (predictions / "notes.txt").write_text("left by hand")
-    other_backbone = experiment / "data/predictions/pneumonia/vgg16/train-none"
+    other_backbone = experiment / "data/predictions/pneumonia/vgg16/train-none-seed1-all"
     shutil.copytree(predictions / "train-none", other_backbone)
     stage(experiment, "evaluate", "pneumonia")
     assert sorted(path.name for path in predictions.iterdir()) == ["probe-none", "train-none"]
@@ -520,7 +520,12 @@ def area_of_trained_model(project: Path) -> float:
     return json.loads((project / "metrics/pneumonia.json").read_text())["train"]["none"]["auc"]
 
 
-TRAINING = ("pretrained cnn none", "embed pneumonia cnn none", "probe pneumonia cnn none", "train pneumonia cnn none")
+TRAINING = (
+    "pretrained cnn none",
+    "embed pneumonia cnn none 1",
+    "probe pneumonia cnn none 1 all",
+    "train pneumonia cnn none 1 all",
+)
 # What may change with the settings of `evaluate`: what evaluate, explore, best and explain write.
 WRITTEN_FROM_EVALUATE = (
     "metrics/pneumonia.json", "metrics/detail/", "metrics/gain/", "metrics/comparisons/", "metrics/subgroups/",

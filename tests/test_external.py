@@ -99,7 +99,7 @@ def judged(tmp_path_factory):
     change_settings(folder / "params.yaml", own={"ward": own}, external=["ward"], probe__epochs=5)
     commands = [
         "sources", "download pneumonia", "preprocess pneumonia", "profile pneumonia", "pretrained cnn none",
-        "embed pneumonia cnn none", "probe pneumonia cnn none", "train pneumonia cnn none", "evaluate pneumonia",
+        "embed pneumonia cnn none 1", "probe pneumonia cnn none 1 all", "train pneumonia cnn none 1 all", "evaluate pneumonia",
         "best pneumonia", "download ward", "preprocess ward all_test", "external ward pneumonia cnn",
         "external_evaluate ward pneumonia", "explore pneumonia", "overlap",
     ]  # fmt: skip

@@ -11,7 +11,8 @@ from scipy.stats import binomtest
 
 from chest_transfer.data.predictions import Predictions
 from chest_transfer.evaluation.calibrated_predictions import uncalibrated_predictions
-from chest_transfer.evaluation.comparisons import EvaluatedModel, compare_all
+from chest_transfer.evaluation.comparisons import compare_all
+from chest_transfer.evaluation.fit_scores import EvaluatedFit
 from chest_transfer.evaluation.intervals import (
     FEW_PATIENTS,
     FEWEST_PATIENTS,
@@ -155,14 +156,15 @@ def test_a_macro_average_is_over_findings_with_enough_patients_and_each_finding_
     assert of_one["auc_low"] is None
 
 
-def evaluated(name: str, logits: np.ndarray, labels: np.ndarray, patients: np.ndarray, weights) -> EvaluatedModel:
+def evaluated(name: str, logits: np.ndarray, labels: np.ndarray, patients: np.ndarray, weights) -> EvaluatedFit:
     of_two = np.stack([np.zeros(len(logits)), logits], axis=1)
     one_hot = np.stack([1 - labels, labels], axis=1)
     classes = ["healthy", "ill"]
     names = np.arange(len(labels)).astype(str)
     test = Predictions(names, patients, one_hot, of_two, classes, classes, seen=np.zeros(len(labels), bool))
     calibrated = uncalibrated_predictions(one_hot, of_two, classes, False, patients)
-    return EvaluatedModel(ModelName("pneumonia", "cnn", "train", name), test, calibrated, score(calibrated, weights))
+    scores = score(calibrated, weights)
+    return EvaluatedFit(ModelName("pneumonia", "cnn", "train", name), test, calibrated, scores, record={})
 
 
 @pytest.mark.parametrize(("ill", "has_interval"), [(20, True), (FEWEST_PATIENTS - 1, False)])
@@ -172,7 +174,7 @@ def test_the_difference_of_two_perfect_models_has_a_width_and_that_of_equal_pred
     weights = cluster_bootstrap_weights(patients, 200, 1)
     rng = np.random.default_rng(1)
     perfect = [labels * 9 + rng.random(60) for _ in range(2)]
-    models = [evaluated(name, logits, labels, patients, weights) for name, logits in
+    models = [[evaluated(name, logits, labels, patients, weights)] for name, logits in
               (("none", perfect[0]), ("imagenet", perfect[1]), ("same", perfect[1]))]  # fmt: skip
     pairs = compare_all(models, weights, multi_label=False).set_index(["model", "other"])
     differ, equal = pairs.loc[("train-none", "train-imagenet")], pairs.loc[("train-imagenet", "train-same")]

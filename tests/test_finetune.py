@@ -24,9 +24,9 @@ SETTINGS = Finetune(
     weights=("none",), unfreeze="all", groups=1, unfreeze_every=0, layer_lr_decay=1, epochs=2, patience=9,
     batch_size=16, learning_rate=1e-3, **CONSTANT, imbalance="class_weights", augmentation=NO_AUGMENTATION,
 )  # fmt: skip
-NAMES = ("pneumonia", "cnn", "none")
-NETWORK = "models/pneumonia/cnn/finetune-none.keras"
-PREDICTIONS = "data/predictions/pneumonia/cnn/finetune-none"
+NAMES = ("pneumonia", "cnn", "none", "1", "all")
+NETWORK = "models/pneumonia/cnn/finetune-none-seed1-all.keras"
+PREDICTIONS = "data/predictions/pneumonia/cnn/finetune-none-seed1-all"
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +140,7 @@ def test_a_backbone_without_such_layers_is_refused():
 def test_the_stage_needs_the_probe(project):
     change_settings(project / "params.yaml", finetune__weights=["none"])
     message = refused(stage(project, "finetune", *NAMES, check=False))
-    assert "no model at 'models/pneumonia/cnn/probe-none.keras'; run: dvc repro" in message
+    assert "no model at 'models/pneumonia/cnn/probe-none-seed1-all.keras'; run: dvc repro" in message
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def finetuned(tmp_path_factory):
     folder = toy_project(tmp_path_factory.mktemp("finetuned"))
     change_settings(folder / "params.yaml", finetune__weights=["none"], finetune__epochs=1)
     steps = [("download", "pneumonia"), ("preprocess", "pneumonia"), ("pretrained", "cnn", "none")]
-    stages(folder, *steps, *((name, *NAMES) for name in ("embed", "probe", "finetune")))
+    stages(folder, *steps, ("embed", *NAMES[:4]), ("probe", *NAMES), ("finetune", *NAMES))
     return folder
 
 

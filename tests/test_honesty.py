@@ -226,7 +226,7 @@ def test_kinds_of_disease_are_scored_against_all_healthy_patients():
     images = pd.DataFrame({
         "subtype": np.repeat(["", "bacterial", "viral"], [60, 30, 30]), "sex": ["F", "M"] * 60,
     })  # fmt: skip
-    table = subgroup_scores(predictions, images, np.ones((20, 120), np.uint8)).set_index("group")
+    table = subgroup_scores([predictions], images, np.ones((20, 120), np.uint8)).set_index("group")
     assert table.index.tolist() == ["F", "M", "bacterial", "viral"]
     assert table.loc["bacterial", "auc"] == 1
     assert table.loc["viral", "auc"] < 0.8

@@ -14,8 +14,12 @@ FEATURES = {
     "code": "code", "sources": "sources", "download@pneumonia": "download pneumonia",
     "preprocess@pneumonia": "preprocess pneumonia", "pretrained@cnn-none": "pretrained cnn none",
     "embed@pneumonia-cnn-none": "embed pneumonia cnn none",
+    "embed_random@pneumonia-cnn-none-1": "embed pneumonia cnn none 1",
 }  # fmt: skip
-SCORES = {"probe@pneumonia-cnn-none": "probe pneumonia cnn none", "evaluate@pneumonia": "evaluate pneumonia"}
+SCORES = {
+    "probe@pneumonia-cnn-none-1-all": "probe pneumonia cnn none 1 all",
+    "evaluate@pneumonia": "evaluate pneumonia",
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +62,7 @@ def test_a_byte_flipped_by_the_disk_is_found_reported_and_restored(repository, p
         file.write(bytes([intact[middle] ^ 0xFF]))
     damaged.chmod(before.st_mode)
     os.utime(damaged, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert "changed" not in run(repository, "dvc", "status", "embed").stdout  # DVC does not notice
+    assert "changed" not in run(repository, "dvc", "status", "embed_random").stdout  # DVC does not notice
     assert f"{path} is not what dvc.lock records: removed" in mend_command(repository, "--bytes")
     run(repository, "dvc", "repro", "evaluate")
     assert damaged.read_bytes() == intact

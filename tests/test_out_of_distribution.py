@@ -71,7 +71,7 @@ def facts() -> ClassifierFacts:
     return ClassifierFacts(
         backbone="cnn", weights="none", weights_sha256=None, image_size=64, precision="float32", preprocessing="unit",
         dataset="tuberculosis", regime="train", classes=["Normal", "Tuberculosis"], multi_label=False, fit="squeeze",
-        settings={},
+        settings={}, seed=1, patients=None,
     )  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def test_a_fresh_clone_pulls_the_results_of_a_ward_that_it_does_not_have(reposit
     output = run(tmp_path / "clone", "dvc", "repro", "--pull").stdout
     assert "ward: '../ward' is not on this machine; its last content counts" in output
     assert not ran(output) & {"download", "preprocess", "embed", "probe"}
-    assert (tmp_path / "clone/models/ward/cnn/probe-none.keras").exists()
+    assert (tmp_path / "clone/models/ward/cnn/probe-none-seed1-all.keras").exists()
 
 
 def test_a_corrected_label_runs_what_it_must(repository):

@@ -101,12 +101,12 @@ def test_the_leaderboard_holds_both_backbones(two_models):
 def test_another_backbone_trains_only_its_own_stages(two_models):
     ran = stages_run((two_models.parent / "second.txt").read_text())
     assert {name for name in ran if "-" in name or name.startswith("pretrained@")} == {
-        "pretrained@cnn-none", "embed@pneumonia-cnn-none", "probe@pneumonia-cnn-none",
-        "train@pneumonia-cnn-none", "explain@pneumonia-cnn",
+        "pretrained@cnn-none", "embed@pneumonia-cnn-none", "embed_random@pneumonia-cnn-none-1", "probe@pneumonia-cnn-none-1-all",
+        "train@pneumonia-cnn-none-1-all", "explain@pneumonia-cnn",
     }  # fmt: skip
     assert {name for name in ran if "-" not in name} == {"evaluate@pneumonia", "best@pneumonia", "report"}
     lock = (two_models / "dvc.lock").read_text()
-    for name in ("train@pneumonia-cnn-none", "train@pneumonia-cnn_strided-none"):
+    for name in ("train@pneumonia-cnn-none-1-all", "train@pneumonia-cnn_strided-none-1-all"):
         assert f"{name}:" in lock
 
 
@@ -114,7 +114,7 @@ def test_a_fresh_clone_pulls_the_other_model_and_trains_nothing(two_models):
     folder = clone(two_models, "pulled")
     ran = stages_run(run(folder, "dvc", "exp", "run", "--pull", "-S", "model=cnn_strided", "train").stdout)
     assert not [stage for stage in ran if stage.startswith(("train@", "pretrained@", "download@", "preprocess@"))]
-    pulled = folder / "models/pneumonia/cnn_strided/train-none.keras"
+    pulled = folder / "models/pneumonia/cnn_strided/train-none-seed1-all.keras"
     assert hashlib.md5(pulled.read_bytes()).hexdigest() in (two_models / "dvc.lock").read_text()
 
 
@@ -178,7 +178,7 @@ def test_without_git_results_are_readable_and_the_rest_says_what_it_needs(two_mo
 
 def test_a_fresh_clone_without_the_remote_makes_the_same_bytes(two_models):
     folder = clone(two_models, "again")
-    assert "running stages.train pneumonia cnn none" in all_recorded(folder)
+    assert "running stages.train pneumonia cnn none 1 all" in all_recorded(folder)
     assert run(folder, "git", "status", "--porcelain").stdout == ""
     lock = [(path / "dvc.lock").read_bytes() for path in (folder, two_models)]
     assert lock[0] == lock[1]
@@ -209,7 +209,7 @@ def test_an_experiment_goes_to_another_clone_by_way_of_a_bare_repository(two_mod
     theirs = clone(tmp_path / "hub.git", "theirs")
     run(theirs, "dvc", "exp", "pull", "origin", "wider")
     run(theirs, "dvc", "exp", "apply", "wider")
-    path = "models/pneumonia/cnn/probe-none.keras"
+    path = "models/pneumonia/cnn/probe-none-seed1-all.keras"
     assert (theirs / path).read_bytes() == (mine / path).read_bytes()
     assert "head: dense1024" in (theirs / "params.yaml").read_text()
 
@@ -218,8 +218,8 @@ def test_a_rate_given_on_the_command_line_arrives_as_a_number(two_models):
     folder = clone(two_models, "rate")
     run(folder, "dvc", "pull")
     done = run(folder, "dvc", "exp", "run", "-S", "train.learning_rate=3e-5", "-S", "train.epochs=1", "train")
-    assert stages_run(done.stdout)[0] == "train@pneumonia-cnn-none"
-    history = pd.read_csv(folder / "data/predictions/pneumonia/cnn/train-none/history.csv")
+    assert stages_run(done.stdout)[0] == "train@pneumonia-cnn-none-1-all"
+    history = pd.read_csv(folder / "data/predictions/pneumonia/cnn/train-none-seed1-all/history.csv")
     assert history["learning_rate"].tolist() == pytest.approx([3e-5])
     # Nothing was evaluated: the metrics are still those of the last commit.
     stale = states(folder)["workspace"]
@@ -249,7 +249,7 @@ def test_a_grid_is_queued_and_experiments_that_are_not_finished_have_no_scores(t
         "main": "finished",
     }
     change_settings(folder / "params.yaml", model="cnn", train__epochs=9)
-    assert states(folder)["workspace"] == "stale: train@pneumonia-cnn-none ran with another value of train.epochs"
+    assert states(folder)["workspace"] == "stale: train@pneumonia-cnn-none-1-all ran with another value of train.epochs"
 
 
 def queued(folder: Path) -> list[str]:
@@ -264,7 +264,7 @@ def test_the_lock_is_verified_without_any_data(two_models):
     change_settings(folder / "params.yaml", train__learning_rate=1e-4)
     changed = run(folder, "dvc", "repro", "--dry", "--allow-missing", check=False)
     assert stages_run(changed.stdout) == []
-    assert "failed to reproduce 'train@pneumonia-cnn-none'" in changed.stderr
+    assert "failed to reproduce 'train@pneumonia-cnn-none-1-all'" in changed.stderr
 
 
 def test_a_comment_reruns_the_fingerprints_and_nothing_else(two_models):
@@ -283,7 +283,7 @@ def test_an_experiment_with_fewer_models_leaves_nothing_that_the_next_one_reads(
     run(folder, "dvc", "pull")
     lock, metrics = ((folder / name).read_text() for name in ("dvc.lock", "metrics/pneumonia.json"))
     run(folder, "dvc", "exp", "run", "-S", "train.weights=[]", "explain", "best")
-    assert not (folder / "data/predictions/pneumonia/cnn/train-none").exists()
+    assert not (folder / "data/predictions/pneumonia/cnn/train-none-seed1-all").exists()
     assert "train" not in json.loads((folder / "metrics/pneumonia.json").read_text())
     ran = stages_run(run(folder, "dvc", "exp", "run", "-S", "train.weights=[none]").stdout)
     assert not [name for name in ran if name.startswith("train@")], "its model comes out of DVC's cache"
@@ -297,7 +297,7 @@ def test_several_classes_and_several_labels_go_through_the_whole_graph(tmp_path)
     all_stages(folder)
     for name in settings["datasets"]:
         assert 0 <= json.loads((folder / f"metrics/{name}.json").read_text())["train"]["none"]["auc"] <= 1
-    header = (folder / "data/predictions/nih/cnn_strided/train-none/test.csv").read_text().splitlines()[0]
+    header = (folder / "data/predictions/nih/cnn_strided/train-none-seed1-all/test.csv").read_text().splitlines()[0]
     assert header.endswith("log_odds:Pleural_Thickening,log_odds:Hernia")
     confusion = pd.read_csv(folder / "metrics/plots/nih/confusion.csv")
     assert set(confusion["predicted"]) == {"found", "missed"}

@@ -172,8 +172,8 @@ def pooled(tmp_path_factory):
     words = [
         f"{command} {name}" for command in ("download", "preprocess") for name in ("covid", "ward", "chests")
     ]  # fmt: skip
-    words += ["profile chests", "explore chests", "pretrained cnn none", "embed chests cnn none"]
-    words += ["probe chests cnn none", "train chests cnn none", "evaluate chests"]
+    words += ["profile chests", "explore chests", "pretrained cnn none", "embed chests cnn none 1"]
+    words += ["probe chests cnn none 1 all", "train chests cnn none 1 all", "evaluate chests"]
     stages(folder, *(command.split() for command in ["sources", *words]))
     return folder
 
@@ -234,7 +234,7 @@ class TestPool:
         assert {name: scores["images"] for name, scores in record["sources"].items()} == {
             "pneumonia": 14, "covid": 12, "ward": 10,
         }  # fmt: skip
-        test = pd.read_csv(pooled / "data/predictions/chests/cnn/probe-none/test.csv")
+        test = pd.read_csv(pooled / "data/predictions/chests/cnn/probe-none-seed1-all/test.csv")
         ward = test[test["name"].str.startswith("ward/")]
         area = roc_auc_score(ward["label:Pneumonia"], ward["log_odds:Pneumonia"])
         assert record["sources"]["ward"]["auc"] == pytest.approx(area, abs=1e-6)

@@ -47,9 +47,9 @@ def repository(tmp_path_factory):
 def packed(repository) -> Path:
     """The packed file of a trained model."""
     path = repository.parent / "packed.keras"
-    predictions = repository / "data/predictions/pneumonia/cnn/train-none"
+    predictions = repository / "data/predictions/pneumonia/cnn/train-none-seed1-all"
     distribution = repository / "data/out_of_distribution/pneumonia.npz"
-    pack(repository / "models/pneumonia/cnn/train-none.keras", predictions / "val.csv", distribution, path)
+    pack(repository / "models/pneumonia/cnn/train-none-seed1-all.keras", predictions / "val.csv", distribution, path)
     return path
 
 
@@ -103,7 +103,7 @@ def predicted(folder, *arguments_of) -> list[str]:
 
 
 def test_predictions_for_files_are_those_that_were_scored(predictor, members, repository):
-    table = read_predictions(repository / "data/predictions/pneumonia/cnn/train-none/test.csv")
+    table = read_predictions(repository / "data/predictions/pneumonia/cnn/train-none-seed1-all/test.csv")
     predictions = list(predictor.predict(ImageFile(name, members[name]) for name in table.names))
     arrays = open_arrays(repository / "data/arrays/pneumonia/test.npz")
     assert all((one.pixels == image).all() for one, image in zip(predictions, arrays.images, strict=True))
@@ -254,7 +254,7 @@ def test_the_best_model_is_fetched_as_one_file_at_a_git_tag(repository, tmp_path
 def test_models_other_than_the_best_are_packed_by_name(repository, packed, tmp_path, monkeypatch):
     monkeypatch.chdir(repository)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    names = ("pneumonia/train-none", "pneumonia/cnn/train-none", "models/pneumonia/cnn/train-none.keras")
+    names = ("pneumonia/train-none", "pneumonia/cnn/train-none", "models/pneumonia/cnn/train-none-seed1-all.keras")
     [path] = {model_file(name) for name in names}
     assert path.is_relative_to(tmp_path)
     assert path.read_bytes() == packed.read_bytes()
@@ -278,7 +278,7 @@ def test_a_wrong_name_is_reported_in_one_line(repository, words, message):
 
 
 def test_a_network_that_is_not_packed_is_refused_in_one_line(repository, tmp_path):
-    shutil.copyfile(repository / "models/pneumonia/cnn/train-none.keras", tmp_path / "network.keras")
+    shutil.copyfile(repository / "models/pneumonia/cnn/train-none-seed1-all.keras", tmp_path / "network.keras")
     message = refused(command(repository, "predict", str(tmp_path / "network.keras"), "x.png", check=False))
     assert "network.keras' is not such a model, or of another version: temperature: Field required" in message
 

@@ -167,6 +167,9 @@ def test_the_penalty_of_a_complex_head_is_part_of_the_loss():
     ]  # fmt: skip
 
 
+EMBED_STAGE, PROBE_STAGE = ("embed", "pneumonia", "cnn", "none", "1"), ("probe", "pneumonia", "cnn", "none", "1", "all")
+
+
 @pytest.fixture(scope="module")
 def embedded_project(tmp_path_factory):
     folder = toy_project(tmp_path_factory.mktemp("embedded"))
@@ -176,22 +179,22 @@ def embedded_project(tmp_path_factory):
         ("download", "pneumonia"),
         ("preprocess", "pneumonia"),
         ("pretrained", "cnn", "none"),
-        ("embed", "pneumonia", "cnn", "none"),
-        ("probe", "pneumonia", "cnn", "none"),
+        EMBED_STAGE,
+        PROBE_STAGE,
     )
     return folder
 
 
 OUTPUTS = (
-    "data/features/pneumonia/cnn/none/train.npz",
-    "models/pneumonia/cnn/probe-none.keras",
-    "data/predictions/pneumonia/cnn/probe-none/test.csv",
+    "data/random_features/pneumonia/cnn/none-seed1/train.npz",
+    "models/pneumonia/cnn/probe-none-seed1-all.keras",
+    "data/predictions/pneumonia/cnn/probe-none-seed1-all/test.csv",
 )
 
 
 def test_the_stages_give_the_same_bytes_again(embedded_project):
     first = [(embedded_project / name).read_bytes() for name in OUTPUTS]
-    stages(embedded_project, *((name, "pneumonia", "cnn", "none") for name in ("embed", "probe")))
+    stages(embedded_project, EMBED_STAGE, PROBE_STAGE)
     assert [(embedded_project / name).read_bytes() for name in OUTPUTS] == first
 
 
@@ -210,5 +213,5 @@ def test_a_saved_probe_is_a_whole_model_with_its_facts(embedded_project):
 
 def test_a_head_that_keeps_whole_feature_maps_cannot_be_probed(embedded_project):
     change_settings(embedded_project / "params.yaml", probe__head="dense64")
-    message = refused(stage(embedded_project, "probe", "pneumonia", "cnn", "none", check=False))
+    message = refused(stage(embedded_project, *PROBE_STAGE, check=False))
     assert "(allowed: linear, dense256, dense1024, dropout128, complex)" in message

@@ -46,7 +46,7 @@ def test_every_other_command_runs_as_it_stands(tmp_path):
     assert outputs["dvc queue status"].count("Queued") == 2
     pulled = next(output for command, output in outputs.items() if "--pull" in command)
     assert not re.search("Running stage '(probe|pretrained|preprocess|download|pictures)@", pulled)
-    assert (tmp_path / "clone/models/pneumonia/cnn/probe-none.keras").exists()
+    assert (tmp_path / "clone/models/pneumonia/cnn/probe-none-seed1-all.keras").exists()
 
 
 @pytest.mark.parametrize("name", BACKBONES)

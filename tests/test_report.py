@@ -110,12 +110,12 @@ def test_the_markdown_and_the_model_cards_have_the_same_scores(project):
 def test_learning_curves_are_labeled_as_cross_entropy(project, html):
     history = pd.read_csv(project / "metrics/plots/pneumonia/history.csv")
     assert list(history) == ["model", "epoch", "cross_entropy", "loss"]
-    chart = charts.learning_curves(history)
+    chart = charts.training_curves(history)
     assert ">cross-entropy<" in chart
     assert ">loss<" not in chart
     assert ">cross-entropy<" in html
     assert "Cross-entropy after each epoch, without class weights: training solid, validation dashed." in html
-    drawn = charts.learning_curves(history.assign(loss=history["loss"] + 1))
+    drawn = charts.training_curves(history.assign(loss=history["loss"] + 1))
     assert drawn == chart  # the weighted loss is not what is drawn
 
 
@@ -336,7 +336,7 @@ def experiment(name: str, seed: int, auc: float, **params) -> dict:
         "model": "vgg16",
         "image_size": 224,
         "source": "kaggle",
-        "seed": seed,
+        "seeds": [seed],
         "datasets": ["pneumonia"],
     } | params
     scores = {"probe": {"imagenet": {"auc": auc, "auc_low": auc - 0.1, "auc_high": auc + 0.1, "accuracy": 0.9,

@@ -43,7 +43,7 @@ SETTINGS_FILES = [ROOT / "params.yaml", *sorted(ROOT.glob("presets/*.yaml"))]
 def test_the_settings_of_the_project_are_valid_and_frozen():
     settings = read_settings(ROOT / "params.yaml")
     with pytest.raises(pydantic.ValidationError, match="frozen"):
-        settings.seed = 2
+        settings.seeds = (2,)
 
 
 def choices(section: type[Section], prefix: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -127,11 +127,19 @@ def test_every_backbone_has_settings_and_a_head_that_exists():
     [
         ({"train__epochs": "10"}, "'train.epochs' should be a valid integer, received '10'"),
         ({"train__epochs": 1.5}, "'train.epochs' should be a valid integer"),
-        ({"seed": True}, "'seed' should be a valid integer, received True"),
+        ({"seeds": [True]}, "'seeds.0' should be a valid integer, received True"),
+        ({"seeds": [1, 1]}, "'seeds' in params.yaml has an entry twice: 1, 1"),
+        ({"seed": 3}, "unknown key 'seed', did you mean 'seeds'?"),
+        ({"patients": ["some"]}, "'patients.0' should be"),
+        ({"patients": [1, "all"]}, "'patients.0' should be greater than or equal to 2, received 1"),
+        (
+            {"patients": [50], "transfer__sources": ["tuberculosis"]},
+            "transfer starts from models of all training patients, which `patients` does not name (received: 50)",
+        ),
         ({"train__learning_rate": 5}, "'train.learning_rate' should be less than or equal to 1, received 5"),
         ({"train__learning_rate": float("nan")}, "'train.learning_rate' should be"),
         ({"train__epocs": 3}, "unknown key 'train.epocs', did you mean 'epochs'? (allowed: epochs, patience"),
-        ({"seeed": 3}, "unknown key 'seeed', did you mean 'seed'?"),
+        ({"seeeds": 3}, "unknown key 'seeeds', did you mean 'seeds'?"),
         ({"train__augmentation__zoon": 0.1}, "unknown key 'train.augmentation.zoon', did you mean 'zoom'?"),
         ({"architectures__cnn__hed": "linear"}, "unknown key 'architectures.cnn.hed', did you mean 'head'?"),
         ({"preprocess__fit": "sqeeze"}, "should be 'squeeze', 'pad' or 'crop', received 'sqeeze'"),
@@ -139,8 +147,8 @@ def test_every_backbone_has_settings_and_a_head_that_exists():
         ({"datasets": "pneumonia"}, "'datasets' should be a list"),
         ({"datasets": []}, "'datasets' should"),
         ({"model": "resnet5"}, "unknown model 'resnet5'; did you mean 'resnet50'? (allowed: cnn,"),
-        ({"weights": ["imagnet"]}, "unknown weights 'imagnet'; did you mean 'imagenet'? (allowed: none, phantom,"),
-        ({"weights": ["none", "none"]}, "has a name twice"),
+        ({"weights": ["imagnet"]}, "unknown weights 'imagnet'; did you mean 'imagenet'? (allowed: none, statist"),
+        ({"weights": ["none", "none"]}, "has an entry twice"),
         ({"weights": ["phantom"]}, "train.weights names 'none', which is not among the starting weights (allowed: ph"),
     ],
 )  # fmt: skip

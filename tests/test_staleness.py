@@ -53,9 +53,9 @@ def changed(content: dict, key: str, value) -> dict:
         ("model", "resnet99", "evaluate@pneumonia ran with another value of model"),
         ("weights", ["none", "phantom", "imagenet"], "evaluate@pneumonia ran with another value of weights"),
         ("train.weights", ["none"], "evaluate@pneumonia ran with another value of train.weights"),
-        ("train.epochs", 21, "train@pneumonia-cnn-(none|phantom) ran with another value of train.epochs"),
+        ("train.epochs", 21, "train@pneumonia-cnn-(none|phantom)-1-all ran with another value of train.epochs"),
         ("train.augmentation.rotation", 11, "ran with another value of train.augmentation.rotation"),
-        ("probe.head", "linear", "probe@pneumonia-cnn-(none|phantom) ran with another value of probe.head"),
+        ("probe.head", "linear", "probe@pneumonia-cnn-(none|phantom)-1-all ran with another value of probe.head"),
         ("image_size", 64, "ran with another value of image_size"),
         ("preprocess.fit", "pad", "preprocess@pneumonia ran with another value of preprocess.fit"),
         ("phantom.patients", 400, "ran with another value of phantom.patients"),
@@ -98,7 +98,7 @@ def test_a_stage_that_ran_alone_makes_those_after_it_stale():
         ("preprocess@pneumonia", read_another_archive, f"preprocess@pneumonia {read} data/raw/pneumonia.zip"),
         ("pretrained@cnn-phantom", wrote_another_file, f"{read} models/pretrained/cnn/phantom.keras"),
         (
-            "train@pneumonia-cnn-none",
+            "train@pneumonia-cnn-none-1-all",
             wrote_other_predictions,
             f"evaluate@pneumonia {read} data/predictions/pneumonia/cnn",
         ),
@@ -110,7 +110,7 @@ def test_a_file_in_a_folder_is_compared_where_the_cache_has_the_folder(tmp_path,
     monkeypatch.chdir(tmp_path)
     [folder] = LOCK["stages"]["preprocess@pneumonia"]["outs"]
     train = next(
-        dep for dep in LOCK["stages"]["train@pneumonia-cnn-none"]["deps"] if dep["path"].endswith("/train.npz")
+        dep for dep in LOCK["stages"]["train@pneumonia-cnn-none-1-all"]["deps"] if dep["path"].endswith("/train.npz")
     )
     others = [dep for stage in LOCK["stages"].values() for dep in stage.get("deps", [])
               if dep["path"].startswith(folder["path"] + "/")]  # fmt: skip
@@ -142,7 +142,7 @@ def test_leftovers_of_other_experiments_do_not_make_results_stale():
     assert why_stale(lock, fewer, "overlap", {}) == ""
     covid = {"outs": [{"path": "data/fingerprints/covid.npz", "md5": "0" * 32, "size": 9}]}
     assert why_stale({"stages": LOCK["stages"] | {"profile@covid": covid}}, PARAMS, "overlap", {}) == ""
-    renamed = copy.deepcopy(LOCK["stages"]["train@pneumonia-cnn-none"])
+    renamed = copy.deepcopy(LOCK["stages"]["train@pneumonia-cnn-none-1-all"])
     for out in renamed["outs"]:
         out |= {"md5": "0" * 32, "size": 1}
     stages = LOCK["stages"] | {"train_whole@pneumonia-cnn-none": renamed}
@@ -160,15 +160,22 @@ def test_a_model_that_was_applied_as_it_is_has_no_network():
         "explain@pneumonia-cnn",
         lambda entry: entry["params"]["params.yaml"].update({"transfer.sources": ["tuberculosis"]}),
     )
-    assert why_stale(lock, params, "explain@pneumonia-cnn", {}) == "there is no as_is-tuberculosis in dvc.lock"
-    as_is = {"outs": [{"path": "data/predictions/pneumonia/cnn/as_is-tuberculosis", "md5": "0" * 32 + ".dir"}]}
-    lock["stages"]["as_is@pneumonia-cnn-tuberculosis"] = as_is
-    assert why_stale(lock, params, "explain@pneumonia-cnn", {}) == "there is no transfer-tuberculosis in dvc.lock"
+    assert (
+        why_stale(lock, params, "explain@pneumonia-cnn", {}) == "there is no as_is-tuberculosis-seed1-all in dvc.lock"
+    )
+    as_is = {
+        "outs": [{"path": "data/predictions/pneumonia/cnn/as_is-tuberculosis-seed1-all", "md5": "0" * 32 + ".dir"}]
+    }
+    lock["stages"]["as_is@pneumonia-cnn-tuberculosis-1"] = as_is
+    assert (
+        why_stale(lock, params, "explain@pneumonia-cnn", {})
+        == "there is no transfer-tuberculosis-seed1-all in dvc.lock"
+    )
 
 
 @pytest.mark.parametrize("at_the_start", [True, False])
 def test_a_stage_that_was_renamed_and_wrote_the_same_bytes_is_no_problem(at_the_start):
-    old = copy.deepcopy(LOCK["stages"]["train@pneumonia-cnn-none"])
+    old = copy.deepcopy(LOCK["stages"]["train@pneumonia-cnn-none-1-all"])
     old["params"]["params.yaml"]["train.epochs"] = 7
     leftover, stages = {"fit@pneumonia-cnn-none": old}, LOCK["stages"]
     lock = {"stages": leftover | stages if at_the_start else stages | leftover}
@@ -176,9 +183,9 @@ def test_a_stage_that_was_renamed_and_wrote_the_same_bytes_is_no_problem(at_the_
 
 
 def test_a_model_of_an_earlier_experiment_does_not_make_the_best_stale():
-    folder = "data/predictions/pneumonia/cnn/finetune-phantom"
+    folder = "data/predictions/pneumonia/cnn/finetune-phantom-seed1-all"
     finetune = {"outs": [{"path": folder, "md5": "0" * 32 + ".dir", "size": 9, "nfiles": 4}]}
-    lock = {"stages": LOCK["stages"] | {"finetune@pneumonia-cnn-phantom": finetune}}
+    lock = {"stages": LOCK["stages"] | {"finetune@pneumonia-cnn-phantom-1-all": finetune}}
     assert why_stale(lock, PARAMS, "best@pneumonia", {}) == ""
 
 

@@ -119,15 +119,15 @@ def test_images_that_the_model_was_trained_on_are_found_and_left_out(tmp_path):
         folder,
         *(("profile", dataset) for dataset in TWO["datasets"]),
         ("pretrained", "cnn_strided", "none"),
-        ("train", "tuberculosis", "cnn_strided", "none"),
-        ("as_is", "pneumonia", "cnn_strided", "tuberculosis"),
+        ("train", "tuberculosis", "cnn_strided", "none", "1", "all"),
+        ("as_is", "pneumonia", "cnn_strided", "tuberculosis", "1"),
     )
     count = len(test.labels)
     assert f"4 of {count} test radiographs of pneumonia are in tuberculosis's training or validation split" in output
-    predictions = folder / "data/predictions/pneumonia/cnn_strided/as_is-tuberculosis"
+    predictions = folder / "data/predictions/pneumonia/cnn_strided/as_is-tuberculosis-seed1-all"
     table = pd.read_csv(predictions / "test.csv")
     assert table["seen"].tolist() == [1] * 4 + [0] * (count - 4)
     assert list(table)[2:6] == ["label:NORMAL", "label:PNEUMONIA", "logit:Normal", "logit:Tuberculosis"]
     # Its calibration comes from the validation split of the dataset that it was trained on.
-    source = folder / "data/predictions/tuberculosis/cnn_strided/train-none"
+    source = folder / "data/predictions/tuberculosis/cnn_strided/train-none-seed1-all"
     assert (predictions / "val.csv").read_bytes() == (source / "val.csv").read_bytes()

@@ -168,8 +168,8 @@ def first_of_each(models: list[ModelName]) -> list[ModelName]:
 
 
 def own_models(models: list[ModelName]) -> list[ModelName]:
-    """Return the models that are fitted to their dataset alone."""
-    return [name for name in models if name.regime not in TRANSFERRED]
+    """Return the models that are fitted to their dataset alone, as `first_of_each`: those that are judged elsewhere."""
+    return [name for name in first_of_each(models) if name.regime not in TRANSFERRED]
 
 
 def explained_models(settings: "Settings", dataset: str) -> list[ModelName]:

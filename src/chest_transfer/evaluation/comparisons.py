@@ -82,10 +82,18 @@ def compare_all(rows: list[list[EvaluatedFit]], weights: np.ndarray, multi_label
     return table.astype(dict.fromkeys(COLUMNS[2:], float))  # also where all are None
 
 
-def gains(pairs: pd.DataFrame, models: list[ModelName]) -> dict[str, dict]:
-    """Return what each start is worth: the difference to the control of the same regime, by regime and start.
+def control_of(model: ModelName, keys: list[str]) -> str | None:
+    """Return the key of the model that another one's gain is measured against; None for a control, and where none is.
 
-    Where a regime has no model from the control, the whole network trained from it (`train-none`) replaces it.
+    It is of the same regime; where that has no model from the control, it is the whole network trained from it.
+    """
+    if model.start == CONTROL or model.regime in NOT_FITTED:
+        return None
+    return next((key for key in (f"{model.regime}-{CONTROL}", f"train-{CONTROL}") if key in keys), None)
+
+
+def gains(pairs: pd.DataFrame, models: list[ModelName]) -> dict[str, dict]:
+    """Return what each start is worth: the difference to its control (`control_of`), by regime and start.
 
     Args:
         pairs: table of `compare_all`.
@@ -95,9 +103,8 @@ def gains(pairs: pd.DataFrame, models: list[ModelName]) -> dict[str, dict]:
     rows = {(row.model, row.other): row for row in pairs.itertuples()}
     gains_of_regime: dict[str, dict] = {}
     for model in models:
-        controls = (f"{model.regime}-{CONTROL}", f"train-{CONTROL}")
-        control = next((key for key in controls if key in keys), None)
-        if control is None or model.key == control or model.start == CONTROL or model.regime in NOT_FITTED:
+        control = control_of(model, keys)
+        if control is None:
             continue
         row = rows.get((control, model.key))
         if row is not None:

@@ -29,7 +29,7 @@ def curves_of_model(model: str, predictions: CalibratedPredictions) -> dict[str,
     return {name: pd.DataFrame(rows, columns=COLUMNS[name]) for name, rows in tables.items()}
 
 
-def learning_curves(model: str, history: pd.DataFrame) -> pd.DataFrame:
+def training_curves(model: str, history: pd.DataFrame) -> pd.DataFrame:
     """Return columns model, epoch, cross_entropy and loss: a training and a validation curve of a fit."""
     curves = []
     for split, prefix in (("training", ""), ("validation", "val_")):

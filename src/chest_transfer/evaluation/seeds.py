@@ -3,6 +3,7 @@
 Seeds are the readers of `reader_study`. With one seed, an interval is over test patients alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,8 +21,8 @@ OF_A_FIT = ("threshold", "temperature")  # what the mean of several fits does no
 
 def mean_over_seeds(
     name: str,
-    values: list[float],
-    resampled: list[np.ndarray],
+    values: Sequence[float],
+    resampled: Sequence[np.ndarray],
     patients: PatientCounts,
     covariance: np.ndarray | None = None,
 ) -> dict[str, float | None]:
@@ -29,8 +30,8 @@ def mean_over_seeds(
 
     Args:
         name: str.
-        values: list of float, of each seed, 0-1.
-        resampled: list of (R,) arrays, of each seed, the values in the same resamples of patients.
+        values: sequence of float, of each seed, 0-1.
+        resampled: sequence of (R,) arrays, of each seed, the values in the same resamples of patients.
         patients: PatientCounts behind the score.
         covariance: (seeds, seeds) array of the errors over patients; None for that of the resamples.
     """
@@ -62,8 +63,8 @@ def record_over_seeds(fits: list[EvaluatedFit]) -> dict:
     record |= {key: _mean_of_known([fit.record[key] for fit in fits]) for key in single_numbers}
     for name in first.scores.values:
         values, resampled = [fit.scores.values[name] for fit in fits], [fit.scores.resampled[name] for fit in fits]
-        covariance = area_covariance([fit.on_scored for fit in fits]) if name == "auc" else None
-        record |= mean_over_seeds(name, values, resampled, first.scores.patients, covariance)
+        record |= mean_over_seeds(name, values, resampled, first.scores.patients)
+    record |= area_over_seeds(fits)
     if "findings" in record:
         record["findings"] = {
             finding: mean_over_seeds("auc", *zip(*(fit.scores.class_areas[finding][:2] for fit in fits), strict=True),
@@ -71,9 +72,15 @@ def record_over_seeds(fits: list[EvaluatedFit]) -> dict:
             for finding in first.scores.class_areas
         }  # fmt: skip
     if "fit" in record:
-        failed = [f"seed {fit.name.seed}: {fit.record['fit']}" for fit in fits if has_failed(fit.record)]
-        record["fit"] = "; ".join(failed) or OK
+        record["fit"] = _failures(fits)
     return record
+
+
+def area_over_seeds(fits: list[EvaluatedFit]) -> dict[str, float | None]:
+    """Return the `auc` of fits that differ in their seed alone, with its interval."""
+    values, resampled = zip(*(fit.scores.area for fit in fits), strict=True)
+    covariance = area_covariance([fit.on_scored for fit in fits])
+    return mean_over_seeds("auc", values, resampled, fits[0].scores.patients, covariance)
 
 
 def area_covariance(predictions: list[CalibratedPredictions]) -> np.ndarray | None:
@@ -100,6 +107,15 @@ def pooled(predictions: list[CalibratedPredictions]) -> CalibratedPredictions:
         patients=None if first.patients is None else np.concatenate([of_seed.patients for of_seed in predictions]),
         decided=np.concatenate([of_seed.predicted for of_seed in predictions]),
     )
+
+
+def _failures(fits: list[EvaluatedFit]) -> str:
+    """Return `ok`, or each reason why fits failed with their seeds."""
+    seeds: dict[str, list[str]] = {}
+    for fit in fits:
+        if has_failed(fit.record):
+            seeds.setdefault(fit.record["fit"], []).append(str(fit.name.seed))
+    return "; ".join(f"{reason} (seed {', '.join(of_reason)})" for reason, of_reason in seeds.items()) or OK
 
 
 def _mean_of_known(values: list[float | None]) -> float | None:

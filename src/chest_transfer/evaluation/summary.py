@@ -7,9 +7,11 @@ import pandas as pd
 
 from chest_transfer.data.predictions import read_predictions
 from chest_transfer.evaluation.comparisons import compare_all, gains
-from chest_transfer.evaluation.curves import COLUMNS, curves_of_model, learning_curves
+from chest_transfer.evaluation.curves import COLUMNS, curves_of_model, training_curves
 from chest_transfer.evaluation.fit_scores import EvaluatedFit, evaluate_fit, history_of
 from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
+from chest_transfer.evaluation.learning_curves import COLUMNS as PATIENTS_COLUMNS
+from chest_transfer.evaluation.learning_curves import curve_records, learning_curves
 from chest_transfer.evaluation.seeds import pooled, record_over_seeds
 from chest_transfer.evaluation.subgroups import subgroup_scores
 from chest_transfer.files import write_json, write_text
@@ -33,7 +35,8 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
 
     Writes below `folder`, for dataset D: `D.json`, the headline scores by regime and start (`train.none.auc`);
     `detail/D.json`, all scores, with those of each fit; `gain/D.json`, what each start is worth over the control;
-    `comparisons/D.csv`, every pair of models; `subgroups/D.csv`; and `plots/D/*.csv`.
+    `comparisons/D.csv`, every pair of models; `curves/D.json`, the learning curves over training patients;
+    `subgroups/D.csv`; and `plots/D/*.csv`.
 
     Args:
         models: list of ModelName, all of one dataset; at least one is fitted to it.
@@ -64,7 +67,7 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
         for curve, table in curves_of_model(first.name.key, pooled(predictions)).items():
             curves[curve].append(table)
         if first.name.regime not in NOT_FITTED:
-            curves["history"] += [_learning_curves(fit, len(of_seeds)) for fit in of_seeds]
+            curves["history"] += [_training_curves(fit, len(of_seeds)) for fit in of_seeds]
     pairs = compare_all(rows, weights, of_first.multi_label)
     gain = gains(pairs, [of_seeds[0].name for of_seeds in rows])
     dataset = models[0].dataset
@@ -74,13 +77,18 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
     _write_csv(folder / "subgroups" / f"{dataset}.csv", pd.concat(subgroups))
     _write_csv(folder / "comparisons" / f"{dataset}.csv", pairs)
     _write_csv(folder / "plots" / dataset / "gain.csv", _gain_table(gain))
+    of_patients = learning_curves(list(fits.values()), images)
+    write_json(folder / "curves" / f"{dataset}.json", curve_records(of_patients, settings.seed))
+    tables = [curve.table(key) for key, curve in of_patients.items()]
+    of_patients_table = pd.concat(tables) if tables else pd.DataFrame(columns=list(PATIENTS_COLUMNS))
+    _write_csv(folder / "plots" / dataset / "learning_curves.csv", of_patients_table)
     for curve, tables in curves.items():
         _write_csv(folder / "plots" / dataset / f"{curve}.csv", pd.concat(tables))
 
 
-def _learning_curves(fit: EvaluatedFit, seeds: int) -> pd.DataFrame:
+def _training_curves(fit: EvaluatedFit, seeds: int) -> pd.DataFrame:
     label = fit.name.key if seeds == 1 else f"{fit.name.key} seed {fit.name.seed}"
-    return learning_curves(label, history_of(fit.name))
+    return training_curves(label, history_of(fit.name))
 
 
 def _areas_by_source(groups: pd.DataFrame) -> dict[str, dict]:

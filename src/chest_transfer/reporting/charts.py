@@ -43,11 +43,11 @@ def curves(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], diagona
         return _svg(figure)
 
 
-def learning_curves(table: pd.DataFrame) -> str:
+def training_curves(table: pd.DataFrame) -> str:
     """Draw the cross-entropy of each epoch: training solid, validation dashed.
 
     Args:
-        table: columns model, epoch, cross_entropy, of `curves.learning_curves`; the name of a model ends in
+        table: columns model, epoch, cross_entropy, of `curves.training_curves`; the name of a model ends in
             ` training` or ` validation`; of several seeds it is `<model> seed <number>`, in one color.
     """
     with mpl.rc_context(_SETTINGS):

@@ -79,8 +79,8 @@ def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
     Returns:
         Table with the columns experiment, state, model (the backbone), image_size, source, seeds, settings (all
         others), dataset, regime, weights, then `SCORES` with `auc_low` and `auc_high`. Rows that a commit and the
-        workspace share are listed once. An experiment that is not finished, or whose metrics are not of its settings, has one
-        row without dataset and scores.
+        workspace share are listed once. An experiment that is not finished, or whose metrics are not of its settings,
+        has one row without dataset and scores.
     """
     rows = []
     for entry, _ in _revisions(experiments):

@@ -126,7 +126,7 @@ def _part(dataset: Dataset) -> dict:
     plots = dataset.plots
     chart_list = curve_charts(plots)
     chart_list.append({
-        "title": "Training", "svg": Markup(charts.learning_curves(plots["history"])),
+        "title": "Training", "svg": Markup(charts.training_curves(plots["history"])),
         "caption": "Cross-entropy after each epoch, without class weights: training solid, validation dashed.",
     })  # fmt: skip
     shortcuts = dataset.data["shortcuts"]

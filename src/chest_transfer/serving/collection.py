@@ -77,6 +77,8 @@ def _is_scored(name: str, facts: PackedFacts, settings: Settings) -> bool:
     Where dvc.lock records the experiment, a model's file must be what it records. Without a record, the settings in the
     file must be those of params.yaml, which says nothing of data and pretraining.
     """
+    if facts.seed not in settings.seeds or facts.patients not in settings.numbers_of_patients:
+        return False
     lock, path = read_lock(), Path(name).resolve()
     if not lock["stages"]:
         return _is_made_with(facts, settings)
