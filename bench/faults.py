@@ -179,7 +179,8 @@ def flip_byte(path: Path) -> None:
 
 def bytes_(folder: Path, expected: dict[str, str]) -> Iterator[str]:
     """Flip a byte of an output, which DVC's cache shares with the workspace; it must be noticed and mended."""
-    for kind in ("data/raw/pneumonia.zip", "data/arrays/pneumonia/train.npz", "models/pneumonia/cnn/train-none-seed1-all.keras"):
+    network = "models/pneumonia/cnn/train-none-seed1-all.keras"
+    for kind in ("data/raw/pneumonia.zip", "data/arrays/pneumonia/train.npz", network):
         flip_byte(folder / kind)
         status = subprocess.run(
             ["dvc", "status"], cwd=folder, env=HERE, capture_output=True, text=True, check=True

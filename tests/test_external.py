@@ -99,9 +99,9 @@ def judged(tmp_path_factory):
     change_settings(folder / "params.yaml", own={"ward": own}, external=["ward"], probe__epochs=5)
     commands = [
         "sources", "download pneumonia", "preprocess pneumonia", "profile pneumonia", "pretrained cnn none",
-        "embed pneumonia cnn none 1", "probe pneumonia cnn none 1 all", "train pneumonia cnn none 1 all", "evaluate pneumonia",
-        "best pneumonia", "download ward", "preprocess ward all_test", "external ward pneumonia cnn",
-        "external_evaluate ward pneumonia", "explore pneumonia", "overlap",
+        "embed pneumonia cnn none 1", "probe pneumonia cnn none 1 all", "train pneumonia cnn none 1 all",
+        "evaluate pneumonia", "best pneumonia", "download ward", "preprocess ward all_test",
+        "external ward pneumonia cnn", "external_evaluate ward pneumonia", "explore pneumonia", "overlap",
     ]  # fmt: skip
     stages(folder, *(command.split() for command in commands))
     return folder

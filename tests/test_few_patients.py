@@ -26,8 +26,8 @@ from chest_transfer.evaluation.intervals import (
 )
 from chest_transfer.evaluation.metrics import score
 from chest_transfer.model_names import ModelName
+from chest_transfer.reporting.answers import gain_sentence
 from chest_transfer.reporting.cautions import dataset_cautions
-from chest_transfer.reporting.gathering import gain_sentence
 from chest_transfer.reporting.score_table import with_intervals
 
 
@@ -211,13 +211,9 @@ def test_a_table_shows_that_there_is_no_interval():
 def test_the_report_gives_the_reason_and_claims_no_gain():
     data = json.loads((ROOT / "metrics/data/pneumonia.json").read_text())
     scores = {"train-none": {"auc": 0.8, "auc_low": None, "auc_high": None, "fit": "ok"}}
-
-    class FewPatients:
-        name = "ward"
-        scores = {"train-none": {"auc": 0.8}, "train-imagenet": {"auc": 1.0}}  # noqa: RUF012
-
+    areas = {"train-none": {"auc": 0.8}, "train-imagenet": {"auc": 1.0}}
     gain = {"auc": 0.2, "auc_low": None, "auc_high": None, "against": "train-none"}
-    sentence = gain_sentence(FewPatients, "train", "imagenet", gain)
+    sentence = gain_sentence("ward", areas, "train", "imagenet", gain)
     assert "no gain from ImageNet can be claimed from fewer than 5 ill or healthy test patients" in sentence
     assert sentence.endswith("(+0.200).")
     texts = [caution.text for caution in dataset_cautions("ward", data, scores, {})]

@@ -101,8 +101,8 @@ def test_the_leaderboard_holds_both_backbones(two_models):
 def test_another_backbone_trains_only_its_own_stages(two_models):
     ran = stages_run((two_models.parent / "second.txt").read_text())
     assert {name for name in ran if "-" in name or name.startswith("pretrained@")} == {
-        "pretrained@cnn-none", "embed@pneumonia-cnn-none", "embed_random@pneumonia-cnn-none-1", "probe@pneumonia-cnn-none-1-all",
-        "train@pneumonia-cnn-none-1-all", "explain@pneumonia-cnn",
+        "pretrained@cnn-none", "embed@pneumonia-cnn-none", "embed_random@pneumonia-cnn-none-1",
+        "probe@pneumonia-cnn-none-1-all", "train@pneumonia-cnn-none-1-all", "explain@pneumonia-cnn",
     }  # fmt: skip
     assert {name for name in ran if "-" not in name} == {"evaluate@pneumonia", "best@pneumonia", "report"}
     lock = (two_models / "dvc.lock").read_text()

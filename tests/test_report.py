@@ -5,7 +5,6 @@ import re
 import shutil
 import sys
 from html.parser import HTMLParser
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,8 +16,8 @@ from chest_transfer.model_names import ModelName
 from chest_transfer.networks.facts import PackedFacts
 from chest_transfer.networks.saving import read_facts
 from chest_transfer.reporting import charts
+from chest_transfer.reporting.answers import gain_sentence
 from chest_transfer.reporting.cautions import dataset_cautions, overlap_cautions
-from chest_transfer.reporting.gathering import gain_sentence
 from chest_transfer.reporting.leaderboard import experiment_scores, leaderboard, read_published
 from chest_transfer.reporting.writing import write_report
 from chest_transfer.serving.packing import pack
@@ -166,8 +165,7 @@ SCORES = {"train-none": {"auc": 0.7}, "train-imagenet": {"auc": 0.8}}
 )  # fmt: skip
 def test_a_gain_is_claimed_only_where_the_interval_says_so(bounds, verdict):
     gain = GAIN | {"auc_low": bounds[0], "auc_high": bounds[1]}
-    dataset = SimpleNamespace(name="covid", scores=SCORES)
-    sentence = gain_sentence(dataset, "train", "imagenet", gain)
+    sentence = gain_sentence("covid", SCORES, "train", "imagenet", gain)
     assert verdict in sentence
     assert "0.800 against 0.700" in sentence
 
@@ -176,7 +174,7 @@ def test_a_gain_is_claimed_only_where_the_interval_says_so(bounds, verdict):
 def test_no_gain_is_claimed_where_a_fit_failed(failed):
     # A control that learned nothing would make any start look good.
     scores = SCORES | {failed: SCORES[failed] | {"fit": "the predictions are constant"}}
-    sentence = gain_sentence(SimpleNamespace(name="covid", scores=scores), "train", "imagenet", GAIN)
+    sentence = gain_sentence("covid", scores, "train", "imagenet", GAIN)
     assert f"no gain from ImageNet can be claimed, because the fit of {failed} failed" in sentence
 
 

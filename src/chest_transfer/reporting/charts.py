@@ -69,6 +69,30 @@ def training_curves(table: pd.DataFrame) -> str:
         return _svg(figure)
 
 
+def learning_curves(table: pd.DataFrame) -> str:
+    """Draw the test AUC of each model against the number of its training patients, on a logarithmic axis.
+
+    Args:
+        table: columns `learning_curves.COLUMNS`.
+    """
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure((6.4, 4.2), layout="constrained")
+        axes = figure.subplots()
+        for number, (model, points) in enumerate(table.groupby("model", sort=False)):
+            style, color = STYLES[number % len(STYLES)], SERIES[number % len(SERIES)]
+            axes.fill_between(points["patients"], points["auc_low"], points["auc_high"], color=color, alpha=0.12)
+            axes.plot(
+                points["patients"], points["auc"], color=color, linestyle=style, linewidth=1.6, marker="o",
+                markersize=4, label=model,
+            )  # fmt: skip
+        numbers = sorted(set(table["patients"]))
+        axes.set(xlabel="training patients", ylabel="test AUC", xscale="log")
+        axes.set_xticks(numbers, [f"{patients:,}" for patients in numbers])
+        axes.minorticks_off()
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+        return _svg(figure)
+
+
 def intervals(rows: list[tuple[str, float, float, float]], label: str, zero: float | None = None) -> str:
     """Draw a dot with its interval for each row, the first on top.
 

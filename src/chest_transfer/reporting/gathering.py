@@ -10,26 +10,27 @@ import pandas as pd
 
 from chest_transfer.data.catalog import source_of
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
 from chest_transfer.lockfile import output_md5, read_lock
 from chest_transfer.model_names import ModelName, first_of_each, models_of_experiment
+from chest_transfer.reporting.answers import ORDER, gain_sentence, patients_saved
 from chest_transfer.reporting.cautions import Caution, dataset_cautions, overlap_cautions
 from chest_transfer.reporting.external_results import external_cautions
-from chest_transfer.reporting.html_tables import signed
 from chest_transfer.reporting.staleness import why_stale
 from chest_transfer.settings import Settings
-from chest_transfer.training.fit_check import has_failed
 from chest_transfer.yaml_files import read_yaml
 
-PLOTS = ("roc", "precision_recall", "reliability", "confusion", "history", "counts", "brightness", "sizes", "patients")
-REGIMES = {
-    "probe": "a head on the frozen network",
-    "finetune": "fine-tuned",
-    "train": "the whole network trained",
-    "transfer": "trained on from another dataset",
-}
-STARTS = {"none": "random weights", "phantom": "simulated patients", "imagenet": "ImageNet"}
-MOST_INTERESTING_FIRST = ("train", "finetune", "transfer", "probe")
+PLOTS = (
+    "roc",
+    "precision_recall",
+    "reliability",
+    "confusion",
+    "history",
+    "learning_curves",
+    "counts",
+    "brightness",
+    "sizes",
+    "patients",
+)
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Dataset:
         plots: dict of the tables to draw.
         sheets: dict, the heat-map figure of each explained model.
         pictures: dict, the figures of radiographs.
+        curves: dict, of `metrics/curves/`.
         external: dict, the scores of each model on each dataset from elsewhere.
         left_out: list of str, what is not shown because it is of other settings.
         cautions: list of Caution.
@@ -64,6 +66,7 @@ class Dataset:
     plots: dict[str, pd.DataFrame]
     sheets: dict[str, Path]
     pictures: dict[str, Path]
+    curves: dict[str, dict] = field(default_factory=dict)
     external: dict[str, dict[str, dict]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     cautions: list[Caution] = field(default_factory=list)
@@ -72,11 +75,16 @@ class Dataset:
     def answers(self) -> list[str]:
         """A sentence on the gain of each pretrained start, those of the whole network first."""
         return [
-            gain_sentence(self, regime, start, gain)
-            for regime in MOST_INTERESTING_FIRST
+            gain_sentence(self.name, self.scores, regime, start, gain)
+            for regime in ORDER
             for start, gain in self.gains.get(regime, {}).items()
             if gain["auc"] is not None
         ]
+
+    @property
+    def patients_saved(self) -> list[str]:
+        """A sentence on how many training patients each pretrained start saves; none where one number is trained on."""
+        return patients_saved(self.name, self.curves)
 
 
 def gather(settings: Settings, folder: Path = Path()) -> tuple[list[Dataset], list[Caution]]:
@@ -152,31 +160,6 @@ def is_current(folder: Path, stage: str, paths: list[Path]) -> bool:
     return bool(present) and not (lock["stages"] and _why_stale(folder, lock, stage, present))
 
 
-def gain_sentence(dataset: Dataset, regime: str, start: str, gain: dict) -> str:
-    """Return what one start gained, and whether that can be claimed."""
-    area, control = dataset.scores[f"{regime}-{start}"]["auc"], dataset.scores[gain["against"]]["auc"]
-    source = f"a model of {start}" if regime == "transfer" else STARTS.get(start, start)
-    models = f"{regime}-{start}", gain["against"]
-    failed = [model for model in models if has_failed(dataset.scores[model])]
-    if failed:
-        verdict = f"no gain from {source} can be claimed, because the fit of {' and that of '.join(failed)} failed"
-    elif gain["auc_low"] is None:
-        verdict = f"no gain from {source} can be claimed from fewer than {FEWEST_PATIENTS} ill or healthy test patients"
-    elif gain["auc_low"] > 0:
-        verdict = f"{source} helped"
-    elif gain["auc_high"] < 0:
-        verdict = f"{source} did harm"
-    else:
-        verdict = f"no gain from {source} can be claimed"
-    difference = signed(gain["auc"])
-    if gain["auc_low"] is not None:
-        difference += f", 95 % interval {signed(gain['auc_low'])} to {signed(gain['auc_high'])}"
-    return (
-        f"{dataset.name}, {REGIMES[regime]}: {verdict}. Test AUC {area:.3f} against {control:.3f} from random weights "
-        f"({difference})."
-    )
-
-
 def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
     metrics, pictures = folder / "metrics", folder / "data/pictures" / name
     heat_maps = folder / "data/heat_maps" / name / settings.model
@@ -208,6 +191,7 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
         plots={plot: _read_csv(metrics / f"plots/{name}/{plot}.csv") for plot in PLOTS},
         sheets={key: file for key in explained if (file := heat_maps / f"{key}.png").exists()},
         pictures={path.stem: folder / path for path in shown if are_pictures_current},
+        curves=read_json(metrics / f"curves/{name}.json"),
         external=external,
         left_out=left_out,
     )

@@ -21,6 +21,7 @@ from chest_transfer.reporting.html_tables import (
     signed_with_interval,
     with_interval,
 )
+from chest_transfer.reporting.wording import intervals_hold_for, operating_point_in_words
 from chest_transfer.settings import Settings
 
 TEMPLATES = Environment(
@@ -75,7 +76,7 @@ def render_page(settings: Settings, datasets: list[Dataset], cautions: list[Caut
         datasets=datasets,
         cautions=cautions,
         subtitle=_subtitle(settings, datasets),
-        operating_point=_operating_point(settings),
+        operating_point=operating_point_in_words(settings),
         intervals_hold_for=intervals_hold_for(settings),
         gain_chart=Markup(charts.intervals(gains, "gain in test AUC", zero=0)) if gains else "",
         leaderboard=leaderboard(datasets),
@@ -94,18 +95,6 @@ def _subtitle(settings: Settings, datasets: list[Dataset]) -> str:
         for dataset in datasets
     )
     return f"{settings.image_size} pixels a side. {tests}."
-
-
-def intervals_hold_for(settings: Settings) -> str:
-    """Return what the intervals of an experiment take into account, as the end of a sentence."""
-    if len(settings.seeds) == 1:
-        return "over patients (bootstrap)"
-    return f"for other seeds and other patients ({len(settings.seeds)} training seeds as readers, Obuchowski-Rockette)"
-
-
-def _operating_point(settings: Settings) -> str:
-    point = settings.evaluate.operating_point
-    return "the largest sum of sensitivity and specificity (Youden)" if point == "youden" else f"a {point}"
 
 
 def leaderboard(datasets: list[Dataset]) -> Markup:
@@ -129,6 +118,7 @@ def _part(dataset: Dataset) -> dict:
         "title": "Training", "svg": Markup(charts.training_curves(plots["history"])),
         "caption": "Cross-entropy after each epoch, without class weights: training solid, validation dashed.",
     })  # fmt: skip
+    of_patients = plots["learning_curves"]
     shortcuts = dataset.data["shortcuts"]
     rows = [(SHORTCUTS[name], score["auc"], score["auc_low"], score["auc_high"]) for name, score in shortcuts.items()]
     best = max(dataset.scores.items(), key=lambda item: item[1]["auc"] or 0)
@@ -136,6 +126,7 @@ def _part(dataset: Dataset) -> dict:
     rows = [row for row in rows if row[1] is not None]
     return {
         "charts": chart_list,
+        "learning_curves": Markup(charts.learning_curves(of_patients)) if len(of_patients) else "",
         "confusions": [
             {"model": model, "html": confusion_table(model, cells)}
             for model, cells in plots["confusion"].groupby("model", sort=False)

@@ -11,7 +11,8 @@ from chest_transfer.networks.facts import ClassifierFacts
 from chest_transfer.networks.saving import read_facts
 from chest_transfer.reporting.gathering import Dataset, gather
 from chest_transfer.reporting.html_tables import decimal, with_interval
-from chest_transfer.reporting.page import TEMPLATES, intervals_hold_for, render_page
+from chest_transfer.reporting.page import TEMPLATES, render_page
+from chest_transfer.reporting.wording import intervals_hold_for
 from chest_transfer.settings import Settings
 
 FOLDER = Path("report")

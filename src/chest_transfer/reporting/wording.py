@@ -1,0 +1,34 @@
+"""How a report says what was done: training regimes, starting weights, operating point, intervals."""
+
+from chest_transfer.settings import Settings
+
+REGIMES = {
+    "probe": "a head on the frozen network",
+    "finetune": "fine-tuned",
+    "train": "the whole network trained",
+    "transfer": "trained on from another dataset",
+}
+STARTS = {
+    "none": "random weights",
+    "statistics": "random weights with ImageNet's statistics",
+    "phantom": "simulated patients",
+    "imagenet": "ImageNet",
+}
+
+
+def start_in_words(regime: str, start: str) -> str:
+    """Return what a model started from."""
+    return f"a model of {start}" if regime == "transfer" else STARTS.get(start, start)
+
+
+def intervals_hold_for(settings: Settings) -> str:
+    """Return what the intervals of an experiment take into account, as the end of a sentence."""
+    if len(settings.seeds) == 1:
+        return "over patients (bootstrap)"
+    return f"for other seeds and other patients ({len(settings.seeds)} training seeds as readers, Obuchowski-Rockette)"
+
+
+def operating_point_in_words(settings: Settings) -> str:
+    """Return how thresholds were chosen."""
+    point = settings.evaluate.operating_point
+    return "the largest sum of sensitivity and specificity (Youden)" if point == "youden" else f"a {point}"
