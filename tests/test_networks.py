@@ -12,11 +12,13 @@ import pytest
 from conftest import ROOT, change_settings, refused, run, stage
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.model_names import RANDOM_STARTS
 from chest_transfer.networks.backbones import BACKBONES, PREPROCESSING, backbone_named, build_backbone
 from chest_transfer.networks.classifier import build_classifier, logits_network
 from chest_transfer.networks.facts import ClassifierFacts, StartingFacts
 from chest_transfer.networks.heads import HEADS, head_named
 from chest_transfer.networks.saving import load_model, read_facts, save_model
+from chest_transfer.networks.starting_points import load_starting_point
 from chest_transfer.networks.weights import imagenet_file, load_starting_weights
 from chest_transfer.settings import Architecture, WeightsFile
 from chest_transfer.training.determinism import make_deterministic
@@ -126,6 +128,54 @@ def test_random_weights_follow_the_seed():
 
     assert (first_kernel(1) == first_kernel(1)).all()
     assert (first_kernel(1) != first_kernel(2)).any()
+
+
+class TestStartingPoints:
+    @staticmethod
+    def kernels(folder, weights: str, seed: int) -> dict[str, np.ndarray]:
+        """The arrays of weights that a fit starts from, by their place in the network."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            backbone, facts = load_starting_point("mobilenetv2", weights, seed)
+        assert facts.weights == weights
+        return {f"{number} {variable.path}": variable.numpy() for number, variable in enumerate(backbone.weights)}
+
+    @pytest.fixture(scope="class")
+    def stored(self, tmp_path_factory):
+        """Networks whose batch norms are not those of Keras' start, as after a training."""
+        folder = tmp_path_factory.mktemp("starts")
+        make_deterministic(5, 2)
+        backbone = build_backbone("mobilenetv2", 32, alpha=0.35)
+        for layer in backbone.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.gamma.assign(np.linspace(0.5, 1.5, layer.gamma.shape[0]))
+                layer.moving_variance.assign(np.linspace(1, 5, layer.gamma.shape[0]))
+        for weights in ("none", "statistics", "imagenet"):
+            facts = FACTS.model_copy(update={"backbone": "mobilenetv2", "weights": weights})
+            save_model(backbone, folder / f"models/pretrained/mobilenetv2/{weights}.keras", facts)
+        return folder
+
+    @pytest.mark.parametrize("weights", RANDOM_STARTS)
+    def test_random_weights_belong_to_the_seed(self, stored, weights):
+        first, again, other = (self.kernels(stored, weights, seed) for seed in (1, 1, 2))
+        assert all((first[name] == again[name]).all() for name in first)
+        assert any((first[name] != other[name]).any() for name in first)
+
+    def test_pretrained_weights_are_the_same_for_every_seed(self, stored):
+        first, other = (self.kernels(stored, "imagenet", seed) for seed in (1, 2))
+        assert all((first[name] == other[name]).all() for name in first)
+
+    def test_statistics_keep_mean_and_deviation_of_each_layer_and_nothing_else(self, stored):
+        pretrained, drawn = (self.kernels(stored, weights, 1) for weights in ("imagenet", "statistics"))
+        for name, values in pretrained.items():
+            error = values.std() / np.sqrt(values.size)
+            if "moving" in name:
+                assert np.ptp(drawn[name]) == 0
+                assert drawn[name].mean() == pytest.approx(values.mean(), rel=1e-5)
+            elif values.std() > 0:
+                assert drawn[name].mean() == pytest.approx(values.mean(), abs=5 * error)
+                assert drawn[name].std() == pytest.approx(values.std(), rel=0.5)
+                assert abs(np.corrcoef(drawn[name].ravel(), values.ravel())[0, 1]) < 0.9
 
 
 class TestSaving:

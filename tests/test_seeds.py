@@ -1,0 +1,176 @@
+"""Several training seeds: scores are means, intervals hold for other seeds too, and learning curves count patients."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+from scipy.special import ndtri
+
+from chest_transfer.data.predictions import Predictions
+from chest_transfer.evaluation.intervals import PatientCounts, with_interval
+from chest_transfer.evaluation.learning_curves import power_law
+from chest_transfer.evaluation.seeds import mean_over_seeds
+from chest_transfer.evaluation.summary import evaluate_dataset
+from chest_transfer.model_names import ModelName
+from chest_transfer.reporting.answers import patients_saved
+from chest_transfer.settings import read_settings
+
+SETTINGS = read_settings(ROOT / "params.yaml").evaluate.model_copy(update={"rounds": 300})
+COUNT, TRAINING_PATIENTS, SEEDS = 300, 1000, (1, 2, 3)
+LABELS = (np.arange(COUNT) % 3 == 0).astype(int)
+NAMES = np.array([f"test{n}" for n in range(COUNT)])
+IMAGES = pd.DataFrame(
+    {"split": ["test"] * COUNT + ["train"] * TRAINING_PATIENTS, "sex": ["F", "M"] * ((COUNT + TRAINING_PATIENTS) // 2),
+     "patient": [*NAMES, *(f"train{n}" for n in range(TRAINING_PATIENTS))]},
+    index=pd.Index([*NAMES, *(f"train{n}" for n in range(TRAINING_PATIENTS))], name="name"),
+)  # fmt: skip
+PATIENTS = np.random.default_rng(7).normal(size=COUNT)  # what is hard about each patient is so for every model
+
+
+def write_fit(name: ModelName, area: float) -> None:
+    """Write the predictions of a fit whose expected AUC is this."""
+    rng = np.random.default_rng([name.seed, name.patients or 0, len(name.start)])
+    score = np.sqrt(2) * ndtri(area) * LABELS + np.sqrt(0.7) * PATIENTS + np.sqrt(0.3) * rng.normal(size=COUNT)
+    one_hot, logits = np.eye(2, dtype=int)[LABELS], np.stack([-score, score], axis=1)
+    classes = ["Normal", "COVID"]
+    table = Predictions(NAMES, NAMES, one_hot, logits, classes, classes, np.zeros(COUNT, bool)).table()
+    name.predictions.mkdir(parents=True)
+    for split in ("val", "test"):
+        table.to_csv(name.predictions_of(split), index=False)
+    history = {"epoch": [1, 2], "loss": [0.7, 0.5], "cross_entropy": [0.7, 0.5]}
+    history |= {"val_loss": [0.7, 0.6], "val_cross_entropy": [0.7, 0.6]}
+    pd.DataFrame(history).to_csv(name.predictions / "history.csv", index=False)
+
+
+AREAS = {"none": {50: 0.6, 200: 0.72, None: 0.82}, "imagenet": {50: 0.78, 200: 0.86, None: 0.9}}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """The metrics of two starts with three seeds and three numbers of patients; and of the first seed alone."""
+    folder = tmp_path_factory.mktemp("study")
+    names = [
+        ModelName("covid", "cnn", "train", start, seed, patients)
+        for start, areas in AREAS.items()
+        for patients in areas
+        for seed in SEEDS
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in names:
+            write_fit(name, AREAS[name.start][name.patients] + 0.03 * (name.seed - 2))
+        evaluate_dataset(names, IMAGES, SETTINGS, folder / "all")
+        evaluate_dataset([name for name in names if name.seed == 2], IMAGES, SETTINGS, folder / "one")
+    return folder
+
+
+def metrics(study, which: str, path: str) -> dict:
+    return json.loads((study / which / path).read_text())
+
+
+def test_headline_scores_are_means_over_seeds_with_all_patients(study):
+    detail = metrics(study, "all", "detail/covid.json")["train"]["none"]
+    fits = {fit: record for fit, record in detail["fits"].items() if fit.endswith("all")}
+    assert list(fits) == ["seed1-all", "seed2-all", "seed3-all"]
+    assert list(detail["fits"]) == [f"seed{seed}-{patients}" for patients in (50, 200, "all") for seed in SEEDS]
+    for score in ("auc", "sensitivity", "loss", "validation_auc"):
+        assert detail[score] == pytest.approx(np.mean([record[score] for record in fits.values()]), abs=1e-6)
+    assert "threshold" not in detail  # it belongs to a fit
+    assert 0 < fits["seed1-all"]["threshold"] < 1
+    assert metrics(study, "all", "covid.json")["train"]["none"]["auc"] == detail["auc"]
+
+
+@pytest.mark.parametrize("score", ["auc", "average_precision", "balanced_accuracy"])
+def test_an_interval_for_other_seeds_is_wider_than_one_for_other_patients(study, score):
+    of_three, of_one = (metrics(study, which, "detail/covid.json")["train"]["none"] for which in ("all", "one"))
+    width = {which: record[f"{score}_high"] - record[f"{score}_low"] for which, record in
+             (("three", of_three), ("one", of_one))}  # fmt: skip
+    assert of_three[f"{score}_low"] < of_three[score] < of_three[f"{score}_high"] <= 1
+    assert width["three"] > width["one"]
+
+
+def test_a_gain_with_seeds_is_that_of_the_reader_study(study):
+    of_three, of_one = (metrics(study, which, "gain/covid.json")["train"]["imagenet"] for which in ("all", "one"))
+    assert of_three["auc"] == pytest.approx(0.08, abs=0.04)
+    assert of_three["auc_low"] > 0
+    assert of_three["p"] == of_three["p_delong"] < 0.05
+    assert of_one["p"] != of_one["p_delong"]  # of one seed the bootstrap over patients
+
+
+def test_curves_pool_the_seeds_and_each_seed_has_its_training_curve(study):
+    confusion = pd.read_csv(study / "all/plots/covid/confusion.csv")
+    assert confusion[confusion["model"] == "train-none"]["images"].sum() == len(SEEDS) * COUNT
+    history = set(pd.read_csv(study / "all/plots/covid/history.csv")["model"])
+    assert history >= {"train-none seed 1 training", "train-none seed 3 validation"}
+    assert set(pd.read_csv(study / "one/plots/covid/history.csv")["model"]) >= {"train-none training"}
+    subgroups = pd.read_csv(study / "all/subgroups/covid.csv")
+    assert set(subgroups["group"]) == {"F", "M"}
+
+
+def test_learning_curves_say_how_many_patients_a_start_saves(study):
+    curves = metrics(study, "all", "curves/covid.json")["train"]
+    assert list(curves["none"]["points"]) == ["50", "200", "1000"]
+    assert curves["none"]["exponent"] > 0
+    assert "control_needs" not in curves["none"]
+    needs = curves["imagenet"]["control_needs"]
+    assert 200 < needs["50"]["patients_low"] < needs["50"]["patients"] < 1000
+    assert needs["1000"] == {"patients": None, "patients_low": None, "patients_high": None}  # never reached
+    table = pd.read_csv(study / "all/plots/covid/learning_curves.csv")
+    assert table.groupby("model")["patients"].apply(list).to_dict() == {
+        "train-none": [50, 200, 1000], "train-imagenet": [50, 200, 1000]
+    }  # fmt: skip
+    [sentence] = patients_saved("covid", {"train": curves})
+    assert sentence.startswith(
+        "covid, the whole network trained: ImageNet saved patients. With 50 patients it reached "
+    )
+    assert f"random weights needed {needs['50']['patients']} (95 % interval " in sentence
+    assert sentence.endswith("to more than 1,000).") == (needs["50"]["patients_high"] is None)
+
+
+def test_with_one_number_of_patients_there_are_no_learning_curves(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(study)
+    evaluate_dataset([ModelName("covid", "cnn", "train", "none", seed) for seed in SEEDS], IMAGES, SETTINGS, tmp_path)
+    assert json.loads((tmp_path / "curves/covid.json").read_text()) == {}
+    assert pd.read_csv(tmp_path / "plots/covid/learning_curves.csv").empty
+
+
+def test_a_saving_that_may_be_chance_is_not_claimed():
+    points = {str(number): {"auc": 0.8, "auc_low": 0.7, "auc_high": 0.9} for number in (50, 1000)}
+    needs = {"patients": 80, "patients_low": 50, "patients_high": None}
+    imagenet = {"points": points, "against": "train-none", "control_needs": {"50": needs}}
+    curves = {"train": {"none": {"points": points}, "imagenet": imagenet}}
+    [sentence] = patients_saved("covid", curves)
+    assert "that ImageNet saved patients cannot be claimed." in sentence
+    assert "(95 % interval 50 or fewer to more than 1,000)." in sentence
+
+
+def test_a_power_law_is_found_again():
+    patients = np.array([50, 200, 800])
+    factor, exponent = power_law(patients, 1 - 2 * patients**-0.5)
+    assert (factor, exponent) == (pytest.approx(2), pytest.approx(0.5))
+
+
+def test_the_mean_of_one_seed_is_its_score_and_perfect_seeds_have_an_interval():
+    resampled, counts = np.linspace(0.7, 0.9, 100), PatientCounts(40, 60, 100)
+    assert mean_over_seeds("f1", [0.8], [resampled], counts) == with_interval("f1", 0.8, resampled, counts)
+    perfect = mean_over_seeds("auc", [1.0, 1.0], [np.ones(100), np.ones(100)], counts)
+    assert perfect["auc"] == perfect["auc_high"] == 1
+    assert 0.9 < perfect["auc_low"] < 1
+    too_few = mean_over_seeds("auc", [0.8, 0.9], [resampled, resampled], PatientCounts(4, 60, 64))
+    assert too_few == {"auc": 0.85, "auc_low": None, "auc_high": None}
+
+
+def test_seeds_whose_fit_failed_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [ModelName("covid", "cnn", "train", "none", seed) for seed in SEEDS]
+    for name in names:
+        write_fit(name, 0.9)
+    for name in names[1:]:
+        table = pd.read_csv(name.predictions_of("val"))
+        table[["logit:Normal", "logit:COVID"]] = [0.0, 1.0]
+        table.to_csv(name.predictions_of("val"), index=False)
+    evaluate_dataset(names, IMAGES, SETTINGS, tmp_path / "m")
+    fit = json.loads((tmp_path / "m/covid.json").read_text())["train"]["none"]["fit"]
+    assert fit == "the predictions are constant (seed 2, 3)"
