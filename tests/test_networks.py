@@ -130,6 +130,22 @@ def test_random_weights_follow_the_seed():
     assert (first_kernel(1) != first_kernel(2)).any()
 
 
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """Networks whose batch norms are not those of Keras' start, as after a training."""
+    folder = tmp_path_factory.mktemp("starts")
+    make_deterministic(5, 2)
+    backbone = build_backbone("mobilenetv2", 32, alpha=0.35)
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.gamma.assign(np.linspace(0.5, 1.5, layer.gamma.shape[0]))
+            layer.moving_variance.assign(np.linspace(1, 5, layer.gamma.shape[0]))
+    for weights in ("none", "statistics", "imagenet"):
+        facts = FACTS.model_copy(update={"backbone": "mobilenetv2", "weights": weights})
+        save_model(backbone, folder / f"models/pretrained/mobilenetv2/{weights}.keras", facts)
+    return folder
+
+
 class TestStartingPoints:
     @staticmethod
     def kernels(folder, weights: str, seed: int) -> dict[str, np.ndarray]:
@@ -139,21 +155,6 @@ class TestStartingPoints:
             backbone, facts = load_starting_point("mobilenetv2", weights, seed)
         assert facts.weights == weights
         return {f"{number} {variable.path}": variable.numpy() for number, variable in enumerate(backbone.weights)}
-
-    @pytest.fixture(scope="class")
-    def stored(self, tmp_path_factory):
-        """Networks whose batch norms are not those of Keras' start, as after a training."""
-        folder = tmp_path_factory.mktemp("starts")
-        make_deterministic(5, 2)
-        backbone = build_backbone("mobilenetv2", 32, alpha=0.35)
-        for layer in backbone.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.gamma.assign(np.linspace(0.5, 1.5, layer.gamma.shape[0]))
-                layer.moving_variance.assign(np.linspace(1, 5, layer.gamma.shape[0]))
-        for weights in ("none", "statistics", "imagenet"):
-            facts = FACTS.model_copy(update={"backbone": "mobilenetv2", "weights": weights})
-            save_model(backbone, folder / f"models/pretrained/mobilenetv2/{weights}.keras", facts)
-        return folder
 
     @pytest.mark.parametrize("weights", RANDOM_STARTS)
     def test_random_weights_belong_to_the_seed(self, stored, weights):
