@@ -13,7 +13,6 @@ from conftest import (
     ROOT,
     TOY,
     all_recorded,
-    all_stages,
     change_settings,
     commands,
     commit,
@@ -308,17 +307,3 @@ def test_an_experiment_with_fewer_models_leaves_nothing_that_the_next_one_reads(
     assert not [name for name in ran if name.startswith("train@")], "its model comes out of DVC's cache"
     assert (folder / "metrics/pneumonia.json").read_text() == metrics
     assert (folder / "dvc.lock").read_text() == lock
-
-
-def test_several_classes_and_several_labels_go_through_the_whole_graph(tmp_path):
-    settings = TOY | {"datasets": ["covid", "nih"], "phantom__patients": 40, "train__epochs": 1}
-    folder = toy_repository(tmp_path, model="cnn_strided", **settings)
-    all_stages(folder)
-    for name in settings["datasets"]:
-        assert 0 <= json.loads((folder / f"metrics/{name}.json").read_text())["train"]["none"]["auc"] <= 1
-    header = (folder / "data/predictions/nih/cnn_strided/train-none-seed1-all/test.csv").read_text().splitlines()[0]
-    assert header.endswith("log_odds:Pleural_Thickening,log_odds:Hernia")
-    confusion = pd.read_csv(folder / "metrics/plots/nih/confusion.csv")
-    assert set(confusion["predicted"]) == {"found", "missed"}
-    page = run(folder, "dvc", "plots", "show").stdout.strip().splitlines()[-1].removeprefix("file://")
-    assert "ROC, nih test" in Path(page).read_text()

@@ -7,6 +7,7 @@ import shutil
 from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import ROOT, all_stages, change_settings, run
 from dvc.utils.cli_parse import to_path_overrides
@@ -68,6 +69,10 @@ def test_each_line_of_a_grid_gives_valid_experiments(path, line, tmp_path):
         read_settings(tmp_path / "params.yaml")
 
 
+# Of their grids, one of several classes and one of several findings, in place of the first.
+DATASETS = {"tb-covid": "covid", "chest-diagnosis": "nih_top15"}
+
+
 @pytest.fixture(scope="module")
 def experiments(tmp_path_factory) -> dict[str, Path]:
     """A folder for each preset, in which its experiment has been run at toy size."""
@@ -80,8 +85,8 @@ def experiments(tmp_path_factory) -> dict[str, Path]:
         text = path.read_text().replace("[none, imagenet]", "[none]").replace("[imagenet]", "[none]")
         (folder / "params.yaml").write_text(text)
         settings = read_settings(folder / "params.yaml")
-        model, first = SMALLER.get(settings.model, settings.model), settings.datasets[:1]
-        change_settings(folder / "params.yaml", **TOY, model=model, datasets=[*first])
+        model, dataset = SMALLER.get(settings.model, settings.model), DATASETS.get(path.stem, settings.datasets[0])
+        change_settings(folder / "params.yaml", **TOY, model=model, datasets=[dataset], transfer__target=dataset)
         run(folder, "dvc", "init", "--no-scm", "-q")
     all_stages(*folders.values())
     return folders
@@ -95,3 +100,12 @@ def test_its_settings_run_at_toy_size_on_simulated_radiographs(experiments, name
     assert set(metrics.get("finetune", {})) == set(settings.finetune.weights)
     assert set(metrics.get("train", {})) == set(settings.train.weights)
     assert (experiments[name] / f"models/{settings.datasets[0]}/{settings.model}").is_dir()
+
+
+def test_several_classes_and_several_findings_go_through_the_whole_graph(experiments):
+    header = next((experiments["chest-diagnosis"] / "data/predictions").rglob("test.csv")).read_text().splitlines()[0]
+    assert "log_odds:Pneumonia" in header
+    confusion = pd.read_csv(experiments["chest-diagnosis"] / "metrics/plots/nih_top15/confusion.csv")
+    assert set(confusion["predicted"]) == {"found", "missed"}
+    page = run(experiments["tb-covid"], "dvc", "plots", "show").stdout.strip().splitlines()[-1].removeprefix("file://")
+    assert "ROC, covid test" in Path(page).read_text()

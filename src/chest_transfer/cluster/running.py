@@ -25,7 +25,7 @@ def run_on_cluster(
 
     Args:
         targets: List of strings, stages to run with all that they depend on. Empty for all stages.
-        changes: List of strings, changes to params.yaml such as `"model=cnn seed=2"`, one experiment each. Empty for
+        changes: List of strings, changes to params.yaml such as `"model=cnn seeds=[2]"`, one experiment each. Empty for
             one experiment with the settings as they are.
         scheduler: String, address of a running scheduler (`tcp://host:8786`). Empty for workers on this machine.
         workers: Integer, number of workers on this machine.
@@ -93,7 +93,7 @@ def _check_repository() -> None:
 
 
 def _changed_settings(change: str) -> bytes:
-    """Return the content of params.yaml after a change such as `"model=cnn seed=2"`."""
+    """Return the content of params.yaml after a change such as `"model=cnn seeds=[2]"`."""
     from dvc.exceptions import InvalidArgumentError
     from dvc.utils.hydra import apply_overrides
 
