@@ -15,8 +15,11 @@ from chest_transfer.networks.classifier import build_classifier, logits_network
 from chest_transfer.networks.facts import ClassifierFacts
 from chest_transfer.networks.saving import load_model
 from chest_transfer.settings import Finetune
+from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import make_deterministic
 from chest_transfer.training.fit_check import OK, check_fit
+from chest_transfer.training.fitting import fit
+from chest_transfer.training.frozen_part import without_frozen_part
 from chest_transfer.training.losses import cross_entropy
 from chest_transfer.training.unfreezing import GradualUnfreezing
 
@@ -117,6 +120,42 @@ def test_the_initial_weights_are_epoch_0_and_are_restored_if_no_epoch_improves_o
     assert history["epoch"].tolist() == [0, 1, 2]
     assert history["val_loss"].idxmin() == 0
     assert changed_layers(changes) == set()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "unfreeze", "tensors"),
+    [("cnn", "last 2", 1), ("cnn", "all", 0), ("mobilenetv2", "last 16", 2)],
+)
+def test_without_its_frozen_part_a_network_learns_the_same(tmp_path, backbone, unfreeze, tensors):
+    settings = SETTINGS.model_copy(update={"unfreeze": unfreeze, "groups": 2, "unfreeze_every": 1})
+    learned = {}
+    for way in ("whole", "part"):
+        make_deterministic(1, 2)
+        classifier = toy_classifier(backbone)
+        unfreezing = GradualUnfreezing(classifier, settings)
+        splits = {"train": toy_arrays(), "val": toy_arrays(seed=1)}
+        network = logits_network(classifier)
+        if way == "part":
+            network, splits = without_frozen_part(network, splits, tmp_path / "activations", 16)
+            assert len(list((tmp_path / "activations").glob("train/*.npy"))) == tensors
+            assert (len(network.layers) < len(classifier.layers) - 2) == (tensors > 0)
+        history = fit(
+            network, splits["train"], splits["val"], settings, Checkpoints(tmp_path / way, {}, []), section="finetune",
+            learning_rate=1e-3, multi_label=False, seed=1, fused_batch_norm=True, unfreezing=unfreezing,
+        )  # fmt: skip
+        learned[way] = history, weights_of(classifier)
+    for path, weight in learned["whole"][1].items():
+        assert learned["part"][1][path] == pytest.approx(weight, abs=1e-5), path
+    pd.testing.assert_frame_equal(learned["part"][0], learned["whole"][0], atol=1e-5)
+
+
+def test_what_does_not_fit_on_the_disk_is_computed_in_every_epoch(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("chest_transfer.training.frozen_part.LARGEST_SHARE", 0.0)
+    classifier, splits = toy_classifier(), {"train": toy_arrays(), "val": toy_arrays(seed=1)}
+    GradualUnfreezing(classifier, SETTINGS.model_copy(update={"unfreeze": "last 2"}))
+    network = logits_network(classifier)
+    assert without_frozen_part(network, splits, tmp_path, 16) == (network, splits)
+    assert capsys.readouterr().out.startswith("the frozen layers run in every epoch: to store what they compute takes ")
 
 
 def test_an_interrupted_finetuning_resumes_to_the_same_history(tmp_path):

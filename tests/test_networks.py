@@ -31,7 +31,8 @@ ARCHITECTURE = Architecture(head="linear", learning_rate_factor=1.0)
 SHAPES = {
     "cnn": (128, 92_672), "cnn_strided": (16, 2_480), "vgg16": (512, 14_714_688), "vgg19": (512, 20_024_384),
     "resnet50": (2048, 23_587_712), "resnet50v2": (2048, 23_564_800), "resnet101": (2048, 42_658_176),
-    "inceptionv3": (2048, 21_802_784), "xception": (2048, 20_861_480), "densenet201": (1920, 18_321_984),
+    "inceptionv3": (2048, 21_802_784), "xception": (2048, 20_861_480), "densenet121": (1024, 7_037_504),
+    "densenet201": (1920, 18_321_984), "efficientnetv2b0": (1280, 5_919_312),
     "mobilenetv2": (1280, 2_257_984),
 }  # fmt: skip
 

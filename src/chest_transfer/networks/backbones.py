@@ -2,7 +2,8 @@
 
 A new backbone is one row here, and its settings under `architectures` in params.yaml.
 Hashes and file names: keras/src/applications of Keras 3.15. Papers: VGG 1409.1556, ResNet 1512.03385, ResNetV2
-1603.05027, Inception 1512.00567, Xception 1610.02357, DenseNet 1608.06993, MobileNetV2 1801.04381.
+1603.05027, Inception 1512.00567, Xception 1610.02357, DenseNet 1608.06993, MobileNetV2 1801.04381,
+EfficientNetV2 2104.00298.
 """
 
 from collections.abc import Callable
@@ -63,11 +64,12 @@ class Backbone:
     options: tuple[str, ...] = ()
 
 
-def _keras_application(name: str) -> Callable:
+def _keras_application(name: str, **fixed) -> Callable:
     def build(tensor, **options):
         import keras
 
-        return getattr(keras.applications, name)(include_top=False, weights=None, input_tensor=tensor, **options)
+        application = getattr(keras.applications, name)
+        return application(include_top=False, weights=None, input_tensor=tensor, **fixed, **options)
 
     return build
 
@@ -122,10 +124,14 @@ _ROWS = (
              imagenet=ImageNetFile("inception_v3", "inception_v3" + _NO_TOP, "bcbd6486424b2319ff4ef7d526e38f63")),
     Backbone("xception", _keras_application("Xception"), "tf", 71,
              imagenet=ImageNetFile("xception", "xception" + _NO_TOP, "b0042744bf5b25fce3cb969f33bebb97")),
+    Backbone("densenet121", _keras_application("DenseNet121"), "torch",
+             imagenet=ImageNetFile("densenet", "densenet121" + _NO_TOP, "30ee3e1110167f948a6b9946edeeb738")),
     Backbone("densenet201", _keras_application("DenseNet201"), "torch",
              imagenet=ImageNetFile("densenet", "densenet201" + _NO_TOP, "c13680b51ded0fb44dff2d8f86ac8bb1")),
     Backbone("mobilenetv2", _keras_application("MobileNetV2"), "tf",
              imagenet=ImageNetFile("mobilenet_v2", _MOBILENET, None), options=("alpha",)),
+    Backbone("efficientnetv2b0", _keras_application("EfficientNetV2B0", include_preprocessing=False), "torch",
+             imagenet=ImageNetFile("efficientnet_v2", "efficientnetv2-b0_notop.h5", "893217f2bb855e2983157299931e43ff")),
 )  # fmt: skip
 BACKBONES = {row.name: row for row in _ROWS}
 

@@ -30,8 +30,9 @@ class BatchNormStatistics:
         self._norms = [layer for layer in norms if layer.trainable]
         self._batches = batches
         self._images = int(np.clip(images * SHARE, FEWEST_IMAGES, MOST_IMAGES))
-        signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)]
-        self._forward = tf.function(lambda inputs: network(inputs, training=True), input_signature=signature)
+        if self._norms:
+            signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)]
+            self._forward = tf.function(lambda inputs: network(inputs, training=True), input_signature=signature)
 
     def estimate(self) -> None:
         """Set each mean and variance to those of all the images of the estimate together."""

@@ -37,7 +37,7 @@ class Checkpoints:
         for path in inputs:
             with path.open("rb") as content:
                 key.update(hashlib.file_digest(content, "sha256").digest())
-        self._folder = training / key.hexdigest()[:16]
+        self._training, self._folder = training, training / key.hexdigest()[:16]
         for other in training.glob("*"):
             if other != self._folder:
                 shutil.rmtree(other)
@@ -72,8 +72,8 @@ class Checkpoints:
         network.load_weights(self._last() / "best.weights.h5")
 
     def remove(self) -> None:
-        """Remove the checkpoints, once the model is saved."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove the folder of the training, with all that was stored for it, once the model is saved."""
+        shutil.rmtree(self._training, ignore_errors=True)
 
     def _last(self) -> Path | None:
         return max(self._folder.glob("epoch-?????"), default=None)

@@ -14,6 +14,7 @@ from chest_transfer.training.batch_norm import BatchNormStatistics
 from chest_transfer.training.batches import Batches, sampling_probabilities
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import reseed
+from chest_transfer.training.frozen_part import Activations
 from chest_transfer.training.fused_norm import fuse_batch_norms
 from chest_transfer.training.losses import accuracy, cross_entropy, plain_cross_entropy
 from chest_transfer.training.schedules import epoch_learning_rate, warmup_factor
@@ -30,8 +31,8 @@ HISTORY = ("epoch", "loss", "cross_entropy", "accuracy", "val_loss", "val_cross_
 
 def fit(
     network: keras.Model,
-    train: Arrays | Features,
-    val: Arrays | Features,
+    train: Arrays | Features | Activations,
+    val: Arrays | Features | Activations,
     settings: "Fit",
     checkpoints: Checkpoints,
     *,
@@ -45,9 +46,9 @@ def fit(
     """Train a network in place; it ends with the weights of its best epoch, batch-norm statistics included.
 
     Args:
-        network: Keras model from gray levels (N, H, W, 1) 0-255, or from features (N, C), to logits (N, K).
-        train: Arrays or Features to train on.
-        val: Arrays or Features to stop early on.
+        network: Keras model from gray levels (N, H, W, 1) 0-255, features (N, C) or activations to logits (N, K).
+        train: Arrays, Features or Activations to train on.
+        val: Arrays, Features or Activations to stop early on.
         settings: Fit section of the settings, with `augmentation` where `train` are radiographs.
         checkpoints: Checkpoints, written after each epoch; a training found there is resumed.
         section: str, the name of the section of the settings, for error messages.
@@ -176,8 +177,11 @@ class TrainingCallback(keras.callbacks.Callback):
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
 
 
-def _trainer(network: keras.Model, train: Arrays | Features, settings: "Fit", seed: int) -> keras.Model:
+def _trainer(network: keras.Model, train: Arrays | Features | Activations, settings: "Fit", seed: int) -> keras.Model:
     """Return the network behind augmentation layers, which so leave no trace in the saved model."""
+    if isinstance(train, Activations):
+        inputs = [keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in network.inputs]
+        return keras.Model(inputs, network(inputs))
     inputs = augmented = keras.Input(network.input_shape[1:])
     if isinstance(train, Arrays):
         for layer in augmentation_layers(settings.augmentation, seed):

@@ -18,6 +18,8 @@ from chest_transfer.training.batches import Batches
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.fit_check import OK, check_fit
 from chest_transfer.training.fitting import fit
+from chest_transfer.training.frozen_part import without_frozen_part
+from chest_transfer.training.fused_norm import fuse_batch_norms
 from chest_transfer.training.probing import logits_from_features
 
 if TYPE_CHECKING:
@@ -106,11 +108,17 @@ def train_and_save(
     arrays = {split: open_arrays(file) for split, file in files.items()}
     arrays["train"] = of_training_patients(arrays["train"], name.patients, name.seed)
     classes, multi_label = [str(label) for label in arrays["train"].classes], arrays["train"].multi_label
-    fitted_on = features or arrays
+    fitted_on: dict = features or arrays
+    network = head_of(classifier) if features else logits_network(classifier)
     settings = options.record() | {"patients": name.patients or ALL_PATIENTS} | (more_settings or {})
     checkpoints = Checkpoints(CHECKPOINTS / str(name), settings, [*inputs, files["train"], files["val"]])
+    if unfreezing and not any(options.settings.augmentation.model_dump().values()):
+        if options.fused_batch_norm:
+            fuse_batch_norms(network)
+        folder = CHECKPOINTS / str(name) / "activations"
+        network, fitted_on = without_frozen_part(network, arrays, folder, options.settings.batch_size)
     history = fit(
-        head_of(classifier) if features else logits_network(classifier),
+        network,
         fitted_on["train"], fitted_on["val"], options.settings, checkpoints,
         section=options.section, learning_rate=learning_rate, multi_label=multi_label, seed=options.seed,
         fused_batch_norm=options.fused_batch_norm, unfreezing=unfreezing,
