@@ -131,7 +131,8 @@ _ROWS = (
     Backbone("mobilenetv2", _keras_application("MobileNetV2"), "tf",
              imagenet=ImageNetFile("mobilenet_v2", _MOBILENET, None), options=("alpha",)),
     Backbone("efficientnetv2b0", _keras_application("EfficientNetV2B0", include_preprocessing=False), "torch",
-             imagenet=ImageNetFile("efficientnet_v2", "efficientnetv2-b0_notop.h5", "893217f2bb855e2983157299931e43ff")),
+             imagenet=ImageNetFile("efficientnet_v2", "efficientnetv2-b0_notop.h5",
+                                   "893217f2bb855e2983157299931e43ff")),
 )  # fmt: skip
 BACKBONES = {row.name: row for row in _ROWS}
 
