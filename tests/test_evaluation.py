@@ -504,13 +504,13 @@ def experiment(evaluated, tmp_path) -> Path:
 def test_predictions_that_another_experiment_left_are_removed_and_change_no_metric(experiment):
     before = files_of(experiment)
     predictions = experiment / "data/predictions/pneumonia/cnn"
-    shutil.copytree(predictions / "train-none", predictions / "train-imagenet")
-    (predictions / "as_is-covid").mkdir()
+    shutil.copytree(predictions / "train-none-seed1-all", predictions / "train-imagenet-seed1-all")
+    (predictions / "as_is-covid-seed1-all").mkdir()
     (predictions / "notes.txt").write_text("left by hand")
     other_backbone = experiment / "data/predictions/pneumonia/vgg16/train-none-seed1-all"
-    shutil.copytree(predictions / "train-none", other_backbone)
+    shutil.copytree(predictions / "train-none-seed1-all", other_backbone)
     stage(experiment, "evaluate", "pneumonia")
-    assert sorted(path.name for path in predictions.iterdir()) == ["probe-none", "train-none"]
+    assert sorted(path.name for path in predictions.iterdir()) == ["probe-none-seed1-all", "train-none-seed1-all"]
     added = {path for path in files_of(experiment) if path.startswith("data/predictions/pneumonia/vgg16/")}
     assert added  # those of another backbone are not read, and so they are kept
     assert changed_between(before, files_of(experiment)) == added

@@ -100,7 +100,7 @@ def test_the_markdown_and_the_model_cards_have_the_same_scores(project):
     metrics = json.loads((project / "metrics/pneumonia.json").read_text())
     area = f"{metrics['train']['none']['auc']:.3f}"
     assert area in (project / "report/report.md").read_text()
-    card = (project / "report/cards/pneumonia-cnn-train-none.md").read_text()
+    card = (project / "report/cards/pneumonia-cnn-train-none-seed1-all.md").read_text()
     assert area in card
     assert "Not a medical device" in card
     assert "NORMAL, PNEUMONIA" in card
@@ -265,7 +265,7 @@ def test_failed_fits_in_the_metrics_are_in_the_page_the_markdown_and_the_card(pr
     monkeypatch.chdir(changed)
     detail = changed / "metrics/detail/pneumonia.json"
     text = f"pneumonia: the fit of train-none failed: {FAILURE}."
-    card = "cards/pneumonia-cnn-train-none.md"
+    card = "cards/pneumonia-cnn-train-none-seed1-all.md"
     files = {name: changed / "report" / name for name in ("index.html", "report.md", card)}
     change_json(detail, lambda content: content["train"]["none"].update(fit="ok"))
     write_report(read_settings())

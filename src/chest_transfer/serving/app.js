@@ -57,7 +57,7 @@ function showModel() {
   byId("operating-point").replaceChildren(...points.map(([value, textContent]) => create("option", { value, textContent })));
   const facts = [["Training", model.training], ["Classes", model.classes.map(readable).join(", ")]];
   const size = ([images, patients]) => `${images} radiographs of ${patients} patients`;
-  if (model.trained_on) facts.push(["Training set", size(model.trained_on)]);
+  if (model.trained_on) facts.push(["Training set", model.trained_on]);
   if (model.auc) {
     const [auc, low, high] = model.auc.map((value) => (value === null ? "?" : value.toFixed(3)));
     const interval = model.auc[1] === null ? "too few patients for an interval" : `95% CI: ${low} to ${high}`;

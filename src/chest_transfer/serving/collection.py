@@ -117,6 +117,12 @@ def _agree(part: dict, whole: dict) -> bool:
     )  # fmt: skip
 
 
+def _training_set(data: dict, patients: int | None) -> str:
+    if patients is not None:
+        return f"{patients} of {data['patients']['train']} patients"
+    return f"{data['images']['train']} radiographs of {data['patients']['train']} patients"
+
+
 def _describe(name: str, predictor: Predictor, scores: dict, dataset: Dataset | None, cautions: list[Caution]) -> dict:
     facts = predictor.facts
     return {
@@ -132,6 +138,6 @@ def _describe(name: str, predictor: Predictor, scores: dict, dataset: Dataset | 
         "validation_auc": scores.get("validation_auc"),
         "auc": [scores.get(key) for key in ("auc", "auc_low", "auc_high")] if scores else None,
         "test": [scores["images"], scores["patients"]] if scores else None,
-        "trained_on": [dataset.data[key]["train"] for key in ("images", "patients")] if dataset else None,
+        "trained_on": _training_set(dataset.data, facts.patients) if dataset else None,
         "cautions": [{"serious": caution.serious, "text": caution.text} for caution in cautions],
     }
