@@ -3,8 +3,8 @@
     python -m bench.last_layers ARCHIVES [--last 20] [--image-size 224] [--images 0] [--epochs 10]
 
 ARCHIVES is a folder of public archives, under the names that Kaggle gives them. Both train the same network with the
-same weights, radiographs in the same order, loss, optimizer and epochs, and validate after each; both are timed from the
-network to the trained weights. Ours stores once what the frozen layers compute. Weights are random: speed does not
+same weights, radiographs in the same order, loss, optimizer and epochs, and validate after each; both are timed from
+the network to the trained weights. Ours stores once what the frozen layers compute. Weights are random: speed does not
 depend on them. On two cores Keras takes half an hour for a thousand radiographs.
 """
 

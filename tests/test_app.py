@@ -101,6 +101,9 @@ def server(evaluated):
     server.stop()
 
 
+TRAINED, PROBED = "pneumonia/cnn/train-none-seed1-all", "pneumonia/cnn/probe-none-seed1-all"
+
+
 def decode(content: bytes) -> Image.Image:
     return Image.open(io.BytesIO(content))
 
@@ -129,9 +132,7 @@ def printed_at(evaluated, tmp_path_factory) -> dict[str, dict]:
 def test_predictions_equal_those_of_the_command_to_a_millionth(server, printed_at, operating_point):
     printed = printed_at[operating_point]
     for content, expected in zip(IMAGES.values(), printed["predictions"], strict=True):
-        prediction = server.predict(
-            content, model="pneumonia/cnn/train-none-seed1-all", operating_point=operating_point
-        )
+        prediction = server.predict(content, model=TRAINED, operating_point=operating_point)
         assert prediction["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)
         assert (prediction["predicted"], prediction["cautions"]) == (expected["predicted"], expected["cautions"])
         assert prediction["threshold"] == printed["model"]["threshold"]
@@ -142,8 +143,8 @@ def test_each_model_is_listed_with_its_scores_training_set_and_cautions(server, 
     detail = json.loads((evaluated / "metrics/detail/pneumonia.json").read_text())
     summary = json.loads((evaluated / "metrics/data/pneumonia.json").read_text())
     assert {model["name"] for model in models} == {
-        "pneumonia/cnn/train-none-seed1-all",
-        "pneumonia/cnn/probe-none-seed1-all",
+        TRAINED,
+        PROBED,
     }
     for model in models:
         regime = model["regime"]
@@ -174,7 +175,7 @@ def test_every_operating_point_has_a_description():
 
 def test_a_heat_map_has_the_shape_of_its_radiograph(server):
     image = example("healthy adult")
-    prediction = server.predict(image, model="pneumonia/cnn/train-none-seed1-all", explain="NORMAL", pictures="1")
+    prediction = server.predict(image, model=TRAINED, explain="NORMAL", pictures="1")
     assert prediction["explained"] == "NORMAL"
     encoded_images = [prediction[key].removeprefix("data:image/png;base64,") for key in ("picture", "heat_map")]
     sizes = {decode(base64.b64decode(encoded_image)).size for encoded_image in encoded_images}
@@ -454,7 +455,7 @@ def test_scores_are_shown_only_of_models_that_were_made_with_these_settings(
     folder = shutil.copytree(evaluated, tmp_path / "project")
     change_settings(folder / "params.yaml", **{key: value})
     monkeypatch.chdir(folder)
-    [model] = describe_models(collect_models(["pneumonia/cnn/train-none"]))
+    [model] = describe_models(collect_models([TRAINED]))
     assert (model["auc"] is not None) == is_known
     assert ("Not made with the settings in params.yaml" in model["cautions"][0]["text"]) != is_known
 
@@ -496,7 +497,7 @@ def test_every_selected_file_gets_a_result(page, tmp_path):
 def test_selecting_another_model_predicts_again_and_shows_its_scores(page, server):
     page.click("text=healthy child")
     page.wait_for_selector("text=1 radiograph analyzed.")
-    for name in ("pneumonia/cnn/probe-none-seed1-all", "pneumonia/cnn/train-none-seed1-all"):
+    for name in (PROBED, TRAINED):
         with page.expect_response(lambda response: "/api/predict" in response.url) as response:
             page.select_option("#model", name)
         prediction = response.value.json()

@@ -115,8 +115,9 @@ def train_and_save(
     if unfreezing and not any(options.settings.augmentation.model_dump().values()):
         if options.fused_batch_norm:
             fuse_batch_norms(network)
-        folder = CHECKPOINTS / str(name) / "activations"
-        network, fitted_on = without_frozen_part(network, arrays, folder, options.settings.batch_size)
+        network, fitted_on = without_frozen_part(
+            network, arrays, CHECKPOINTS / str(name) / "activations", options.settings.batch_size
+        )
     history = fit(
         network,
         fitted_on["train"], fitted_on["val"], options.settings, checkpoints,
