@@ -211,4 +211,4 @@ def test_a_fit_that_improves_nothing_is_reported(finetuned):
     assert history["val_loss"].idxmin() == 0
     verdict = check_fit(val.labels, val.logits, history, multi_label=False)
     assert verdict != OK
-    assert f"CAUTION: the fit of pneumonia/cnn/finetune-none failed: {verdict}\n" in printed
+    assert f"CAUTION: the fit of pneumonia/cnn/finetune-none-seed1-all failed: {verdict}\n" in printed
