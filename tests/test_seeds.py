@@ -115,7 +115,7 @@ def test_learning_curves_say_how_many_patients_a_start_saves(study):
     assert curves["none"]["exponent"] > 0
     assert "control_needs" not in curves["none"]
     needs = curves["imagenet"]["control_needs"]
-    assert 200 < needs["50"]["patients_low"] < needs["50"]["patients"] < 1000
+    assert 100 < needs["50"]["patients_low"] < needs["50"]["patients"] < 1000
     assert needs["1000"] == {"patients": None, "patients_low": None, "patients_high": None}  # never reached
     table = pd.read_csv(study / "all/plots/covid/learning_curves.csv")
     assert table.groupby("model")["patients"].apply(list).to_dict() == {

@@ -21,37 +21,30 @@ SMALLEST_ERROR = 1e-4  # of a perfect model, which has no logarithm
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """The fits of one start in one regime, with several numbers of training patients.
+    """The test AUC of one start in one regime, with several numbers of training patients.
 
     Args:
-        fits: dict of the fits of all seeds, by number of patients, the fewest first.
+        patients: (P,) int array, the fewest first.
+        areas: (P, S) array, the AUC with each number of patients and seed.
+        resampled: (P, S, R) array, the same in each resample of test patients.
     """
 
-    fits: dict[int, list[EvaluatedFit]]
+    patients: np.ndarray
+    areas: np.ndarray
+    resampled: np.ndarray
 
-    @property
-    def patients(self) -> np.ndarray:
-        """(P,) the numbers of patients."""
-        return np.array(list(self.fits), float)
-
-    @property
-    def areas(self) -> np.ndarray:
-        """(P, S) the AUC with each number of patients and seed."""
-        return np.array([[fit.scores.values["auc"] for fit in fits] for fits in self.fits.values()])
-
-    @property
-    def resampled(self) -> np.ndarray:
-        """(P, S, R) likewise, in each resample of test patients."""
-        return np.array([[fit.scores.resampled["auc"] for fit in fits] for fits in self.fits.values()])
-
-    def table(self, model: str) -> pd.DataFrame:
-        """Return a row with the columns `COLUMNS` for each number of patients."""
-        records = [{"model": model, "patients": number} | area_over_seeds(fits) for number, fits in self.fits.items()]
-        return pd.DataFrame(records, columns=list(COLUMNS))
+    @classmethod
+    def of(cls, fits: dict[int, list[EvaluatedFit]]) -> "LearningCurve":
+        """Return the curve of the fits of all seeds with each number of patients."""
+        return cls(
+            np.array(list(fits)),
+            np.array([[fit.scores.values["auc"] for fit in of_number] for of_number in fits.values()]),
+            np.array([[fit.scores.resampled["auc"] for fit in of_number] for of_number in fits.values()]),
+        )
 
 
-def learning_curves(fits: list[EvaluatedFit], images: pd.DataFrame) -> dict[str, LearningCurve]:
-    """Return the learning curve of each model that was trained on several numbers of patients, by its key.
+def fits_by_patients(fits: list[EvaluatedFit], images: pd.DataFrame) -> dict[str, dict[int, list[EvaluatedFit]]]:
+    """Return the fits of each model by number of training patients, the fewest first; none where there is one number.
 
     Args:
         fits: list of EvaluatedFit of one dataset.
@@ -64,7 +57,17 @@ def learning_curves(fits: list[EvaluatedFit], images: pd.DataFrame) -> dict[str,
     curves: dict[str, dict[int, list[EvaluatedFit]]] = {}
     for fit in sorted(fitted, key=lambda fit: fit.name.patients or all_patients):
         curves.setdefault(fit.name.key, {}).setdefault(fit.name.patients or all_patients, []).append(fit)
-    return {key: LearningCurve(sizes) for key, sizes in curves.items()}
+    return curves
+
+
+def learning_curve_table(fits: dict[str, dict[int, list[EvaluatedFit]]]) -> pd.DataFrame:
+    """Return the AUC of each model with each number of patients, a row with the columns `COLUMNS` for each."""
+    rows = [
+        {"model": key, "patients": number} | area_over_seeds(of_number)
+        for key, numbers in fits.items()
+        for number, of_number in numbers.items()
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def power_law(patients: np.ndarray, areas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,41 +85,65 @@ def power_law(patients: np.ndarray, areas: np.ndarray) -> tuple[np.ndarray, np.n
     return np.exp(y.mean(axis=-1) - slope * x.mean()), -slope
 
 
-def patients_needed(curve: LearningCurve, areas: np.ndarray, goals: np.ndarray) -> np.ndarray:
-    """Return with how many patients a curve reaches a goal by its power law.
+def patients_needed(patients: np.ndarray, areas: np.ndarray, goals: np.ndarray) -> np.ndarray:
+    """Return with how many patients a model reaches a goal, by the power law of its learning curve.
 
     Nothing is extrapolated: more than the largest number of the curve is infinity, fewer than the smallest are as many.
 
     Args:
-        curve: LearningCurve.
-        areas: (..., P) array, its AUC with each number of patients.
+        patients: (P,) array.
+        areas: (..., P) array, the AUC with each number of patients.
         goals: (...) array of AUC.
     """
-    factor, exponent = power_law(curve.patients, areas)
+    factor, exponent = power_law(patients, areas)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         needed = (factor / np.maximum(1 - goals, SMALLEST_ERROR)) ** (1 / exponent)
     flat = np.where(areas.mean(axis=-1) >= goals, 0, np.inf)  # more patients do not help
-    needed = np.maximum(np.where(exponent > 0, needed, flat), curve.patients[0])
-    return np.where(needed > curve.patients[-1], np.inf, needed)
+    needed = np.maximum(np.where(exponent > 0, needed, flat), patients[0])
+    return np.where(needed > patients[-1], np.inf, needed)
 
 
-def curve_records(curves: dict[str, LearningCurve], seed: int) -> dict[str, dict]:
+def needed_with_interval(
+    curve: LearningCurve, goals: np.ndarray, resampled_goals: np.ndarray, seed: int
+) -> tuple[float, float, float]:
+    """Return with how many patients a model reaches what another one reaches, and the 95 % interval.
+
+    The interval is of a bootstrap over test patients and training seeds, the same for both models. S seeds vary too
+    little around their own mean: their deviations are scaled by (S / (S - 1)) ** 0.5. With one seed, it is over
+    patients alone.
+
+    Args:
+        curve: LearningCurve of the one model.
+        goals: (S,) array, the AUC of the other one with each seed.
+        resampled_goals: (S, R) array, the same in each resample of test patients.
+        seed: int, of the resamples of seeds.
+    """
+    seeds, resamples = resampled_goals.shape
+    drawn = np.random.default_rng(seed).integers(seeds, size=(seeds, resamples))
+    of_curve, of_goal = (_with_drawn_seeds(values, drawn) for values in (curve.resampled, resampled_goals))
+    known = ~np.isnan(of_goal) & ~np.isnan(of_curve).any(axis=0)
+    needed = patients_needed(curve.patients, of_curve.T[known], of_goal[known])
+    low, high = np.quantile(needed, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="inverted_cdf")
+    return float(patients_needed(curve.patients, curve.areas.mean(axis=1), goals.mean())), float(low), float(high)
+
+
+def curve_records(fits: dict[str, dict[int, list[EvaluatedFit]]], seed: int) -> dict[str, dict]:
     """Return what the learning curves of a dataset say, as JSON by regime and start.
 
     Each has its `points` (AUC with interval by number of patients), the `exponent` of its power law, and, but for the
     control, `control_needs`: by number of patients, how many the control takes to the same AUC, with the 95 % interval;
-    None is more than its largest number. The interval is of a bootstrap over test patients and training seeds, the same
-    for both curves; deviations of seeds are scaled by (S / (S - 1)) ** 0.5, because S seeds vary too little around
-    their own mean. With one seed, it is over patients alone.
+    None is more than its largest number.
 
     Args:
-        curves: dict of `learning_curves`.
+        fits: dict of `fits_by_patients`.
         seed: int, of the resamples of seeds.
     """
+    curves, table = {key: LearningCurve.of(numbers) for key, numbers in fits.items()}, learning_curve_table(fits)
     records: dict[str, dict] = {}
     for key, curve in curves.items():
-        name = next(iter(curve.fits.values()))[0].name
-        points = curve.table(key).set_index("patients")[list(COLUMNS[2:])]
+        name = next(iter(fits[key].values()))[0].name
+        points = table[table["model"] == key].set_index("patients")[list(COLUMNS[2:])].astype(object)
+        points = points.where(points.notna(), None)
         record = {
             "points": {str(number): row for number, row in points.to_dict("index").items()},
             "exponent": rounded(float(power_law(curve.patients, curve.areas.mean(axis=1))[1])),
@@ -129,26 +156,20 @@ def curve_records(curves: dict[str, LearningCurve], seed: int) -> dict[str, dict
 
 
 def _control_needs(curve: LearningCurve, control: LearningCurve, seed: int) -> dict[str, dict]:
-    rng, resamples = np.random.default_rng(seed), curve.resampled.shape[-1]
-    seeds = curve.areas.shape[1]
-    drawn = rng.integers(seeds, size=(resamples, seeds))
-    own, of_control = (_resampled_means(one, drawn) for one in (curve, control))
     needs = {}
-    for row, number in enumerate(curve.fits):
-        value = patients_needed(control, control.areas.mean(axis=1), curve.areas[row].mean())
-        known = ~np.isnan(own[:, row]) & ~np.isnan(of_control).any(axis=1)
-        needed = patients_needed(control, of_control[known], own[known, row])
-        low, high = np.quantile(needed, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="inverted_cdf")
-        bounds = {"patients": float(value), "patients_low": float(low), "patients_high": float(high)}
-        needs[str(number)] = {end: round(bound) if np.isfinite(bound) else None for end, bound in bounds.items()}
+    for number, goals, resampled in zip(curve.patients, curve.areas, curve.resampled, strict=True):
+        bounds = needed_with_interval(control, goals, resampled, seed)
+        keys = ("patients", "patients_low", "patients_high")
+        needs[str(number)] = {
+            key: round(bound) if np.isfinite(bound) else None for key, bound in zip(keys, bounds, strict=True)
+        }
     return needs
 
 
-def _resampled_means(curve: LearningCurve, drawn: np.ndarray) -> np.ndarray:
-    """Return the mean AUC over the seeds that each resample draws (R, P)."""
-    resampled = np.moveaxis(curve.resampled, 2, 0)  # (R, P, S)
-    means, seeds = resampled.mean(axis=2), drawn.shape[1]
+def _with_drawn_seeds(resampled: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Return the mean AUC (..., R) over the seeds (S, R) that each resample draws, of values (..., S, R)."""
+    seeds, means = len(drawn), resampled.mean(axis=-2)
     if seeds == 1:
         return means
-    of_drawn = np.take_along_axis(resampled, drawn[:, None, :].repeat(resampled.shape[1], axis=1), axis=2).mean(axis=2)
+    of_drawn = np.take_along_axis(resampled, np.broadcast_to(drawn, resampled.shape), axis=-2).mean(axis=-2)
     return means + np.sqrt(seeds / (seeds - 1)) * (of_drawn - means)

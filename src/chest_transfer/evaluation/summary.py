@@ -10,8 +10,7 @@ from chest_transfer.evaluation.comparisons import compare_all, gains
 from chest_transfer.evaluation.curves import COLUMNS, curves_of_model, training_curves
 from chest_transfer.evaluation.fit_scores import EvaluatedFit, evaluate_fit, history_of
 from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
-from chest_transfer.evaluation.learning_curves import COLUMNS as PATIENTS_COLUMNS
-from chest_transfer.evaluation.learning_curves import curve_records, learning_curves
+from chest_transfer.evaluation.learning_curves import curve_records, fits_by_patients, learning_curve_table
 from chest_transfer.evaluation.seeds import pooled, record_over_seeds
 from chest_transfer.evaluation.subgroups import subgroup_scores
 from chest_transfer.files import write_json, write_text
@@ -77,11 +76,9 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
     _write_csv(folder / "subgroups" / f"{dataset}.csv", pd.concat(subgroups))
     _write_csv(folder / "comparisons" / f"{dataset}.csv", pairs)
     _write_csv(folder / "plots" / dataset / "gain.csv", _gain_table(gain))
-    of_patients = learning_curves(list(fits.values()), images)
-    write_json(folder / "curves" / f"{dataset}.json", curve_records(of_patients, settings.seed))
-    tables = [curve.table(key) for key, curve in of_patients.items()]
-    of_patients_table = pd.concat(tables) if tables else pd.DataFrame(columns=list(PATIENTS_COLUMNS))
-    _write_csv(folder / "plots" / dataset / "learning_curves.csv", of_patients_table)
+    by_patients = fits_by_patients(list(fits.values()), images)
+    write_json(folder / "curves" / f"{dataset}.json", curve_records(by_patients, settings.seed))
+    _write_csv(folder / "plots" / dataset / "learning_curves.csv", learning_curve_table(by_patients))
     for curve, tables in curves.items():
         _write_csv(folder / "plots" / dataset / f"{curve}.csv", pd.concat(tables))
 
