@@ -47,7 +47,7 @@ def run_ours(classifier, splits: dict[str, Arrays], settings: Finetune, folder: 
     """Return the seconds of this project's fit, in place; its weights are those of the last epoch, too."""
     from chest_transfer.training.checkpoints import Checkpoints
     from chest_transfer.training.fitting import fit
-    from chest_transfer.training.frozen_part import without_frozen_part
+    from chest_transfer.training.frozen_part import activations_of, split_at_frozen_part
     from chest_transfer.training.fused_norm import fuse_batch_norms
     from chest_transfer.training.unfreezing import GradualUnfreezing
 
@@ -59,7 +59,11 @@ def run_ours(classifier, splits: dict[str, Arrays], settings: Finetune, folder: 
     network = logits_network(classifier)
     if fused:
         fuse_batch_norms(network)
-    part, activations = without_frozen_part(network, splits, folder / "activations", BATCH)
+    frozen, part = split_at_frozen_part(network)
+    activations = {
+        split: activations_of(frozen, splits[split], folder / f"activations/{split}", BATCH)
+        for split in ("train", "val")
+    }
     fit(
         part, activations["train"], activations["val"], settings, LastEpoch(folder / "training", {}, []),
         section="finetune", learning_rate=LEARNING_RATE, multi_label=False, seed=SEED, fused_batch_norm=fused,

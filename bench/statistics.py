@@ -151,7 +151,7 @@ def write_predictions(name: ModelName, split: str, labels: np.ndarray, rng: np.r
 def evaluate_at_full_size(models: int) -> tuple[float, float]:
     """Return seconds and peak memory in GB of evaluating models on a test split as large as NIH's, 14 findings."""
     rng, settings = np.random.default_rng(1), read_settings().evaluate
-    names = [ModelName("nih", "cnn", "train", f"w{number}" if number else "none") for number in range(models)]
+    names = [ModelName("nih", "cnn", "train", f"w{number}" if number else "none", 1) for number in range(models)]
     groups = {"sex": ["F", "M"], "age": ["0-17", "18-39", "40-59", "60-79", "80+"], "view": ["AP", "PA"]}
     frequencies = np.linspace(0.002, 0.2, len(NIH_FINDINGS))
     history = {"epoch": [1], "loss": [1.0], "cross_entropy": [1.0], "val_loss": [1.0], "val_cross_entropy": [1.0]}

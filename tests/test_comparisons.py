@@ -159,7 +159,7 @@ SETTINGS = read_settings(ROOT / "params.yaml").evaluate.model_copy(update={"roun
 
 
 def covid_model(regime: str, start: str) -> ModelName:
-    return ModelName("covid", "cnn", regime, start)
+    return ModelName("covid", "cnn", regime, start, 1)
 
 
 def write_model(name: ModelName, seed: int, separation: float = 1.0, seen: np.ndarray | None = None) -> None:

@@ -354,7 +354,7 @@ def write_model(name: ModelName, images: int = 50, classes=("Normal", "Tuberculo
     return labels, logits
 
 
-MODELS = [ModelName("tuberculosis", "cnn", "train", start) for start in ("none", "imagenet")]
+MODELS = [ModelName("tuberculosis", "cnn", "train", start, 1) for start in ("none", "imagenet")]
 
 
 @pytest.fixture
@@ -389,7 +389,7 @@ from chest_transfer.evaluation.summary import evaluate_dataset
 from chest_transfer.model_names import ModelName
 from chest_transfer.settings import read_settings
 settings = read_settings({str(ROOT / "params.yaml")!r}).evaluate
-models = [ModelName("tuberculosis", "cnn", "train", start) for start in ("none", "imagenet")]
+models = [ModelName("tuberculosis", "cnn", "train", start, 1) for start in ("none", "imagenet")]
 images = pd.DataFrame(index=pd.Index([f"n{{i}}" for i in range(50)], name="name"))
 evaluate_dataset(models, images, settings, Path("m"))
 assert not any(name in sys.modules for name in ("tensorflow", "keras")), "TensorFlow was loaded"
@@ -469,7 +469,7 @@ def test_missing_predictions_are_an_error(tmp_path, monkeypatch):
 def test_the_metrics_of_datasets_as_one_table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for dataset in ("pneumonia", "covid"):
-        name = ModelName(dataset, "cnn", "train", "none")
+        name = ModelName(dataset, "cnn", "train", "none", 1)
         constant = np.tile([0.0, 1.0], (50, 1)) if dataset == "covid" else None
         write_model(name, logits=constant)
         evaluate_dataset([name], IMAGES, SETTINGS, tmp_path / "m")

@@ -164,7 +164,7 @@ def evaluated(name: str, logits: np.ndarray, labels: np.ndarray, patients: np.nd
     test = Predictions(names, patients, one_hot, of_two, classes, classes, seen=np.zeros(len(labels), bool))
     calibrated = uncalibrated_predictions(one_hot, of_two, classes, False, patients)
     scores = score(calibrated, weights)
-    return EvaluatedFit(ModelName("pneumonia", "cnn", "train", name), test, calibrated, scores, record={})
+    return EvaluatedFit(ModelName("pneumonia", "cnn", "train", name, 1), test, calibrated, scores, record={})
 
 
 @pytest.mark.parametrize(("ill", "has_interval"), [(20, True), (FEWEST_PATIENTS - 1, False)])

@@ -19,7 +19,7 @@ from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import make_deterministic
 from chest_transfer.training.fit_check import OK, check_fit
 from chest_transfer.training.fitting import fit
-from chest_transfer.training.frozen_part import without_frozen_part
+from chest_transfer.training.frozen_part import activations_of, storable_frozen_part
 from chest_transfer.training.losses import cross_entropy
 from chest_transfer.training.unfreezing import GradualUnfreezing
 
@@ -124,7 +124,7 @@ def test_the_initial_weights_are_epoch_0_and_are_restored_if_no_epoch_improves_o
 
 @pytest.mark.parametrize(
     ("backbone", "unfreeze", "tensors"),
-    [("cnn", "last 2", 1), ("cnn", "all", 0), ("mobilenetv2", "last 16", 2)],
+    [("cnn", "last 2", 1), ("mobilenetv2", "last 16", 2)],
 )
 def test_without_its_frozen_part_a_network_learns_the_same(tmp_path, backbone, unfreeze, tensors):
     settings = SETTINGS.model_copy(update={"unfreeze": unfreeze, "groups": 2, "unfreeze_every": 1})
@@ -136,9 +136,10 @@ def test_without_its_frozen_part_a_network_learns_the_same(tmp_path, backbone, u
         splits = {"train": toy_arrays(), "val": toy_arrays(seed=1)}
         network = logits_network(classifier)
         if way == "part":
-            network, splits = without_frozen_part(network, splits, tmp_path / "activations", 16)
-            assert len(list((tmp_path / "activations").glob("train/*.npy"))) == tensors
-            assert (len(network.layers) < len(classifier.layers) - 2) == (tensors > 0)
+            frozen, network = storable_frozen_part(network, splits, tmp_path)
+            assert len(frozen.outputs) == tensors
+            assert len(network.layers) < len(classifier.layers) - 2
+            splits = {name: activations_of(frozen, part, tmp_path / name, 16) for name, part in splits.items()}
         history = fit(
             network, splits["train"], splits["val"], settings, Checkpoints(tmp_path / way, {}, []), section="finetune",
             learning_rate=1e-3, multi_label=False, seed=1, fused_batch_norm=True, unfreezing=unfreezing,
@@ -149,12 +150,13 @@ def test_without_its_frozen_part_a_network_learns_the_same(tmp_path, backbone, u
     pd.testing.assert_frame_equal(learned["part"][0], learned["whole"][0], atol=1e-5)
 
 
-def test_what_does_not_fit_on_the_disk_is_computed_in_every_epoch(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("chest_transfer.training.frozen_part.LARGEST_SHARE", 0.0)
+def test_without_frozen_layers_and_without_space_on_the_disk_the_whole_network_runs(tmp_path, monkeypatch, capsys):
     classifier, splits = toy_classifier(), {"train": toy_arrays(), "val": toy_arrays(seed=1)}
+    assert storable_frozen_part(logits_network(classifier), splits, tmp_path) is None
     GradualUnfreezing(classifier, SETTINGS.model_copy(update={"unfreeze": "last 2"}))
-    network = logits_network(classifier)
-    assert without_frozen_part(network, splits, tmp_path, 16) == (network, splits)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr("chest_transfer.training.frozen_part.LARGEST_SHARE", 0.0)
+    assert storable_frozen_part(logits_network(classifier), splits, tmp_path) is None
     assert capsys.readouterr().out.startswith("the frozen layers run in every epoch: to store what they compute takes ")
 
 

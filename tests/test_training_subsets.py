@@ -34,7 +34,7 @@ def training_split(classes: int = 2, multi_label: bool = False, sources: bool = 
 def test_fewer_patients_are_among_more_and_have_the_same_shares_of_classes(kind, seed):
     train = training_split(**kind)
     smaller: set[str] = set()
-    for patients in (20, 50, 200, PATIENTS):
+    for patients in (20, 50, 200, PATIENTS - 1):
         subset = of_training_patients(train, patients, seed)
         assert smaller <= set(subset.patients)
         smaller = set(subset.patients)
@@ -66,16 +66,13 @@ def test_what_is_read_are_the_radiographs_of_these_patients_out_of_the_memory_ma
 @pytest.mark.parametrize(
     ("patients", "message"),
     [
-        (
-            301,
-            "`patients` names 301, but there are 300 training patients; name fewer, or all: dvc exp run -S 'patients",
-        ),
-        (2, "none of the 2 training patients that seed 1 draws has class 1; name more in `patients`, or another seed"),
+        (300, "`patients` names 300, and there are 300 training patients in all; name fewer, or all: dvc exp run -S"),
+        (2, "2 training patients are too few: of those that seed 1 draws, none has class 2; name more in `patients`"),
     ],
 )
 def test_too_many_and_too_few_patients_are_refused(patients, message):
     with pytest.raises(ChestTransferError) as error:
-        of_training_patients(training_split(), patients, 1)
+        of_training_patients(training_split(classes=3), patients, 1)
     assert str(error.value).startswith(message)
 
 
@@ -93,3 +90,9 @@ def test_the_headline_is_of_the_most_patients_and_heat_maps_are_of_the_first_see
     with_all = [*names, ModelName("covid", "cnn", "train", "none", 3), ModelName("covid", "cnn", "as_is", "nih", 3)]
     assert [name.fit for name in with_most_patients(with_all)] == ["seed3-all", "seed3-all"]
     assert all(ModelName.parse(str(name)) == name for name in with_all)
+
+
+def test_few_patients_have_a_rare_class_too():
+    train = training_split(classes=3)
+    for seed in range(20):
+        assert (of_training_patients(train, 3, seed).targets == 1).any(axis=0).all()

@@ -44,7 +44,7 @@ class ModelName:
     backbone: str
     regime: str
     start: str
-    seed: int = 1
+    seed: int
     patients: int | None = None
 
     @classmethod

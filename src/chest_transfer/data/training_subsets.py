@@ -19,14 +19,14 @@ def of_training_patients(train: Arrays | Features, patients: int | None, seed: i
         seed: int, which patients are drawn.
 
     Raises:
-        ChestTransferError: the split has fewer patients, or those drawn lack a class that it has.
+        ChestTransferError: the split has no more patients, or those drawn lack a class that it has.
     """
     if patients is None:
         return train
     names, patient_of = np.unique(train.patients, return_inverse=True)
-    if patients > len(names):
+    if patients >= len(names):
         raise ChestTransferError(
-            f"`patients` names {patients}, but there are {len(names)} training patients; name fewer, or all: "
+            f"`patients` names {patients}, and there are {len(names)} training patients in all; name fewer, or all: "
             "dvc exp run -S 'patients=[all]'"
         )
     drawn = _in_drawing_order(_strata(train, patient_of), seed)[:patients]
@@ -34,8 +34,8 @@ def of_training_patients(train: Arrays | Features, patients: int | None, seed: i
     absent = (train.targets == 1).any(axis=0) & ~(subset.targets == 1).any(axis=0)
     if absent.any():
         raise ChestTransferError(
-            f"none of the {patients} training patients that seed {seed} draws has {train.classes[absent][0]}; name "
-            "more in `patients`, or another seed in `seeds`"
+            f"{patients} training patients are too few: of those that seed {seed} draws, none has "
+            f"{train.classes[absent][0]}; name more in `patients`"
         )
     return subset
 
@@ -58,11 +58,13 @@ def _strata(train: Arrays | Features, patient_of: np.ndarray) -> np.ndarray:
 def _in_drawing_order(strata: np.ndarray, seed: int) -> np.ndarray:
     """Return the patients (P,) in an order whose every beginning has the strata in their shares.
 
-    Those of each stratum come in random order, at equal distances from a random start between 0 and 1.
+    Those of each stratum come in random order, at equal distances from a random start between 0 and 1. The first of
+    each stratum come before all others, so that few patients have a rare class, too.
     """
     rng = np.random.default_rng(seed)
     places = np.empty(len(strata))
     for stratum in np.unique(strata):
         members = rng.permutation(np.flatnonzero(strata == stratum))
         places[members] = (np.arange(len(members)) + rng.random()) / len(members)
+        places[members[0]] = -len(members)
     return np.argsort(places, kind="stable")

@@ -55,29 +55,32 @@ class Activations:
         return values
 
 
-def without_frozen_part(
-    network: keras.Model, splits: dict[str, Arrays], folder: Path, batch_size: int
-) -> tuple[keras.Model, dict[str, Arrays] | dict[str, Activations]]:
-    """Return the part of a network that training changes, and what the frozen part before it computes of each split.
+def storable_frozen_part(
+    network: keras.Model, splits: dict[str, Arrays], folder: Path
+) -> tuple[keras.Model, keras.Model] | None:
+    """Return the parts of `split_at_frozen_part`; None as well where the disk is too small for the activations.
 
-    Training that part gives the same weights, because nothing before it changes. Both are returned as they were given
-    where no part is frozen, or where the disk is too small.
+    Training the second part on what the first computes gives the same weights as training the whole network.
 
     Args:
-        network: Keras model, whose layers the part shares.
+        network: Keras model.
         splits: dict of Arrays, `train` and `val`, without augmentation.
-        folder: Path for what is computed.
-        batch_size: int, radiographs.
+        folder: Path of an existing folder, on whose disk activations are stored.
     """
     parts = split_at_frozen_part(network)
     if parts is None:
-        return network, splits
-    activations = {}
-    for split in ("train", "val"):
-        activations[split] = activations_of(parts[0], splits[split], folder / split, batch_size)
-        if activations[split] is None:
-            return network, splits
-    return parts[1], activations
+        return None
+    images = sum(len(splits[split].labels) for split in ("train", "val"))
+    needed = images * sum(4 * int(np.prod(tensor.shape[1:])) for tensor in parts[0].outputs)
+    free = shutil.disk_usage(folder).free
+    if needed > LARGEST_SHARE * free:
+        print(
+            f"the frozen layers run in every epoch: to store what they compute takes {needed / 1e9:.1f} GB, and of "
+            f"{free / 1e9:.1f} GB of free disk space at most {LARGEST_SHARE:.0%} are used",
+            flush=True,
+        )
+        return None
+    return parts
 
 
 def split_at_frozen_part(network: keras.Model) -> tuple[keras.Model, keras.Model] | None:
@@ -101,8 +104,8 @@ def split_at_frozen_part(network: keras.Model) -> tuple[keras.Model, keras.Model
     return keras.Model(network.input, cut), keras.Model(cut, network.output, name=network.name)
 
 
-def activations_of(frozen: keras.Model, arrays: Arrays, folder: Path, batch_size: int) -> Activations | None:
-    """Compute the activations of a split and store them as `<folder>/<number>.npy`; None where the disk is too small.
+def activations_of(frozen: keras.Model, arrays: Arrays, folder: Path, batch_size: int) -> Activations:
+    """Compute the activations of a split and store them as `<folder>/<number>.npy`.
 
     Args:
         frozen: Keras model, the first part of `split_at_frozen_part`.
@@ -113,14 +116,6 @@ def activations_of(frozen: keras.Model, arrays: Arrays, folder: Path, batch_size
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shapes = [(len(arrays.labels), *tensor.shape[1:]) for tensor in frozen.outputs]
-    needed, free = sum(4 * np.prod(shape) for shape in shapes), shutil.disk_usage(folder).free
-    if needed > LARGEST_SHARE * free:
-        print(
-            f"the frozen layers run in every epoch: to store what they compute takes {needed / 1e9:.1f} GB, and of "
-            f"{free / 1e9:.1f} GB of free disk space at most {LARGEST_SHARE:.0%} are used",
-            flush=True,
-        )
-        return None
     files = [folder / f"{number}.npy" for number in range(len(shapes))]
     maps = [np.lib.format.open_memmap(file, "w+", "float32", shape) for file, shape in zip(files, shapes, strict=True)]
     batches, start = Batches(arrays, batch_size), 0

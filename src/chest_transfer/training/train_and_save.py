@@ -18,7 +18,7 @@ from chest_transfer.training.batches import Batches
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.fit_check import OK, check_fit
 from chest_transfer.training.fitting import fit
-from chest_transfer.training.frozen_part import without_frozen_part
+from chest_transfer.training.frozen_part import activations_of, storable_frozen_part
 from chest_transfer.training.fused_norm import fuse_batch_norms
 from chest_transfer.training.probing import logits_from_features
 
@@ -111,13 +111,24 @@ def train_and_save(
     fitted_on: dict = features or arrays
     network = head_of(classifier) if features else logits_network(classifier)
     settings = options.record() | {"patients": name.patients or ALL_PATIENTS} | (more_settings or {})
-    checkpoints = Checkpoints(CHECKPOINTS / str(name), settings, [*inputs, files["train"], files["val"]])
+    network = head_of(classifier) if features else logits_network(classifier)
+    training_folder = CHECKPOINTS / str(name)
+    parts = None
     if unfreezing and not any(options.settings.augmentation.model_dump().values()):
         if options.fused_batch_norm:
             fuse_batch_norms(network)
-        network, fitted_on = without_frozen_part(
-            network, arrays, CHECKPOINTS / str(name) / "activations", options.settings.batch_size
-        )
+        parts = storable_frozen_part(network, arrays, Path())
+    # Weights of a part do not fit the whole network.
+    key = settings | {"is_frozen_part_stored": parts is not None}
+    checkpoints = Checkpoints(training_folder, key, [*inputs, files["train"], files["val"]])
+    if parts is not None:
+        frozen, network = parts
+        fitted_on = {
+            split: activations_of(
+                frozen, arrays[split], training_folder / f"activations/{split}", options.settings.batch_size
+            )
+            for split in ("train", "val")
+        }
     history = fit(
         network,
         fitted_on["train"], fitted_on["val"], options.settings, checkpoints,
