@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chest_transfer.data.arrays import Features, open_arrays
+from chest_transfer.data.arrays import Arrays, Features, open_arrays
 from chest_transfer.data.predictions import predictions_of
 from chest_transfer.data.training_subsets import of_training_patients
 from chest_transfer.files import atomic_write, write_json
@@ -110,16 +110,10 @@ def train_and_save(
     classes, multi_label = [str(label) for label in arrays["train"].classes], arrays["train"].multi_label
     fitted_on: dict = features or arrays
     network = head_of(classifier) if features else logits_network(classifier)
+    parts = _storable_parts(network, arrays, options) if unfreezing else None
     settings = options.record() | {"patients": name.patients or ALL_PATIENTS} | (more_settings or {})
-    network = head_of(classifier) if features else logits_network(classifier)
-    training_folder = CHECKPOINTS / str(name)
-    parts = None
-    if unfreezing and not any(options.settings.augmentation.model_dump().values()):
-        if options.fused_batch_norm:
-            fuse_batch_norms(network)
-        parts = storable_frozen_part(network, arrays, Path())
     # Weights of a part do not fit the whole network.
-    key = settings | {"is_frozen_part_stored": parts is not None}
+    training_folder, key = CHECKPOINTS / str(name), settings | {"is_frozen_part_stored": parts is not None}
     checkpoints = Checkpoints(training_folder, key, [*inputs, files["train"], files["val"]])
     if parts is not None:
         frozen, network = parts
@@ -168,6 +162,15 @@ def train_and_save(
     verdict = check_fit(arrays["val"].targets, logits["val"], history, multi_label)
     if verdict != OK:
         print(f"CAUTION: the fit of {name} failed: {verdict}", flush=True)
+
+
+def _storable_parts(network, arrays: dict[str, Arrays], options: FitOptions):
+    """Return the frozen part of a network and the rest; None where each epoch must run both."""
+    if any(options.settings.augmentation.model_dump().values()):
+        return None
+    if options.fused_batch_norm:
+        fuse_batch_norms(network)
+    return storable_frozen_part(network, arrays, Path())
 
 
 def _arrays_folder(name: ModelName) -> Path:
