@@ -15,7 +15,7 @@ from chest_transfer.evaluation.learning_curves import first_crossing, power_law
 from chest_transfer.evaluation.seeds import mean_over_seeds
 from chest_transfer.evaluation.summary import evaluate_dataset
 from chest_transfer.model_names import ModelName
-from chest_transfer.reporting.answers import patients_saved
+from chest_transfer.reporting.answers import gain_sentence, patients_saved
 from chest_transfer.settings import read_settings
 
 SETTINGS = read_settings(ROOT / "params.yaml").evaluate.model_copy(update={"rounds": 300})
@@ -40,8 +40,9 @@ def write_fit(name: ModelName, area: float) -> None:
     name.predictions.mkdir(parents=True)
     for split in ("val", "test"):
         table.to_csv(name.predictions_of(split), index=False)
-    history = {"epoch": [1, 2], "loss": [0.7, 0.5], "cross_entropy": [0.7, 0.5]}
-    history |= {"val_loss": [0.7, 0.6], "val_cross_entropy": [0.7, 0.6]}
+    losses = [0.7, 0.6, 0.5] if name.start == "none" else [0.6, 0.45, 0.4]
+    history = {"epoch": [1, 2, 3], "loss": losses, "cross_entropy": losses}
+    history |= {"val_loss": losses, "val_cross_entropy": losses}
     pd.DataFrame(history).to_csv(name.predictions / "history.csv", index=False)
 
 
@@ -99,6 +100,16 @@ def test_a_gain_with_seeds_is_that_of_the_reader_study(study):
     assert of_three["p"] < 0.05
     assert of_three["p_delong"] is None  # p is DeLong's already, with the seeds
     assert of_one["p_delong"] < 0.05
+
+
+def test_a_gain_says_how_many_epochs_the_start_took_to_the_loss_of_the_control(study):
+    gain = metrics(study, "all", "gain/covid.json")["train"]["imagenet"]
+    assert (gain["epochs"], gain["control_epochs"]) == (2, 3)
+    scores = {key: {"auc": 0.9} for key in ("train-none", "train-imagenet")}
+    sentence = gain_sentence("covid", scores, "train", "imagenet", gain)
+    assert sentence.endswith(" It reached after 2 epochs the validation loss that random weights had after 3 epochs.")
+    never = gain_sentence("covid", scores, "train", "imagenet", gain | {"epochs": None, "control_epochs": 1.0})
+    assert never.endswith(" It did not reach the validation loss that random weights had after 1 epoch.")
 
 
 def test_curves_pool_the_seeds_and_each_seed_has_its_training_curve(study):

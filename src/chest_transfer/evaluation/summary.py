@@ -8,6 +8,7 @@ import pandas as pd
 from chest_transfer.data.predictions import read_predictions
 from chest_transfer.evaluation.comparisons import compare_all, gains
 from chest_transfer.evaluation.curves import COLUMNS, curves_of_model, training_curves
+from chest_transfer.evaluation.epochs_to_loss import epochs_to_loss
 from chest_transfer.evaluation.fit_scores import EvaluatedFit, evaluate_fit, history_of
 from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
 from chest_transfer.evaluation.learning_curves import (
@@ -73,7 +74,12 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
         if first.name.regime not in NOT_FITTED:
             curves["history"] += [_training_curves(fit, len(of_seeds)) for fit in of_seeds]
     pairs = compare_all(rows, weights, of_first.multi_label)
-    gain = gains(pairs, [of_seeds[0].name for of_seeds in rows])
+    gain, of_key = gains(pairs, [of_seeds[0].name for of_seeds in rows]), dict(zip(keys, rows, strict=True))
+    for regime, starts in gain.items():
+        for start, record in starts.items():
+            if not record["against"].startswith(f"{regime}-"):
+                continue  # a control of another regime has other epochs
+            record |= epochs_to_loss(of_key[f"{regime}-{start}"], of_key[record["against"]])
     dataset = models[0].dataset
     write_json(folder / f"{dataset}.json", _headline(detail))
     write_json(folder / "detail" / f"{dataset}.json", detail)
