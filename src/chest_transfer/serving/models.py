@@ -3,16 +3,13 @@
 import hashlib
 import json
 import math
-import os
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError, unknown_name_error
-from chest_transfer.files import atomic_write
-from chest_transfer.git import committed_file
-from chest_transfer.lockfile import file_md5, locked_outputs, parse_lock
+from chest_transfer.lockfile import file_md5
 from chest_transfer.model_names import ALL_PATIENTS, ModelName, packed_model
+from chest_transfer.recorded_files import copies_folder, recorded_file, recorded_outputs, text_of
 from chest_transfer.serving.packing import pack
-from chest_transfer.storage import fetch_file
 from chest_transfer.yaml_files import YAMLError, parse_yaml
 
 
@@ -33,7 +30,7 @@ def model_file(name: str, revision: str | None = None) -> Path:
         return Path(name)
     if revision is None and (model := _named_in_full(name)) and _is_here(model):
         return _packed(*_parts(model))
-    outputs = _outputs(revision)
+    outputs = recorded_outputs(revision)
     dataset, model = model_of_name(name, outputs, revision)
     if model is None:
         return _file(packed_model(dataset), outputs, revision)
@@ -44,7 +41,7 @@ def model_file(name: str, revision: str | None = None) -> Path:
             f"'{model.network}' is not what dvc.lock records, and its predictions are not those in "
             f"'{model.predictions}'; run: dvc repro, or: dvc checkout"
         )
-    return _packed(*(_recorded_file(path, outputs) for path in _parts(model)))
+    return _packed(*(recorded_file(path, outputs) for path in _parts(model)))
 
 
 def _parts(model: ModelName) -> tuple[Path, Path, Path]:
@@ -73,7 +70,7 @@ def _packed(network: Path, validation_predictions: Path, out_of_distribution: Pa
     key = hashlib.sha256()
     for part in (network, validation_predictions, out_of_distribution):
         key.update(hashlib.sha256(part.read_bytes()).digest())
-    packed = _cache_folder() / f"{key.hexdigest()[:32]}.keras"
+    packed = copies_folder() / f"{key.hexdigest()[:32]}.keras"
     if not packed.exists():
         pack(network, validation_predictions, out_of_distribution, packed)
     return packed
@@ -140,18 +137,9 @@ def _names(outputs: dict[str, str]) -> list[str]:
     return sorted(name for name in names if not name.startswith(("best/", "pretrained/")))
 
 
-def _outputs(revision: str | None) -> dict[str, str]:
-    """Return the MD5 of every output in dvc.lock, by path."""
-    where = ("dvc.lock", "run: chest-transfer mend")
-    if revision is not None:
-        where = f"dvc.lock of revision '{revision}'", "see: git log -- dvc.lock"
-    lock = parse_lock(_text("dvc.lock", revision), *where)
-    return {out["path"]: out["md5"] for out in locked_outputs(lock) if "md5" in out}
-
-
 def _params(revision: str | None) -> dict:
     try:
-        params = parse_yaml(_text("params.yaml", revision))
+        params = parse_yaml(text_of("params.yaml", revision))
     except YAMLError:
         params = None
     return params if isinstance(params, dict) else {}
@@ -167,39 +155,6 @@ def _backbone(revision: str | None) -> str:
         ) from None
 
 
-def _text(path: str, revision: str | None) -> str:
-    if revision is not None:
-        content = committed_file(path, revision)
-        if content is None:
-            raise ChestTransferError(f"revision '{revision}' does not exist or has no '{path}'; see: git log --all")
-        return content.decode(errors="replace")
-    try:
-        return Path(path).read_text(errors="replace")
-    except FileNotFoundError:
-        raise ChestTransferError(
-            f"no '{path}' here, where models are looked up by name; run from the project's folder, or give a file"
-        ) from None
-
-
 def _file(path: Path, outputs: dict[str, str], revision: str | None) -> Path:
     """Return a file of an experiment, copied out of DVC's cache or remote if it is not here in that revision."""
-    return path if revision is None and path.is_file() else _recorded_file(path, outputs)
-
-
-def _recorded_file(path: Path, outputs: dict[str, str]) -> Path:
-    """Return a copy of a file as dvc.lock records it, out of DVC's cache or remote."""
-    output = next((out for out in outputs if path.is_relative_to(out)), None)
-    if output is None:
-        raise ChestTransferError(f"dvc.lock does not list '{path}'; run: dvc repro")
-    inside = path.relative_to(output).as_posix()
-    copy = _cache_folder() / f"{outputs[output]}-{path.name if inside == '.' else inside.replace('/', '-')}"
-    if not copy.exists():
-        with atomic_write(copy) as aside:
-            fetch_file(output, outputs[output], inside, aside)
-    return copy
-
-
-def _cache_folder() -> Path:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chest-transfer/models"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return path if revision is None and path.is_file() else recorded_file(path, outputs)
