@@ -80,7 +80,7 @@ def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
         experiments: list of dict, of `list_experiments`.
 
     Returns:
-        Table with the columns experiment, revision (of Git, None for the workspace), state, model (the backbone),
+        Table with the columns experiment, revision (of Git, or workspace), state, model (the backbone),
         image_size, source, seeds, patients (the most training patients, None for all), settings (all others), dataset,
         regime, weights, then `SCORES` with `auc_low` and `auc_high`. Rows that a commit and the
         workspace share are listed once. An experiment that is not finished, or whose metrics are not of its settings,
@@ -95,7 +95,7 @@ def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
         facts |= {"seeds": " ".join(map(str, seeds)), "settings": json.dumps(others, sort_keys=True)}
         numbers = [number for number in params.get("patients") or ["all"] if number != "all"]
         most = None if len(numbers) < len(params.get("patients") or ["all"]) else max(numbers)
-        facts |= {"state": state, "patients": most, "revision": None if entry["rev"] == "workspace" else entry["rev"]}
+        facts |= {"state": state, "patients": most, "revision": entry["rev"]}
         metrics = {file: content.get("data") for file, content in (data.get("metrics") or {}).items()}
         if state.startswith(STALE) and not any(metrics.values()):
             continue  # a commit before the first experiment

@@ -26,8 +26,8 @@ def differences_to_the_best(rows: pd.DataFrame) -> list[str]:
     several. Not compared are models that come from another dataset, and those of other test patients.
 
     Args:
-        rows: table with the columns dataset, model, regime, weights, `runs` (list of (revision, seeds), revision None
-            for the workspace) and `patients` (the most training patients, None for all); best first in each dataset.
+        rows: table with the columns dataset, model, regime, weights, `runs` (list of (revision or workspace,
+            seeds)) and `patients` (the most training patients, None for all); best first in each dataset.
 
     Raises:
         ChestTransferError: the predictions of a fit are neither in DVC's cache nor in its remote.
@@ -39,7 +39,9 @@ def differences_to_the_best(rows: pd.DataFrame) -> list[str]:
             texts.append("not compared")
             continue
         fits = _fits(row)
-        if row.dataset not in best:
+        if not fits:  # of a version in which names had no seed
+            texts.append("no predictions by seed")
+        elif row.dataset not in best:
             best[row.dataset] = fits
             texts.append("best")
         elif not _are_of_the_same_patients(best[row.dataset], fits):
@@ -52,10 +54,12 @@ def differences_to_the_best(rows: pd.DataFrame) -> list[str]:
 def _fits(row) -> Fits:
     fits: Fits = {}
     for revision, seeds in row.runs:
-        outputs = recorded_outputs(revision)
+        outputs = recorded_outputs(None if revision == "workspace" else revision)
         for seed in seeds:
             patients = None if pd.isna(row.patients) else int(row.patients)
             name = ModelName(row.dataset, row.model, row.regime, row.weights, seed, patients)
+            if name.predictions.as_posix() not in outputs:
+                continue
             files = (recorded_file(Path(name.predictions_of(split)), outputs) for split in ("val", "test"))
             fits.setdefault(seed, tuple(map(read_predictions, files)))
     return fits
