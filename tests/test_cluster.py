@@ -18,6 +18,7 @@ from test_remotes import free_port, s3_remote
 
 from chest_transfer.cluster.graph import Stage
 from chest_transfer.cluster.worker import Experiment, StageFailed, remove_clones, run_stage
+from chest_transfer.yaml_files import read_yaml
 
 pytest.importorskip("distributed")
 TARGETS = "preprocess@pneumonia", "pretrained@cnn-none"
@@ -142,14 +143,14 @@ def test_workers_on_other_machines_need_git_and_the_remote_and_no_shared_folder(
 
 def test_the_log_of_a_failed_stage_is_shown_and_the_others_are_run(repository, tmp_path):
     folder = copy_repository(repository, tmp_path, "failing")
-    process = start_cluster(folder, "explore", "--set", "+sources.tuberculosis=/nowhere", "--workers", "2")
+    process = start_cluster(folder, "preprocess", "--set", "+sources.tuberculosis=/nowhere", "--workers", "2")
     output = process.communicate(timeout=400)[0]
     assert process.returncode == 2, output
     log = r"download@tuberculosis FAILED\n.*no archive of 'tuberculosis' at '/nowhere'"
     assert re.search(log, output, re.DOTALL), output
-    assert "explore@tuberculosis not run" in output
-    assert re.search(r"/10 .*explore@pneumonia after", output), output
-    assert (folder / "metrics/data/pneumonia.json").exists()
+    assert "preprocess@tuberculosis not run" in output
+    assert re.search(r"/6 .*preprocess@pneumonia after", output), output
+    assert "preprocess@pneumonia" in read_yaml(folder / "dvc.lock")["stages"]
     assert not list(folder.parent.glob("chest-transfer-clone-*"))
 
 

@@ -273,6 +273,7 @@ ROOMS = [
     "workers",
     "mending",
     "storage",
+    "recorded_files",
     "model_names",
     "data",
     "networks",

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -91,10 +92,13 @@ def test_two_backbones_side_by_side(two_models):
 
 def test_the_leaderboard_holds_both_backbones(two_models):
     board = run(two_models, sys.executable, "-m", "chest_transfer.cli", "leaderboard", "--csv", "--all-commits",
-               PYTHONPATH=str(ROOT / "src"))  # fmt: skip
+               "--paired", PYTHONPATH=str(ROOT / "src"))  # fmt: skip
     table = pd.read_csv(io.StringIO(board.stdout))
     assert set(table["model"]) == {"cnn", "cnn_strided"}
     assert set(table["regime"]) == {"probe", "train"}
+    first, *others = table["difference to the best"]
+    assert first == "best"
+    assert all(re.match("[+\u2212]0", difference) for difference in others)
 
 
 def test_another_backbone_trains_only_its_own_stages(two_models):

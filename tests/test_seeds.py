@@ -1,6 +1,7 @@
 """Several training seeds: scores are means, intervals hold for other seeds too, and learning curves count patients."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,11 @@ from scipy.special import ndtri
 
 from chest_transfer.data.predictions import Predictions
 from chest_transfer.evaluation.intervals import PatientCounts, with_interval
-from chest_transfer.evaluation.learning_curves import power_law
+from chest_transfer.evaluation.learning_curves import first_crossing, power_law
 from chest_transfer.evaluation.seeds import mean_over_seeds
 from chest_transfer.evaluation.summary import evaluate_dataset
 from chest_transfer.model_names import ModelName
-from chest_transfer.reporting.answers import patients_saved
+from chest_transfer.reporting.answers import gain_sentence, patients_saved
 from chest_transfer.settings import read_settings
 
 SETTINGS = read_settings(ROOT / "params.yaml").evaluate.model_copy(update={"rounds": 300})
@@ -33,14 +34,15 @@ def write_fit(name: ModelName, area: float) -> None:
     """Write the predictions of a fit whose expected AUC is this."""
     rng = np.random.default_rng([name.seed, name.patients or 0, len(name.start)])
     score = np.sqrt(2) * ndtri(area) * LABELS + np.sqrt(0.7) * PATIENTS + np.sqrt(0.3) * rng.normal(size=COUNT)
-    one_hot, logits = np.eye(2, dtype=int)[LABELS], np.stack([-score, score], axis=1)
+    one_hot, logits = np.eye(2, dtype=int)[LABELS], np.stack([0 * score, score - 1], axis=1)
     classes = ["Normal", "COVID"]
     table = Predictions(NAMES, NAMES, one_hot, logits, classes, classes, np.zeros(COUNT, bool)).table()
     name.predictions.mkdir(parents=True)
     for split in ("val", "test"):
         table.to_csv(name.predictions_of(split), index=False)
-    history = {"epoch": [1, 2], "loss": [0.7, 0.5], "cross_entropy": [0.7, 0.5]}
-    history |= {"val_loss": [0.7, 0.6], "val_cross_entropy": [0.7, 0.6]}
+    losses = [0.7, 0.6, 0.5] if name.start == "none" else [0.6, 0.45, 0.4]
+    history = {"epoch": [1, 2, 3], "loss": losses, "cross_entropy": losses}
+    history |= {"val_loss": losses, "val_cross_entropy": losses}
     pd.DataFrame(history).to_csv(name.predictions / "history.csv", index=False)
 
 
@@ -95,8 +97,19 @@ def test_a_gain_with_seeds_is_that_of_the_reader_study(study):
     of_three, of_one = (metrics(study, which, "gain/covid.json")["train"]["imagenet"] for which in ("all", "one"))
     assert of_three["auc"] == pytest.approx(0.08, abs=0.04)
     assert of_three["auc_low"] > 0
-    assert of_three["p"] == of_three["p_delong"] < 0.05
-    assert of_one["p"] != of_one["p_delong"]  # of one seed the bootstrap over patients
+    assert of_three["p"] < 0.05
+    assert of_three["p_delong"] is None  # p is DeLong's already, with the seeds
+    assert of_one["p_delong"] < 0.05
+
+
+def test_a_gain_says_how_many_epochs_the_start_took_to_the_loss_of_the_control(study):
+    gain = metrics(study, "all", "gain/covid.json")["train"]["imagenet"]
+    assert (gain["epochs"], gain["control_epochs"]) == (2, 3)
+    scores = {key: {"auc": 0.9} for key in ("train-none", "train-imagenet")}
+    sentence = gain_sentence("covid", scores, "train", "imagenet", gain)
+    assert sentence.endswith(" It reached after 2 epochs the validation loss that random weights had after 3 epochs.")
+    never = gain_sentence("covid", scores, "train", "imagenet", gain | {"epochs": None, "control_epochs": 1.0})
+    assert never.endswith(" It did not reach the validation loss that random weights had after 1 epoch.")
 
 
 def test_curves_pool_the_seeds_and_each_seed_has_its_training_curve(study):
@@ -110,23 +123,20 @@ def test_curves_pool_the_seeds_and_each_seed_has_its_training_curve(study):
 
 
 def test_learning_curves_say_how_many_patients_a_start_saves(study):
-    curves = metrics(study, "all", "curves/covid.json")["train"]
-    assert list(curves["none"]["points"]) == ["50", "200", "1000"]
-    assert curves["none"]["exponent"] > 0
-    assert "control_needs" not in curves["none"]
-    needs = curves["imagenet"]["control_needs"]
-    assert 100 < needs["50"]["patients_low"] < needs["50"]["patients"] < 1000
-    assert needs["1000"] == {"patients": None, "patients_low": None, "patients_high": None}  # never reached
+    learned = metrics(study, "all", "curves/covid.json")["train"]
+    assert list(learned["none"]["points"]) == ["50", "200", "1000"]
+    assert learned["none"]["exponent"] > 0
+    assert "control_needs" not in learned["none"]
+    needs = learned["imagenet"]["control_needs"]
+    assert 50 < needs["50"]["patients_low"] < needs["50"]["patients"] < 1000
+    assert needs["1000"]["patients"] == needs["1000"]["patients_high"] == "> 1000"  # never reached
     table = pd.read_csv(study / "all/plots/covid/learning_curves.csv")
     assert table.groupby("model")["patients"].apply(list).to_dict() == {
         "train-none": [50, 200, 1000], "train-imagenet": [50, 200, 1000]
     }  # fmt: skip
-    [sentence] = patients_saved("covid", {"train": curves})
-    assert sentence.startswith(
-        "covid, the whole network trained: ImageNet saved patients. With 50 patients it reached "
-    )
-    assert f"random weights needed {needs['50']['patients']} (95 % interval " in sentence
-    assert sentence.endswith("to more than 1,000).") == (needs["50"]["patients_high"] is None)
+    [sentence] = patients_saved("covid", {"train": learned})
+    assert sentence.startswith("covid, the whole network trained: ImageNet saved patients. With 50 training patients ")
+    assert f"random weights needed {needs['50']['patients']} for that (95 % interval " in sentence
 
 
 def test_with_one_number_of_patients_there_are_no_learning_curves(study, tmp_path, monkeypatch):
@@ -136,20 +146,70 @@ def test_with_one_number_of_patients_there_are_no_learning_curves(study, tmp_pat
     assert pd.read_csv(tmp_path / "plots/covid/learning_curves.csv").empty
 
 
-def test_a_saving_that_may_be_chance_is_not_claimed():
-    points = {str(number): {"auc": 0.8, "auc_low": 0.7, "auc_high": 0.9} for number in (50, 1000)}
-    needs = {"patients": 80, "patients_low": 50, "patients_high": None}
+def curves(needs: dict, fit: str = "ok", of_control: str = "ok") -> dict[str, dict]:
+    """What `metrics/curves/D.json` says of ImageNet and random weights with 50 and 1,000 patients."""
+    points, of_none = ({str(n): {"auc": 0.8, "fit": verdict} for n in (50, 1000)} for verdict in (fit, of_control))
     imagenet = {"points": points, "against": "train-none", "control_needs": {"50": needs}}
-    curves = {"train": {"none": {"points": points}, "imagenet": imagenet}}
-    [sentence] = patients_saved("covid", curves)
-    assert "that ImageNet saved patients cannot be claimed." in sentence
-    assert "(95 % interval 50 or fewer to more than 1,000)." in sentence
+    return {"train": {"none": {"points": of_none}, "imagenet": imagenet}}
+
+
+NEEDS = {"patients": 400, "patients_low": 120, "patients_high": "> 1000"}
+
+
+@pytest.mark.parametrize(
+    ("content", "verdict", "numbers"),
+    [
+        (curves(NEEDS), "ImageNet saved patients.", "needed 400 for that (95 % interval 120 to more than 1,000)."),
+        (
+            curves(dict.fromkeys(NEEDS, "> 1000")), "ImageNet saved patients.",
+            "needed more than 1,000 for that (95 % interval more than 1,000).",
+        ),
+        (
+            curves(NEEDS | {"patients_low": 50}), "that ImageNet saved patients cannot be claimed.",
+            "(95 % interval 50 to more than 1,000); fewer than 50 were not tried.",
+        ),
+        (curves(NEEDS, fit="failed"), "cannot be claimed, because its fits failed.", "needed 400"),
+        (curves(NEEDS, of_control="failed"), "cannot be claimed, because those of random weights failed.", "0.800"),
+        (
+            curves(dict.fromkeys(NEEDS)), "fewer than 5 ill or healthy test patients do not tell whether ImageNet",
+            "needed an unknown number for that.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_saved_patients(content, verdict, numbers):
+    [sentence] = patients_saved("covid", content)
+    assert verdict in sentence
+    assert numbers in sentence
+
+
+def test_a_start_that_equals_the_control_saves_no_patient(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [
+        ModelName("covid", "cnn", "train", start, seed, patients)
+        for start in ("none", "imagenet")
+        for patients in AREAS["none"]
+        for seed in SEEDS
+    ]
+    for name in names:
+        of_control = ModelName("covid", "cnn", "train", "none", name.seed, name.patients)
+        shutil.copytree(study / of_control.predictions, name.predictions)
+    evaluate_dataset(names, IMAGES, SETTINGS, tmp_path / "m")
+    found = json.loads((tmp_path / "m/curves/covid.json").read_text())["train"]["imagenet"]["control_needs"]
+    assert {number: needs["patients"] for number, needs in found.items()} == {"50": 50, "200": 200, "1000": 1000}
+    assert all(needs["patients_low"] <= int(number) for number, needs in found.items())
+
+
+@pytest.mark.parametrize(
+    ("y", "expected"),
+    [([0.2, 0.1, -0.1], 2.5), ([0.0, 1, 1], 1.0), ([0.3, 0.2, 0.1], np.inf), ([0.3, np.nan, -1], np.nan)],
+)
+def test_the_first_crossing_is_on_a_straight_line_between_the_points(y, expected):
+    assert first_crossing(np.array([1.0, 2, 3]), np.array(y)) == pytest.approx(expected, nan_ok=True)
 
 
 def test_a_power_law_is_found_again():
     patients = np.array([50, 200, 800])
-    factor, exponent = power_law(patients, 1 - 2 * patients**-0.5)
-    assert (factor, exponent) == (pytest.approx(2), pytest.approx(0.5))
+    assert power_law(patients, 1 - 2 * patients**-0.5) == (pytest.approx(2), pytest.approx(0.5))
 
 
 def test_the_mean_of_one_seed_is_its_score_and_perfect_seeds_have_an_interval():

@@ -6,7 +6,6 @@ import pytest
 from chest_transfer.data.arrays import Arrays, open_arrays, write_arrays
 from chest_transfer.data.training_subsets import of_training_patients
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.model_names import ModelName, first_of_each, with_most_patients
 from chest_transfer.training.batches import Batches
 
 PATIENTS, IMAGES_OF_EACH = 300, 2
@@ -74,22 +73,6 @@ def test_too_many_and_too_few_patients_are_refused(patients, message):
     with pytest.raises(ChestTransferError) as error:
         of_training_patients(training_split(classes=3), patients, 1)
     assert str(error.value).startswith(message)
-
-
-def test_the_headline_is_of_the_most_patients_and_heat_maps_are_of_the_first_seed():
-    names = [
-        ModelName("covid", "cnn", regime, "none", seed, patients)
-        for regime in ("probe", "train")
-        for patients in (50, 200)
-        for seed in (3, 1)
-    ]
-    assert {name.fit for name in with_most_patients(names)} == {"seed3-200", "seed1-200"}
-    assert [str(name) for name in first_of_each(names)] == [
-        "covid/cnn/probe-none-seed3-200", "covid/cnn/train-none-seed3-200"
-    ]  # fmt: skip
-    with_all = [*names, ModelName("covid", "cnn", "train", "none", 3), ModelName("covid", "cnn", "as_is", "nih", 3)]
-    assert [name.fit for name in with_most_patients(with_all)] == ["seed3-all", "seed3-all"]
-    assert all(ModelName.parse(str(name)) == name for name in with_all)
 
 
 def test_few_patients_have_a_rare_class_too():

@@ -19,6 +19,9 @@ def _parser() -> argparse.ArgumentParser:
     leaderboard = commands.add_parser("leaderboard", help="list the models of all experiments, best first")
     leaderboard.add_argument("--csv", action="store_true", help="print comma-separated values")
     leaderboard.add_argument("--all-commits", action="store_true", help="include experiments of earlier commits")
+    leaderboard.add_argument(
+        "--paired", action="store_true", help="compare each with the best of its dataset on the same test patients"
+    )
     leaderboard.set_defaults(command=_leaderboard)
 
     report = commands.add_parser("report", help="write report/index.html for the experiment in this folder")
@@ -105,7 +108,8 @@ def _parser() -> argparse.ArgumentParser:
 def _leaderboard(arguments: argparse.Namespace) -> None:
     from chest_transfer.reporting.leaderboard import experiment_scores, leaderboard, list_experiments, read_published
 
-    table = leaderboard(experiment_scores(list_experiments(arguments.all_commits)), read_published())
+    scores = experiment_scores(list_experiments(arguments.all_commits))
+    table = leaderboard(scores, read_published(), is_paired=arguments.paired)
     print(table.to_csv(index=False) if arguments.csv else table.to_string(index=False))
 
 

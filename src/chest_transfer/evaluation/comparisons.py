@@ -65,8 +65,8 @@ def compare_all(rows: list[list[EvaluatedFit]], weights: np.ndarray, multi_label
     Returns:
         Table with the columns `COLUMNS`: the second model's area under the ROC curve minus the first's, with its
         interval; p of the hypothesis that it is 0. With one seed, the interval and p are of the paired bootstrap over
-        patients, `p_delong` of DeLong's test where one class is ranked. With several, all are of the reader study, by
-        DeLong's covariance where one class is ranked.
+        patients, `p_delong` of DeLong's test where one class is ranked. With several, the interval and p are of the
+        reader study, by DeLong's covariance where one class is ranked, and there is no `p_delong`.
     """
     unseen = ~np.any([fit.test.seen for fits in rows for fit in fits], axis=0)
     areas = {}
@@ -80,6 +80,18 @@ def compare_all(rows: list[list[EvaluatedFit]], weights: np.ndarray, multi_label
         differences.append((first.name.key, second.name.key, *_difference(*pair)))
     table = pd.DataFrame(differences, columns=list(COLUMNS))
     return table.astype(dict.fromkeys(COLUMNS[2:], float))  # also where all are None
+
+
+def area_difference(first: list[EvaluatedFit], second: list[EvaluatedFit], weights: np.ndarray) -> list[float | None]:
+    """Return the second model's area minus the first's, its bounds, p and DeLong's p, as `compare_all` does for a pair.
+
+    Args:
+        first: list of the fits of a model, one for each seed.
+        second: list of the fits of another one, of the same dataset and seeds.
+        weights: (R, N) array of the bootstrap over all test images.
+    """
+    unseen = ~np.any([fit.test.seen for fit in (*first, *second)], axis=0)
+    return _difference(*(_areas([_area(fit, unseen, weights) for fit in fits]) for fits in (first, second)))
 
 
 def control_of(model: ModelName, keys: list[str]) -> str | None:
@@ -150,7 +162,8 @@ def _difference(first: _Areas, second: _Areas) -> list[float | None]:
         return [rounded(value) for value in (difference, *[float("nan")] * 4)]
     by_delong = area_covariance([*first.predictions, *second.predictions])
     if len(first.values) > 1:
-        low, high, p, p_delong = _with_seeds(first, second, by_delong)
+        low, high, p = _with_seeds(first, second, by_delong)
+        p_delong = float("nan")
     else:
         differences = second.resampled[0] - first.resampled[0]
         low, high = confidence_interval(differences)
@@ -164,11 +177,11 @@ def _difference(first: _Areas, second: _Areas) -> list[float | None]:
     return [rounded(value) for value in (difference, low, high, p, p_delong)]
 
 
-def _with_seeds(first: _Areas, second: _Areas, by_delong: np.ndarray | None) -> tuple[float, float, float, float]:
-    """Return the interval of the difference for other seeds and other patients, and p, twice where it is DeLong's."""
-    covariance = bootstrap_covariance(np.concatenate([first.resampled, second.resampled]))
-    if by_delong is not None:
-        covariance = by_delong
+def _with_seeds(first: _Areas, second: _Areas, by_delong: np.ndarray | None) -> tuple[float, float, float]:
+    """Return the interval of the difference for other seeds and other patients, and p."""
+    covariance = by_delong
+    if covariance is None:
+        covariance = bootstrap_covariance(np.concatenate([first.resampled, second.resampled]))
     study = ReaderStudy.of(np.concatenate([first.values, second.values]), covariance, treatments=2)
     estimate = study.difference(0, 1)
-    return *estimate.interval, estimate.p, estimate.p if by_delong is not None else float("nan")
+    return *estimate.interval, estimate.p

@@ -28,7 +28,7 @@ class EvaluatedFit:
         test: Predictions for all test images, raw.
         calibrated: CalibratedPredictions for all test images.
         scores: Scores on the images that the model was not trained on.
-        record: dict, these scores and all others, as JSON; empty where nobody asks for them.
+        record: dict, these scores and all others, as JSON.
     """
 
     name: ModelName

@@ -72,7 +72,7 @@ def record_over_seeds(fits: list[EvaluatedFit]) -> dict:
             for finding in first.scores.class_areas
         }  # fmt: skip
     if "fit" in record:
-        record["fit"] = _failures(fits)
+        record["fit"] = fit_verdict(fits)
     return record
 
 
@@ -109,8 +109,10 @@ def pooled(predictions: list[CalibratedPredictions]) -> CalibratedPredictions:
     )
 
 
-def _failures(fits: list[EvaluatedFit]) -> str:
-    """Return `ok`, or each reason why fits failed with their seeds."""
+def fit_verdict(fits: list[EvaluatedFit]) -> str:
+    """Return `ok`, or each reason why fits of several seeds failed, with these seeds; of one fit its own verdict."""
+    if len(fits) == 1:
+        return fits[0].record["fit"]
     seeds: dict[str, list[str]] = {}
     for fit in fits:
         if has_failed(fit.record):

@@ -8,9 +8,14 @@ import pandas as pd
 from chest_transfer.data.predictions import read_predictions
 from chest_transfer.evaluation.comparisons import compare_all, gains
 from chest_transfer.evaluation.curves import COLUMNS, curves_of_model, training_curves
+from chest_transfer.evaluation.epochs_to_loss import epochs_to_loss
 from chest_transfer.evaluation.fit_scores import EvaluatedFit, evaluate_fit, history_of
 from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
-from chest_transfer.evaluation.learning_curves import curve_records, fits_by_patients, learning_curve_table
+from chest_transfer.evaluation.learning_curves import (
+    fits_by_patients,
+    learning_curve_records,
+    learning_curve_table,
+)
 from chest_transfer.evaluation.seeds import pooled, record_over_seeds
 from chest_transfer.evaluation.subgroups import subgroup_scores
 from chest_transfer.files import write_json, write_text
@@ -50,8 +55,9 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
     of_first = read_predictions(fitted.predictions_of("test"))
     weights = cluster_bootstrap_weights(of_first.patients, settings.rounds, settings.seed)
     fits = {name: evaluate_fit(name, of_first.multi_label, weights, settings) for name in models}
-    with_all = [fits[name] for name in with_most_patients(models)]
-    rows = [[fit for fit in with_all if fit.name.key == key] for key in dict.fromkeys(fit.name.key for fit in with_all)]
+    headline = [fits[name] for name in with_most_patients(models)]
+    keys = dict.fromkeys(fit.name.key for fit in headline)
+    rows = [[fit for fit in headline if fit.name.key == key] for key in keys]
     detail, subgroups = {}, []
     curves: dict[str, list[pd.DataFrame]] = {name: [] for name in (*COLUMNS, "history")}
     for of_seeds in rows:
@@ -68,7 +74,12 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
         if first.name.regime not in NOT_FITTED:
             curves["history"] += [_training_curves(fit, len(of_seeds)) for fit in of_seeds]
     pairs = compare_all(rows, weights, of_first.multi_label)
-    gain = gains(pairs, [of_seeds[0].name for of_seeds in rows])
+    gain, of_key = gains(pairs, [of_seeds[0].name for of_seeds in rows]), dict(zip(keys, rows, strict=True))
+    for regime, starts in gain.items():
+        for start, record in starts.items():
+            if not record["against"].startswith(f"{regime}-"):
+                continue  # a control of another regime has other epochs
+            record |= epochs_to_loss(of_key[f"{regime}-{start}"], of_key[record["against"]])
     dataset = models[0].dataset
     write_json(folder / f"{dataset}.json", _headline(detail))
     write_json(folder / "detail" / f"{dataset}.json", detail)
@@ -76,9 +87,9 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
     _write_csv(folder / "subgroups" / f"{dataset}.csv", pd.concat(subgroups))
     _write_csv(folder / "comparisons" / f"{dataset}.csv", pairs)
     _write_csv(folder / "plots" / dataset / "gain.csv", _gain_table(gain))
-    by_patients = fits_by_patients(list(fits.values()), images)
-    write_json(folder / "curves" / f"{dataset}.json", curve_records(by_patients, settings.seed))
-    _write_csv(folder / "plots" / dataset / "learning_curves.csv", learning_curve_table(by_patients))
+    learned = fits_by_patients(list(fits.values()), images)
+    write_json(folder / "curves" / f"{dataset}.json", learning_curve_records(learned, weights))
+    _write_csv(folder / "plots" / dataset / "learning_curves.csv", learning_curve_table(learned))
     for curve, tables in curves.items():
         _write_csv(folder / "plots" / dataset / f"{curve}.csv", pd.concat(tables))
 

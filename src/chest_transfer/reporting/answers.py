@@ -1,10 +1,12 @@
 """What an experiment says in sentences: what each start gained, and how many training patients it saved."""
 
+from chest_transfer.evaluation.comparisons import CONTROL
 from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
 from chest_transfer.reporting.html_tables import signed
 from chest_transfer.reporting.wording import REGIMES, start_in_words
 from chest_transfer.training.fit_check import has_failed
 
+NEEDS = ("patients", "patients_low", "patients_high")
 ORDER = ("train", "finetune", "transfer", "probe")  # the most interesting first
 
 
@@ -29,8 +31,22 @@ def gain_sentence(dataset: str, scores: dict[str, dict], regime: str, start: str
         difference += f", 95 % interval {signed(gain['auc_low'])} to {signed(gain['auc_high'])}"
     return (
         f"{dataset}, {REGIMES[regime]}: {verdict}. Test AUC {area:.3f} against {control:.3f} from random weights "
-        f"({difference})."
+        f"({difference}).{_speed(gain)}"
     )
+
+
+def _speed(gain: dict) -> str:
+    """Return how many epochs a start took to the lowest validation loss of the control; empty where it is unknown."""
+    if gain.get("control_epochs") is None:
+        return ""
+    of_control = f"that random weights had after {_epochs(gain['control_epochs'])}"
+    if gain["epochs"] is None:
+        return f" It did not reach the validation loss {of_control}."
+    return f" It reached after {_epochs(gain['epochs'])} the validation loss {of_control}."
+
+
+def _epochs(number: float) -> str:
+    return "1 epoch" if number == 1 else f"{number:.3g} epochs"
 
 
 def patients_saved(dataset: str, curves: dict[str, dict]) -> list[str]:
@@ -50,23 +66,30 @@ def patients_saved(dataset: str, curves: dict[str, dict]) -> list[str]:
 
 def _sentence(dataset: str, regime: str, start: str, record: dict, curves: dict[str, dict]) -> str:
     number, needs = next(iter(record["control_needs"].items()))
-    control_regime, control_start = record["against"].split("-")
-    of_control = [int(point) for point in curves[control_regime][control_start]["points"]]
-    source = start_in_words(regime, start)
-    is_saving = needs["patients_low"] is None or needs["patients_low"] > int(number)
-    verdict = f"{source} saved patients" if is_saving else f"that {source} saved patients cannot be claimed"
-    interval = f"{_count(needs['patients_low'], of_control)} to {_count(needs['patients_high'], of_control)}"
-    if needs["patients_low"] is None:
-        interval = _count(None, of_control)
-    area = record["points"][number]["auc"]
+    control = curves[record["against"].split("-")[0]][CONTROL]
+    point, most = record["points"][number], list(control["points"].values())[-1]
+    source, low = start_in_words(regime, start), needs["patients_low"]
+    if failed := [who for who, of in (("its fits", point), ("those of random weights", most)) if has_failed(of)]:
+        verdict = f"that {source} saved patients cannot be claimed, because {' and '.join(failed)} failed"
+    elif low is None:
+        verdict = f"fewer than {FEWEST_PATIENTS} ill or healthy test patients do not tell whether {source} saved any"
+    elif isinstance(low, str) or low > int(number):
+        verdict = f"{source} saved patients"
+    else:
+        verdict = f"that {source} saved patients cannot be claimed"
+    value, *bounds = (_count(needs[key]) for key in NEEDS)
+    interval = "" if low is None else f" (95 % interval {' to '.join(dict.fromkeys(bounds))})"
+    fewest = next(iter(control["points"]))
+    if int(fewest) in needs.values():
+        interval += f"; fewer than {fewest} were not tried"
     return (
-        f"{dataset}, {REGIMES[regime]}: {verdict}. With {int(number):,} patients it reached a test AUC of {area:.3f}; "
-        f"for that, random weights needed {_count(needs['patients'], of_control)} (95 % interval {interval})."
+        f"{dataset}, {REGIMES[regime]}: {verdict}. With {int(number):,} training patients the test AUC was "
+        f"{point['auc']:.3f}; random weights needed {value} for that{interval}."
     )
 
 
-def _count(patients: int | None, of_control: list[int]) -> str:
-    """Return a number of patients in words; None is more than the control was trained on."""
-    if patients is None:
-        return f"more than {max(of_control):,}"
-    return f"{min(of_control):,} or fewer" if patients <= min(of_control) else f"{patients:,}"
+def _count(patients: int | str | None) -> str:
+    """Return a number of patients in words."""
+    if isinstance(patients, str):
+        return f"more than {int(patients.removeprefix('> ')):,}"
+    return "an unknown number" if patients is None else f"{patients:,}"

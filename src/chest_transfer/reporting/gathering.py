@@ -114,6 +114,9 @@ def gather(settings: Settings, folder: Path = Path()) -> tuple[list[Dataset], li
     if len(settings.seeds) == 1:
         text = f"One training seed ({settings.seeds[0]}): intervals are over test patients, not over other seeds."
         cautions.append(Caution(False, text))
+    if settings.numbers_of_patients[-1] is not None:
+        text = f"Models were trained on {settings.numbers_of_patients[-1]} patients at most, not on all there are."
+        cautions.append(Caution(False, text))
     return datasets, sorted(cautions, key=lambda caution: not caution.serious)
 
 

@@ -11,9 +11,12 @@ import pandas as pd
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.git import check_commit, committed_file
 from chest_transfer.lockfile import parse_lock
+from chest_transfer.reporting.paired import differences_to_the_best
 from chest_transfer.reporting.staleness import why_stale
 
 SCORES = ("auc", "accuracy", "sensitivity", "specificity", "f1")
+IDENTITY = ("experiment", "revision")
+SETTINGS = ("model", "image_size", "source", "seeds", "patients", "settings")
 FINISHED = "finished"
 STALE = "stale: "  # before the reason
 PUBLISHED = Path("presets/published.csv")
@@ -77,8 +80,9 @@ def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
         experiments: list of dict, of `list_experiments`.
 
     Returns:
-        Table with the columns experiment, state, model (the backbone), image_size, source, seeds, settings (all
-        others), dataset, regime, weights, then `SCORES` with `auc_low` and `auc_high`. Rows that a commit and the
+        Table with the columns experiment, revision (of Git, or workspace), state, model (the backbone),
+        image_size, source, seeds, patients (the most training patients, None for all), settings (all others), dataset,
+        regime, weights, then `SCORES` with `auc_low` and `auc_high`. Rows that a commit and the
         workspace share are listed once. An experiment that is not finished, or whose metrics are not of its settings,
         has one row without dataset and scores.
     """
@@ -89,7 +93,9 @@ def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
         seeds = params["seeds"] if "seeds" in params else [params.get("seed")]  # `seed` before there were several
         others = {key: value for key, value in params.items() if key not in ("seed", "seeds")}
         facts |= {"seeds": " ".join(map(str, seeds)), "settings": json.dumps(others, sort_keys=True)}
-        facts["state"] = state
+        numbers = [number for number in params.get("patients") or ["all"] if number != "all"]
+        most = None if len(numbers) < len(params.get("patients") or ["all"]) else max(numbers)
+        facts |= {"state": state, "patients": most, "revision": entry["rev"]}
         metrics = {file: content.get("data") for file, content in (data.get("metrics") or {}).items()}
         if state.startswith(STALE) and not any(metrics.values()):
             continue  # a commit before the first experiment
@@ -104,21 +110,9 @@ def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
                     scores = {key: record.get(key) for key in ("auc", "auc_low", "auc_high", *SCORES[1:])}
                     where = {"dataset": Path(file).stem, "regime": regime, "weights": weights}
                     rows.append({"experiment": _name(entry)} | facts | where | scores)
-    columns = [
-        "experiment",
-        "state",
-        "model",
-        "image_size",
-        "source",
-        "seeds",
-        "settings",
-        "dataset",
-        "regime",
-        "weights",
-    ]
-    columns += ["auc", "auc_low", "auc_high", *SCORES[1:]]
+    columns = [*IDENTITY, "state", *SETTINGS, "dataset", "regime", "weights", "auc", "auc_low", "auc_high", *SCORES[1:]]
     table = pd.DataFrame(rows, columns=columns)
-    return table.drop_duplicates(subset=[column for column in columns if column != "experiment"], ignore_index=True)
+    return table.drop_duplicates(subset=columns[len(IDENTITY) :], ignore_index=True)
 
 
 def _name(entry: dict) -> str:
@@ -138,7 +132,7 @@ def _revisions(experiments: list[dict]):
                 yield revision, experiment.get("executor")
 
 
-def leaderboard(scores: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+def leaderboard(scores: pd.DataFrame, published: pd.DataFrame, is_paired: bool = False) -> pd.DataFrame:
     """Return the largest area of each dataset first; experiments that differ only in their seeds share a row.
 
     Of experiments of which one has several seeds, that with the most is shown, whose means these are.
@@ -146,6 +140,7 @@ def leaderboard(scores: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     Args:
         scores: table of `experiment_scores`.
         published: table of `read_published`.
+        is_paired: bool, whether each is compared with the best of its dataset on the same test patients, too.
 
     Returns:
         Table with the columns dataset, model, regime, weights, image_size, AUC (with its interval for one experiment;
@@ -167,13 +162,19 @@ def leaderboard(scores: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
             "seeds": int(runs["seeds"].str.split().str.len().sum()),
             "experiment": runs["experiment"].iloc[0],
             "published": _published(row, published),
+            "runs": [
+                (run.revision, [int(seed) for seed in run.seeds.split() if seed.isdigit()]) for run in runs.itertuples()
+            ],
+            "patients": runs["patients"].iloc[0],
         }
         rows.append(row)
     if not rows:
         states = "; ".join(f"{row.experiment}: {row.state}" for row in unfinished.itertuples())
         raise ChestTransferError(f"no experiment has metrics of its own ({states or 'none has run'}); run: dvc exp run")
     table = pd.DataFrame(rows).sort_values(["dataset", "mean"], ascending=[True, False], ignore_index=True)
-    table = table.drop(columns=["mean", "source", "settings"]).assign(state=FINISHED)
+    if is_paired:
+        table.insert(table.columns.get_loc("AUC") + 1, "difference to the best", differences_to_the_best(table))
+    table = table.drop(columns=["mean", "source", "settings", "runs", "patients"]).assign(state=FINISHED)
     without_scores = unfinished[["experiment", "model", "image_size", "state"]]
     return pd.concat([table.astype(object), without_scores], ignore_index=True).fillna("")
 

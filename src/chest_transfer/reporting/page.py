@@ -78,6 +78,7 @@ def render_page(settings: Settings, datasets: list[Dataset], cautions: list[Caut
         subtitle=_subtitle(settings, datasets),
         operating_point=operating_point_in_words(settings),
         intervals_hold_for=intervals_hold_for(settings),
+        seeds=settings.seeds,
         gain_chart=Markup(charts.intervals(gains, "gain in test AUC", zero=0)) if gains else "",
         leaderboard=leaderboard(datasets),
         auc_chart=Markup(charts.intervals(areas, "test AUC", zero=0.5)),
@@ -157,17 +158,15 @@ def curve_charts(plots: dict[str, pd.DataFrame]) -> list[dict]:
 
 
 def _pairs(pairs: pd.DataFrame) -> Markup:
+    tests = {"p": "p"}
+    if pairs["p_delong"].notna().any():
+        tests = {"p": "p, bootstrap", "p_delong": "p, DeLong"}
     rows = [
-        [
-            row.model,
-            row.other,
-            signed_with_interval(row.auc, row.auc_low, row.auc_high),
-            _p_value(row.p),
-            _p_value(row.p_delong),
-        ]
-        for row in pairs.itertuples()
-    ]
-    heads = ["first", "second", "difference (95 % interval)", "p, bootstrap", "p, DeLong"]
+        [row["model"], row["other"], signed_with_interval(row["auc"], row["auc_low"], row["auc_high"]),
+         *(_p_value(row[test]) for test in tests)]
+        for row in pairs.to_dict("records")
+    ]  # fmt: skip
+    heads = ["first", "second", "difference (95 % interval)", *tests.values()]
     return html_table("", heads, rows, text_columns=2)
 
 

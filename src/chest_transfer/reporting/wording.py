@@ -25,7 +25,7 @@ def intervals_hold_for(settings: Settings) -> str:
     """Return what the intervals of an experiment take into account, as the end of a sentence."""
     if len(settings.seeds) == 1:
         return "over patients (bootstrap)"
-    return f"for other seeds and other patients ({len(settings.seeds)} training seeds as readers, Obuchowski-Rockette)"
+    return f"for other training seeds and other patients ({len(settings.seeds)} seeds as readers, Obuchowski-Rockette)"
 
 
 def operating_point_in_words(settings: Settings) -> str:

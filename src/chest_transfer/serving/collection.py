@@ -65,8 +65,10 @@ def describe_models(predictors: dict[str, Predictor]) -> list[dict]:
         scores, explained = (
             {key: by_model[key]} if key in by_model else {} for by_model in (dataset.scores, dataset.explained)
         )
-        fit = _model_name(facts).fit
-        scores = {key: record["fits"][fit] for key, record in scores.items() if fit in record["fits"]}
+        model = _model_name(facts)
+        scores = {key: record["fits"][model.fit] for key, record in scores.items() if model.fit in record["fits"]}
+        if model != dataset.models.get(key):  # heat maps are of one seed and number of patients
+            explained = {}
         of_model = dataset_cautions(dataset.name, dataset.data, scores, explained)
         descriptions.append(_describe(name, predictor, scores.get(key, {}), dataset, of_model + concerning))
     return sorted(descriptions, key=lambda model: (model["dataset"], -(model["validation_auc"] or 0), model["name"]))

@@ -3,16 +3,13 @@
 import hashlib
 import json
 import math
-import os
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError, unknown_name_error
-from chest_transfer.files import atomic_write
-from chest_transfer.git import committed_file
-from chest_transfer.lockfile import file_md5, locked_outputs, parse_lock
-from chest_transfer.model_names import ModelName, packed_model
+from chest_transfer.lockfile import file_md5
+from chest_transfer.model_names import ALL_PATIENTS, ModelName, packed_model
+from chest_transfer.recorded_files import copies_folder, recorded_file, recorded_outputs, text_of
 from chest_transfer.serving.packing import pack
-from chest_transfer.storage import fetch_file
 from chest_transfer.yaml_files import YAMLError, parse_yaml
 
 
@@ -22,8 +19,8 @@ def model_file(name: str, revision: str | None = None) -> Path:
     Args:
         name: str, a path of a packed file; or `dataset/backbone/regime-start` (`pneumonia/xception/finetune-imagenet`);
             or `dataset/regime-start`, of the experiment's backbone; or `dataset` alone: its model with the largest area
-            on validation (`best@D`). With `-seed1-all` or `-seed1-50` at the end, that fit; else that of the lowest
-            seed with the most training patients.
+            on validation (`best@D`). With `-seed1-all` or `-seed1-50` at the end, that fit; else that of the first
+            seed in the settings with the most training patients.
         revision: str, of Git; None for the workspace. Files that are not here come from DVC's cache or remote.
 
     Raises:
@@ -33,8 +30,8 @@ def model_file(name: str, revision: str | None = None) -> Path:
         return Path(name)
     if revision is None and (model := _named_in_full(name)) and _is_here(model):
         return _packed(*_parts(model))
-    outputs = _outputs(revision)
-    dataset, model = _resolve(name, outputs, revision)
+    outputs = recorded_outputs(revision)
+    dataset, model = model_of_name(name, outputs, revision)
     if model is None:
         return _file(packed_model(dataset), outputs, revision)
     if revision is None and _is_here(model):
@@ -44,7 +41,7 @@ def model_file(name: str, revision: str | None = None) -> Path:
             f"'{model.network}' is not what dvc.lock records, and its predictions are not those in "
             f"'{model.predictions}'; run: dvc repro, or: dvc checkout"
         )
-    return _packed(*(_recorded_file(path, outputs) for path in _parts(model)))
+    return _packed(*(recorded_file(path, outputs) for path in _parts(model)))
 
 
 def _parts(model: ModelName) -> tuple[Path, Path, Path]:
@@ -73,7 +70,7 @@ def _packed(network: Path, validation_predictions: Path, out_of_distribution: Pa
     key = hashlib.sha256()
     for part in (network, validation_predictions, out_of_distribution):
         key.update(hashlib.sha256(part.read_bytes()).digest())
-    packed = _cache_folder() / f"{key.hexdigest()[:32]}.keras"
+    packed = copies_folder() / f"{key.hexdigest()[:32]}.keras"
     if not packed.exists():
         pack(network, validation_predictions, out_of_distribution, packed)
     return packed
@@ -88,8 +85,17 @@ def _is_network_of_experiment(path: Path) -> bool:
     return len(path.parts) == 4 and path.parts[0] == "models"
 
 
-def _resolve(name: str, outputs: dict[str, str], revision: str | None) -> tuple[str, ModelName | None]:
-    """Return the dataset, and the model; None for the dataset's best."""
+def model_of_name(name: str, outputs: dict[str, str], revision: str | None) -> tuple[str, ModelName | None]:
+    """Return the dataset, and the model; None for the dataset's best.
+
+    Args:
+        name: str, as `model_file` takes it.
+        outputs: dict of MD5 by path, of dvc.lock.
+        revision: str, of Git; None for the workspace.
+
+    Raises:
+        ChestTransferError: there is none of that name, or it was made by an earlier version of this project.
+    """
     known = _names(outputs)
     parts = _without_folder(name).split("/")
     dataset = parts[0]
@@ -100,11 +106,29 @@ def _resolve(name: str, outputs: dict[str, str], revision: str | None) -> tuple[
     if len(parts) == 2:
         parts = [dataset, _backbone(revision), parts[1]]
     wanted = "/".join(parts)
-    fits = [model for model in map(ModelName.parse, known) if wanted in (str(model), model.without_fit)]
+    models = [model for model in map(_named_in_full, known) if model]  # older ones have no seed in their names
+    fits = [model for model in models if wanted in (str(model), model.without_fit)]
+    if not fits and wanted in known:
+        raise ChestTransferError(
+            f"'{wanted}' was made by an earlier version, which had one seed and none in its names; run: dvc repro, or "
+            "predict with the code of that revision"
+        )
     if not fits:
-        names = known if "-seed" in wanted else list(dict.fromkeys(ModelName.parse(one).without_fit for one in known))
+        names = known if "-seed" in wanted or not models else list(dict.fromkeys(one.without_fit for one in models))
         raise unknown_name_error("model", wanted, names, "run: dvc repro")
-    return dataset, min(fits, key=lambda model: (-(model.patients or math.inf), model.seed))
+    return dataset, _of_settings(fits, revision)
+
+
+def _of_settings(fits: list[ModelName], revision: str | None) -> ModelName:
+    """Return the fit with the most patients and the first seed that params.yaml names; of no such fit, the lowest."""
+    params = _params(revision)
+    seeds, numbers = params.get("seeds") or [], params.get("patients") or []
+    named = [fit for fit in fits if fit.seed in seeds and (fit.patients or ALL_PATIENTS) in numbers]
+
+    def order(fit: ModelName) -> tuple:
+        return -(fit.patients or math.inf), seeds.index(fit.seed) if fit in named else fit.seed
+
+    return min(named or fits, key=order)
 
 
 def _names(outputs: dict[str, str]) -> list[str]:
@@ -113,58 +137,24 @@ def _names(outputs: dict[str, str]) -> list[str]:
     return sorted(name for name in names if not name.startswith(("best/", "pretrained/")))
 
 
-def _outputs(revision: str | None) -> dict[str, str]:
-    """Return the MD5 of every output in dvc.lock, by path."""
-    where = ("dvc.lock", "run: chest-transfer mend")
-    if revision is not None:
-        where = f"dvc.lock of revision '{revision}'", "see: git log -- dvc.lock"
-    lock = parse_lock(_text("dvc.lock", revision), *where)
-    return {out["path"]: out["md5"] for out in locked_outputs(lock) if "md5" in out}
+def _params(revision: str | None) -> dict:
+    try:
+        params = parse_yaml(text_of("params.yaml", revision))
+    except YAMLError:
+        params = None
+    return params if isinstance(params, dict) else {}
 
 
 def _backbone(revision: str | None) -> str:
     try:
-        return str(parse_yaml(_text("params.yaml", revision))["model"])
-    except (YAMLError, KeyError, TypeError):
+        return str(_params(revision)["model"])
+    except KeyError:
         where = f" of revision '{revision}'" if revision else ""
         raise ChestTransferError(
             f"params.yaml{where} names no `model`; correct it, or name the backbone, too"
         ) from None
 
 
-def _text(path: str, revision: str | None) -> str:
-    if revision is not None:
-        content = committed_file(path, revision)
-        if content is None:
-            raise ChestTransferError(f"revision '{revision}' does not exist or has no '{path}'; see: git log --all")
-        return content.decode(errors="replace")
-    try:
-        return Path(path).read_text(errors="replace")
-    except FileNotFoundError:
-        raise ChestTransferError(
-            f"no '{path}' here, where models are looked up by name; run from the project's folder, or give a file"
-        ) from None
-
-
 def _file(path: Path, outputs: dict[str, str], revision: str | None) -> Path:
     """Return a file of an experiment, copied out of DVC's cache or remote if it is not here in that revision."""
-    return path if revision is None and path.is_file() else _recorded_file(path, outputs)
-
-
-def _recorded_file(path: Path, outputs: dict[str, str]) -> Path:
-    """Return a copy of a file as dvc.lock records it, out of DVC's cache or remote."""
-    output = next((out for out in outputs if path.is_relative_to(out)), None)
-    if output is None:
-        raise ChestTransferError(f"dvc.lock does not list '{path}'; run: dvc repro")
-    inside = path.relative_to(output).as_posix()
-    copy = _cache_folder() / f"{outputs[output]}-{path.name if inside == '.' else inside.replace('/', '-')}"
-    if not copy.exists():
-        with atomic_write(copy) as aside:
-            fetch_file(output, outputs[output], inside, aside)
-    return copy
-
-
-def _cache_folder() -> Path:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chest-transfer/models"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return path if revision is None and path.is_file() else recorded_file(path, outputs)
