@@ -44,10 +44,10 @@ def differences_to_the_best(rows: pd.DataFrame) -> list[str]:
         elif row.dataset not in best:
             best[row.dataset] = fits
             texts.append("best")
-        elif not _are_of_the_same_patients(best[row.dataset], fits):
+        elif not are_of_the_same_patients(best[row.dataset], fits):
             texts.append("other test patients")
         else:
-            texts.append(_difference(best[row.dataset], fits))
+            texts.append(difference(best[row.dataset], fits))
     return texts
 
 
@@ -65,21 +65,23 @@ def _fits(row) -> Fits:
     return fits
 
 
-def _are_of_the_same_patients(first: Fits, second: Fits) -> bool:
+def are_of_the_same_patients(first: Fits, second: Fits) -> bool:
+    """Return whether two models were tested on the same images with the same labels."""
     (_, one), (_, other) = next(iter(first.values())), next(iter(second.values()))
     return np.array_equal(one.names, other.names) and np.array_equal(one.labels, other.labels)
 
 
-def _difference(best: Fits, fits: Fits) -> str:
+def difference(best: Fits, fits: Fits) -> str:
+    """Return the AUC of a model minus that of the best, with its interval, as text."""
     common = sorted(best.keys() & fits.keys()) or None
     pairs = [[of[seed] for seed in common] if common else list(of.values())[:1] for of in (best, fits)]
     patients = pairs[0][0][1].patients
     weights = cluster_bootstrap_weights(patients, RESAMPLES, SEED)
-    difference, low, high, *_ = area_difference(*([_evaluated(*fit, weights) for fit in of] for of in pairs), weights)
-    if difference is None:
+    value, low, high, *_ = area_difference(*([_evaluated(*fit, weights) for fit in of] for of in pairs), weights)
+    if value is None:
         return "\N{EN DASH}"
     interval = "" if low is None else f" ({low:+.3f} to {high:+.3f})"
-    return f"{difference:+.3f}{interval}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:+.3f}{interval}".replace("-", "\N{MINUS SIGN}")
 
 
 def _evaluated(val: Predictions, test: Predictions, weights: np.ndarray) -> EvaluatedFit:
