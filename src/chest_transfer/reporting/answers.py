@@ -39,10 +39,10 @@ def _speed(gain: dict) -> str:
     """Return how many epochs a start took to the lowest validation loss of the control; empty where it is unknown."""
     if gain.get("control_epochs") is None:
         return ""
-    when = "never" if gain["epochs"] is None else f"after {_epochs(gain['epochs'])}"
+    then = "never as low" if gain["epochs"] is None else f"as low after {_epochs(gain['epochs'])}"
     return (
         f" Random weights had their lowest validation loss after {_epochs(gain['control_epochs'])}; with this start it "
-        f"was as low {when}."
+        f"was {then}."
     )
 
 
