@@ -122,16 +122,22 @@ def test_the_initial_weights_are_epoch_0_and_are_restored_if_no_epoch_improves_o
     assert changed_layers(changes) == set()
 
 
-@pytest.mark.parametrize(
-    ("backbone", "unfreeze", "tensors"),
-    [("cnn", "last 2", 1), ("mobilenetv2", "last 16", 2)],
-)
-def test_without_its_frozen_part_a_network_learns_the_same(tmp_path, backbone, unfreeze, tensors):
-    settings = SETTINGS.model_copy(update={"unfreeze": unfreeze, "groups": 2, "unfreeze_every": 1})
+def residual_classifier():
+    """A classifier whose last layers add what two others compute, as those of ResNets do."""
+    backbone = build_backbone("cnn", 32)
+    hidden = keras.layers.Conv2D(128, 1, activation="relu", name="block4_conv")(backbone.output)
+    hidden = keras.layers.Conv2D(128, 1, name="block5_conv")(hidden)
+    backbone = keras.Model(backbone.input, keras.layers.Add()([backbone.output, hidden]), name="cnn")
+    return build_classifier(backbone, "dropout128", 2, multi_label=False)
+
+
+@pytest.mark.parametrize(("classifier_of", "tensors"), [(toy_classifier, 1), (residual_classifier, 2)])
+def test_without_its_frozen_part_a_network_learns_the_same(tmp_path, classifier_of, tensors):
+    settings = SETTINGS.model_copy(update={"unfreeze": "last 2", "unfreeze_every": 1})
     learned = {}
     for way in ("whole", "part"):
         make_deterministic(1, 2)
-        classifier = toy_classifier(backbone)
+        classifier = classifier_of()
         unfreezing = GradualUnfreezing(classifier, settings)
         splits = {"train": toy_arrays(), "val": toy_arrays(seed=1)}
         network = logits_network(classifier)

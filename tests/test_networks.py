@@ -136,14 +136,13 @@ def stored(tmp_path_factory):
     """Networks whose batch norms are not those of Keras' start, as after a training."""
     folder = tmp_path_factory.mktemp("starts")
     make_deterministic(5, 2)
-    backbone = build_backbone("mobilenetv2", 32, alpha=0.35)
-    for layer in backbone.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.gamma.assign(np.linspace(0.5, 1.5, layer.gamma.shape[0]))
-            layer.moving_variance.assign(np.linspace(1, 5, layer.gamma.shape[0]))
+    backbone, norm = build_backbone("cnn", 32), keras.layers.BatchNormalization()
+    backbone = keras.Model(backbone.input, norm(backbone.output), name="cnn")
+    norm.gamma.assign(np.linspace(0.5, 1.5, 128))
+    norm.moving_variance.assign(np.linspace(1, 5, 128))
     for weights in ("none", "statistics", "imagenet"):
-        facts = FACTS.model_copy(update={"backbone": "mobilenetv2", "weights": weights})
-        save_model(backbone, folder / f"models/pretrained/mobilenetv2/{weights}.keras", facts)
+        facts = FACTS.model_copy(update={"weights": weights})
+        save_model(backbone, folder / f"models/pretrained/cnn/{weights}.keras", facts)
     return folder
 
 
@@ -153,7 +152,7 @@ class TestStartingPoints:
         """The arrays of weights that a fit starts from, by their place in the network."""
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
-            backbone, facts = load_starting_point("mobilenetv2", weights, seed)
+            backbone, facts = load_starting_point("cnn", weights, seed)
         assert facts.weights == weights
         return {f"{number} {variable.path}": variable.numpy() for number, variable in enumerate(backbone.weights)}
 

@@ -88,6 +88,7 @@ def experiments(tmp_path_factory) -> dict[str, Path]:
         model, dataset = SMALLER.get(settings.model, settings.model), DATASETS.get(path.stem, settings.datasets[0])
         change_settings(folder / "params.yaml", **TOY, model=model, datasets=[dataset], transfer__target=dataset)
         run(folder, "dvc", "init", "--no-scm", "-q")
+        shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots", dirs_exist_ok=True)
     all_stages(*folders.values())
     return folders
 

@@ -107,9 +107,9 @@ def test_a_gain_says_how_many_epochs_the_start_took_to_the_loss_of_the_control(s
     assert (gain["epochs"], gain["control_epochs"]) == (2, 3)
     scores = {key: {"auc": 0.9} for key in ("train-none", "train-imagenet")}
     sentence = gain_sentence("covid", scores, "train", "imagenet", gain)
-    assert sentence.endswith(" It reached after 2 epochs the validation loss that random weights had after 3 epochs.")
+    assert sentence.endswith(" lowest validation loss after 3 epochs; with this start it was as low after 2 epochs.")
     never = gain_sentence("covid", scores, "train", "imagenet", gain | {"epochs": None, "control_epochs": 1.0})
-    assert never.endswith(" It did not reach the validation loss that random weights had after 1 epoch.")
+    assert never.endswith(" lowest validation loss after 1 epoch; with this start it was never as low.")
 
 
 def test_curves_pool_the_seeds_and_each_seed_has_its_training_curve(study):

@@ -31,7 +31,7 @@ def gain_sentence(dataset: str, scores: dict[str, dict], regime: str, start: str
         difference += f", 95 % interval {signed(gain['auc_low'])} to {signed(gain['auc_high'])}"
     return (
         f"{dataset}, {REGIMES[regime]}: {verdict}. Test AUC {area:.3f} against {control:.3f} from random weights "
-        f"({difference}).{_speed(gain)}"
+        f"({difference}).{'' if failed else _speed(gain)}"
     )
 
 
@@ -39,10 +39,11 @@ def _speed(gain: dict) -> str:
     """Return how many epochs a start took to the lowest validation loss of the control; empty where it is unknown."""
     if gain.get("control_epochs") is None:
         return ""
-    of_control = f"that random weights had after {_epochs(gain['control_epochs'])}"
-    if gain["epochs"] is None:
-        return f" It did not reach the validation loss {of_control}."
-    return f" It reached after {_epochs(gain['epochs'])} the validation loss {of_control}."
+    then = "never as low" if gain["epochs"] is None else f"as low after {_epochs(gain['epochs'])}"
+    return (
+        f" Random weights had their lowest validation loss after {_epochs(gain['control_epochs'])}; with this start it "
+        f"was {then}."
+    )
 
 
 def _epochs(number: float) -> str:
