@@ -281,6 +281,7 @@ ROOMS = [
     "obtaining",
     "training",
     "evaluation",
+    "setting_types",
     "settings_checks",
     "settings",
     "analysis",

@@ -282,7 +282,7 @@ def _summary(folder) -> dict:
         ({"pools": {"pneumonia": ["covid", "nih"]}}, "pools.pneumonia has the name of a public dataset"),
         ({"pools": {"all": ["covid"]}}, "'pools.all' should be"),
         ({"pools": {"all": ["covid", "covdi"]}}, "unknown dataset 'covdi'; did you mean 'covid'?"),
-        ({"pools": {"all": ["covid", "covid"]}}, "'pools.all' in params.yaml has a name twice"),
+        ({"pools": {"all": ["covid", "covid"]}}, "'pools.all' in params.yaml has an entry twice"),
         ({"pools": {"all": ["nih", "nih_top15"]}}, "pools.all: 'nih_top15' shows the same patients as 'nih'"),
         ({"pools": {"all": ["pneumonia", "covid"]}, "datasets": ["all"], "external": ["mendeley"]},
          "external 'mendeley' shows the same patients as 'pneumonia'"),

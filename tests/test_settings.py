@@ -130,10 +130,10 @@ def test_every_backbone_has_settings_and_a_head_that_exists():
         ({"seeds": [True]}, "'seeds.0' should be a valid integer, received True"),
         ({"seeds": [1, 1]}, "'seeds' in params.yaml has an entry twice: 1, 1"),
         ({"seed": 3}, "unknown key 'seed', did you mean 'seeds'?"),
-        ({"patients": ["some"]}, "'patients.0' should be"),
-        ({"patients": [1, "all"]}, "'patients.0' should be greater than or equal to 2, received 1"),
+        ({"patients": ["some"]}, "'patients.0' should be all, or a number of patients from 2 to 1000000, received 's"),
+        ({"patients": [1, "all"]}, "'patients.0' should be all, or a number of patients from 2 to 1000000, received 1"),
         (
-            {"patients": [50], "transfer__sources": ["tuberculosis"]},
+            {"patients": [50], "datasets": ["pneumonia", "tuberculosis"], "transfer__sources": ["tuberculosis"]},
             "transfer starts from models of all training patients, which `patients` does not name (received: 50)",
         ),
         ({"train__learning_rate": 5}, "'train.learning_rate' should be less than or equal to 1, received 5"),

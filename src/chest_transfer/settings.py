@@ -6,7 +6,6 @@ Short forms under `own` are written out by `own_section`, which the stages that 
 """
 
 import difflib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -19,38 +18,23 @@ from chest_transfer.evaluation.grad_cam import METHODS
 from chest_transfer.evaluation.operating_points import OPERATING_POINTS
 from chest_transfer.networks.backbones import PRECISIONS, PREPROCESSING
 from chest_transfer.sections import Section
+from chest_transfer.setting_types import (
+    BatchSize,
+    Epochs,
+    Float,
+    Name,
+    Names,
+    Seed,
+    SomeNames,
+    TrainingPatients,
+    TrainingSeed,
+    integers_are_text,
+    one_of,
+)
 from chest_transfer.settings_checks import check_names
 from chest_transfer.training.losses import IMBALANCES
 from chest_transfer.training.schedules import SCHEDULES
 from chest_transfer.yaml_files import YAMLError, read_yaml
-
-
-def _one_of(names: Iterable[str]) -> Any:
-    return Literal[tuple(names)]
-
-
-def _integers_are_floats(value: Any) -> Any:
-    # Strict floats refuse `1`, which every reader of YAML takes for 1.0.
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _integers_are_text(value: Any) -> Any:
-    # A folder `0` is a number to readers of YAML.
-    return (
-        {str(key) if type(key) is int else key: to for key, to in value.items()} if isinstance(value, dict) else value
-    )
-
-
-Float = Annotated[float, BeforeValidator(_integers_are_floats)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-# Lists in YAML are lists; frozen settings hold tuples.
-Names = Annotated[tuple[Name, ...], Field(strict=False)]
-SomeNames = Annotated[Names, Field(min_length=1)]
-Epochs = Annotated[int, Field(ge=1, le=10_000)]
-BatchSize = Annotated[int, Field(ge=1, le=4096)]
-Seed = Annotated[int, Field(ge=0)]
-TrainingSeed = Annotated[int, Field(ge=0, lt=2**32)]
-TrainingPatients = Annotated[int, Field(ge=2, le=1_000_000)] | Literal["all"]
 
 
 class Phantom(Section):
@@ -60,12 +44,12 @@ class Phantom(Section):
 
 
 class Preprocess(Section):
-    fit: _one_of(SQUARE_FITS)
+    fit: one_of(SQUARE_FITS)
     test_share: Annotated[Float, Field(ge=0.05, le=0.5)]
     validation_share: Annotated[Float, Field(ge=0.05, le=0.5)]
     split_seed: Seed
     splits: Literal["archive", "pooled"]
-    folders: Annotated[dict[str, str], BeforeValidator(_integers_are_text)]
+    folders: Annotated[dict[str, str], BeforeValidator(integers_are_text)]
     duplicates: Literal["keep", "drop"]
     max_skipped: Annotated[int, Field(ge=0)]
 
@@ -94,10 +78,10 @@ class Fit(Section):
     batch_size: BatchSize
     learning_rate: Annotated[Float, Field(ge=1e-7, le=1)]
     warmup: Annotated[Float, Field(ge=0, le=10_000)]
-    schedule: _one_of(SCHEDULES)
+    schedule: one_of(SCHEDULES)
     plateau: Plateau
     cosine: Cosine
-    imbalance: _one_of(IMBALANCES)
+    imbalance: one_of(IMBALANCES)
 
 
 class Pretrain(Fit):
@@ -137,13 +121,13 @@ class Transfer(Fit):
 
 
 class Evaluate(Section):
-    operating_point: _one_of(OPERATING_POINTS)
+    operating_point: one_of(OPERATING_POINTS)
     rounds: Annotated[int, Field(ge=100, le=100_000)]
     seed: Seed
 
 
 class Explain(Section):
-    method: _one_of(METHODS)
+    method: one_of(METHODS)
     images: Annotated[int, Field(ge=1, le=20)]
 
 
@@ -155,7 +139,7 @@ class Architecture(Section):
 
 class WeightsFile(Section):
     path: Annotated[str, Field(min_length=1)]
-    preprocessing: _one_of(PREPROCESSING)
+    preprocessing: one_of(PREPROCESSING)
 
 
 class Settings(Section):
@@ -171,7 +155,7 @@ class Settings(Section):
     own: dict[Name, Own] = Field(default_factory=dict)
     pools: dict[Name, Annotated[Names, Field(min_length=2)]] = Field(default_factory=dict)
     image_size: Annotated[int, Field(ge=32, le=1024)]
-    precision: _one_of(PRECISIONS)
+    precision: one_of(PRECISIONS)
     fused_batch_norm: bool
     seeds: Annotated[tuple[TrainingSeed, ...], Field(strict=False, min_length=1)]
     patients: Annotated[tuple[TrainingPatients, ...], Field(strict=False, min_length=1)]
