@@ -175,7 +175,7 @@ def test_no_gain_is_claimed_where_a_fit_failed(failed):
     # A control that learned nothing would make any start look good.
     scores = SCORES | {failed: SCORES[failed] | {"fit": "the predictions are constant"}}
     sentence = gain_sentence("covid", scores, "train", "imagenet", GAIN)
-    assert f"no gain from ImageNet can be claimed, because the fit of {failed} failed" in sentence
+    assert f"no gain from ImageNet can be claimed, because a fit of {failed} failed" in sentence
 
 
 def data(**changes) -> dict:

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from chest_transfer.data.predictions import Predictions
 from chest_transfer.evaluation.intervals import PatientCounts, with_interval
-from chest_transfer.evaluation.learning_curves import first_crossing, power_law
+from chest_transfer.evaluation.learning_curves import first_crossing, power_law_exponent
 from chest_transfer.evaluation.seeds import mean_over_seeds
 from chest_transfer.evaluation.summary import evaluate_dataset
 from chest_transfer.model_names import ModelName
@@ -46,7 +46,7 @@ def write_fit(name: ModelName, area: float) -> None:
     pd.DataFrame(history).to_csv(name.predictions / "history.csv", index=False)
 
 
-AREAS = {"none": {50: 0.6, 200: 0.72, None: 0.82}, "imagenet": {50: 0.78, 200: 0.86, None: 0.9}}
+AREAS = {"none": {50: 0.7, 200: 0.75, None: 0.82}, "imagenet": {50: 0.79, 200: 0.86, None: 0.9}}
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +107,9 @@ def test_a_gain_says_how_many_epochs_the_start_took_to_the_loss_of_the_control(s
     assert (gain["epochs"], gain["control_epochs"]) == (2, 3)
     scores = {key: {"auc": 0.9} for key in ("train-none", "train-imagenet")}
     sentence = gain_sentence("covid", scores, "train", "imagenet", gain)
-    assert sentence.endswith(" lowest validation loss after 3 epochs; with this start it was as low after 2 epochs.")
+    assert sentence.endswith(" lowest validation loss after 3 epochs; this start reached it after 2 epochs.")
     never = gain_sentence("covid", scores, "train", "imagenet", gain | {"epochs": None, "control_epochs": 1.0})
-    assert never.endswith(" lowest validation loss after 1 epoch; with this start it was never as low.")
+    assert never.endswith(" after 1 epoch; this start reached it not with every seed, or not at all.")
 
 
 def test_curves_pool_the_seeds_and_each_seed_has_its_training_curve(study):
@@ -128,7 +128,7 @@ def test_learning_curves_say_how_many_patients_a_start_saves(study):
     assert learned["none"]["exponent"] > 0
     assert "control_needs" not in learned["none"]
     needs = learned["imagenet"]["control_needs"]
-    assert 50 < needs["50"]["patients_low"] < needs["50"]["patients"] < 1000
+    assert 50 <= needs["50"]["patients_low"] < needs["50"]["patients"] < 1000
     assert needs["1000"]["patients"] == needs["1000"]["patients_high"] == "> 1000"  # never reached
     table = pd.read_csv(study / "all/plots/covid/learning_curves.csv")
     assert table.groupby("model")["patients"].apply(list).to_dict() == {
@@ -136,7 +136,7 @@ def test_learning_curves_say_how_many_patients_a_start_saves(study):
     }  # fmt: skip
     [sentence] = patients_saved("covid", {"train": learned})
     assert sentence.startswith("covid, the whole network trained: ImageNet saved patients. With 50 training patients ")
-    assert f"random weights needed {needs['50']['patients']} for that (95 % interval " in sentence
+    assert f"random weights needed about {needs['50']['patients']} for that (95 % interval " in sentence
 
 
 def test_with_one_number_of_patients_there_are_no_learning_curves(study, tmp_path, monkeypatch):
@@ -159,17 +159,17 @@ NEEDS = {"patients": 400, "patients_low": 120, "patients_high": "> 1000"}
 @pytest.mark.parametrize(
     ("content", "verdict", "numbers"),
     [
-        (curves(NEEDS), "ImageNet saved patients.", "needed 400 for that (95 % interval 120 to more than 1,000)."),
+        (curves(NEEDS), "ImageNet saved patients.", "about 400 for that (95 % interval about 120 to more than 1,000)."),
         (
             curves(dict.fromkeys(NEEDS, "> 1000")), "ImageNet saved patients.",
-            "needed more than 1,000 for that (95 % interval more than 1,000).",
+            "needed more than 1,000 for that.",
         ),
         (
             curves(NEEDS | {"patients_low": 50}), "that ImageNet saved patients cannot be claimed.",
-            "(95 % interval 50 to more than 1,000); fewer than 50 were not tried.",
+            "(95 % interval 50 or fewer to more than 1,000).",
         ),
-        (curves(NEEDS, fit="failed"), "cannot be claimed, because its fits failed.", "needed 400"),
-        (curves(NEEDS, of_control="failed"), "cannot be claimed, because those of random weights failed.", "0.800"),
+        (curves(NEEDS, fit="failed"), "cannot be claimed, because some of its fits failed.", "needed about 400"),
+        (curves(NEEDS, of_control="failed"), "cannot be claimed, because some of the control's fits failed.", "0.800"),
         (
             curves(dict.fromkeys(NEEDS)), "fewer than 5 ill or healthy test patients do not tell whether ImageNet",
             "needed an unknown number for that.",
@@ -209,7 +209,7 @@ def test_the_first_crossing_is_on_a_straight_line_between_the_points(y, expected
 
 def test_a_power_law_is_found_again():
     patients = np.array([50, 200, 800])
-    assert power_law(patients, 1 - 2 * patients**-0.5) == (pytest.approx(2), pytest.approx(0.5))
+    assert power_law_exponent(patients, 1 - 2 * patients**-0.5) == pytest.approx(0.5)
 
 
 def test_the_mean_of_one_seed_is_its_score_and_perfect_seeds_have_an_interval():

@@ -29,7 +29,7 @@ def text_of(path: str, revision: str | None) -> str:
         return Path(path).read_text(errors="replace")
     except FileNotFoundError:
         raise ChestTransferError(
-            f"no '{path}' here, where models are looked up by name; run from the project's folder, or give a file"
+            f"no '{path}' here, by which models are found; run from the project's folder, or give a file"
         ) from None
 
 

@@ -11,7 +11,8 @@ def of_training_patients(train: Arrays | Features, patients: int | None, seed: i
     """Return the radiographs of a number of the training patients.
 
     With one seed, the patients of a smaller number are among those of a larger one, and the same whatever is trained on
-    them. Classes, and the datasets of a pool, have about the same shares as in the whole split.
+    them. Classes, and the datasets of a pool, have about the same shares as in the whole split, and each at least one
+    patient.
 
     Args:
         train: Arrays or Features of the training split.
@@ -56,7 +57,7 @@ def _strata(train: Arrays | Features, patient_of: np.ndarray) -> np.ndarray:
 
 
 def _in_drawing_order(strata: np.ndarray, seed: int) -> np.ndarray:
-    """Return the patients (P,) in an order whose every beginning has the strata in their shares.
+    """Return the patients (P,) in an order whose every beginning has about the shares of all strata.
 
     Those of each stratum come in random order, at equal distances from a random start between 0 and 1. The first of
     each stratum come before all others, so that few patients have a rare class, too.

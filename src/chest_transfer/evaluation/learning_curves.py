@@ -62,7 +62,7 @@ def learning_curve_records(curves: dict[str, FitsByPatients], weights: np.ndarra
         name = next(iter(numbers.values()))[0].name
         points = {str(number): area_over_seeds(fits) | {"fit": fit_verdict(fits)} for number, fits in numbers.items()}
         means = [np.mean([fit.scores.values["auc"] for fit in fits]) for fits in numbers.values()]
-        record = {"points": points, "exponent": rounded(power_law(list(numbers), means)[1])}
+        record = {"points": points, "exponent": rounded(power_law_exponent(list(numbers), means))}
         control = control_of(name, list(curves))
         if control is not None:
             needs = {str(number): control_needs(fits, curves[control], weights) for number, fits in numbers.items()}
@@ -76,11 +76,11 @@ def control_needs(
 ) -> dict[str, int | str | None]:
     """Return how many patients the control takes to reach the AUC of a model: `patients`, with the 95 % interval.
 
-    It is the number from which on the difference of both is 0 or less, on straight lines between the control's numbers,
-    in logarithms. Likewise the bounds: they are the numbers from which on the lower, and the upper bound of the
-    difference is (the numbers with which the difference is not significant). They hold for what that interval holds
-    for: other patients, and with several seeds other seeds, too. Nothing is extrapolated: `> 1000` where 1,000 patients
-    are the most and do not do, and the smallest number where fewer may do; None where there are too few test patients.
+    It is the first number with which the difference of both is 0 or less, on straight lines between the control's
+    numbers, in logarithms. Likewise the bounds: they are the first numbers with which the lower, and the upper bound of
+    the difference is. They hold for what that interval holds for: other patients, and with several seeds other seeds,
+    too. Nothing is extrapolated: `> 1000` where 1,000 patients are the most and are not enough, and the smallest number
+    where fewer may be enough; None where there are too few test patients.
 
     Args:
         fits: list of EvaluatedFit, of all seeds.
@@ -100,7 +100,7 @@ def control_needs(
 
 
 def first_crossing(x: np.ndarray, y: np.ndarray) -> float:
-    """Return the first x from which on straight lines between points (P,) are at 0 or below.
+    """Return the first x at which straight lines between points (P,) are at 0 or below.
 
     Infinity where they never are, NaN where a y is.
     """
@@ -115,7 +115,7 @@ def first_crossing(x: np.ndarray, y: np.ndarray) -> float:
     return float(x[row - 1] + (x[row] - x[row - 1]) * y[row - 1] / (y[row - 1] - y[row]))
 
 
-def power_law(patients: list[int], areas: list[float]) -> tuple[float, float]:
-    """Return factor and exponent of 1 - AUC = factor * patients ** -exponent, by least squares in logarithms."""
-    slope, offset = np.polyfit(np.log(patients), np.log(np.maximum(1 - np.array(areas), SMALLEST_ERROR)), 1)
-    return float(np.exp(offset)), float(-slope)
+def power_law_exponent(patients: list[int], areas: list[float]) -> float:
+    """Return the exponent of 1 - AUC = factor * patients ** -exponent, by least squares in logarithms."""
+    slope, _ = np.polyfit(np.log(patients), np.log(np.maximum(1 - np.array(areas), SMALLEST_ERROR)), 1)
+    return float(-slope)

@@ -17,7 +17,7 @@ def gain_sentence(dataset: str, scores: dict[str, dict], regime: str, start: str
     models = f"{regime}-{start}", gain["against"]
     failed = [model for model in models if has_failed(scores[model])]
     if failed:
-        verdict = f"no gain from {source} can be claimed, because the fit of {' and that of '.join(failed)} failed"
+        verdict = f"no gain from {source} can be claimed, because a fit of {' and one of '.join(failed)} failed"
     elif gain["auc_low"] is None:
         verdict = f"no gain from {source} can be claimed from fewer than {FEWEST_PATIENTS} ill or healthy test patients"
     elif gain["auc_low"] > 0:
@@ -39,10 +39,10 @@ def _speed(gain: dict) -> str:
     """Return how many epochs a start took to the lowest validation loss of the control; empty where it is unknown."""
     if gain.get("control_epochs") is None:
         return ""
-    then = "never as low" if gain["epochs"] is None else f"as low after {_epochs(gain['epochs'])}"
+    then = f"after {_epochs(gain['epochs'])}" if gain["epochs"] is not None else "not with every seed, or not at all"
     return (
-        f" Random weights had their lowest validation loss after {_epochs(gain['control_epochs'])}; with this start it "
-        f"was {then}."
+        f" Random weights reached their lowest validation loss after {_epochs(gain['control_epochs'])}; this start "
+        f"reached it {then}."
     )
 
 
@@ -61,36 +61,37 @@ def patients_saved(dataset: str, curves: dict[str, dict]) -> list[str]:
         _sentence(dataset, regime, start, record, curves)
         for regime in ORDER
         for start, record in curves.get(regime, {}).items()
-        if record.get("control_needs")
+        if record.get("control_needs") and next(iter(record["points"].values()))["auc"] is not None
     ]
 
 
 def _sentence(dataset: str, regime: str, start: str, record: dict, curves: dict[str, dict]) -> str:
     number, needs = next(iter(record["control_needs"].items()))
-    control = curves[record["against"].split("-")[0]][CONTROL]
-    point, most = record["points"][number], list(control["points"].values())[-1]
+    control, point = curves[record["against"].split("-")[0]][CONTROL]["points"], record["points"][number]
     source, low = start_in_words(regime, start), needs["patients_low"]
-    if failed := [who for who, of in (("its fits", point), ("those of random weights", most)) if has_failed(of)]:
-        verdict = f"that {source} saved patients cannot be claimed, because {' and '.join(failed)} failed"
+    if failed := [
+        who for who, of in (("its", [point]), ("the control's", control.values())) if any(map(has_failed, of))
+    ]:
+        verdict = f"that {source} saved patients cannot be claimed, because some of {' and '.join(failed)} fits failed"
     elif low is None:
         verdict = f"fewer than {FEWEST_PATIENTS} ill or healthy test patients do not tell whether {source} saved any"
     elif isinstance(low, str) or low > int(number):
         verdict = f"{source} saved patients"
     else:
         verdict = f"that {source} saved patients cannot be claimed"
-    value, *bounds = (_count(needs[key]) for key in NEEDS)
-    interval = "" if low is None else f" (95 % interval {' to '.join(dict.fromkeys(bounds))})"
-    fewest = next(iter(control["points"]))
-    if int(fewest) in needs.values():
-        interval += f"; fewer than {fewest} were not tried"
+    fewest = int(next(iter(control)))
+    value, *bounds = (_count(needs[key], fewest) for key in NEEDS)
+    interval = f" (95 % interval {bounds[0]} to {bounds[1]})" if low is not None and bounds[0] != bounds[1] else ""
     return (
         f"{dataset}, {REGIMES[regime]}: {verdict}. With {int(number):,} training patients the test AUC was "
         f"{point['auc']:.3f}; random weights needed {value} for that{interval}."
     )
 
 
-def _count(patients: int | str | None) -> str:
-    """Return a number of patients in words."""
+def _count(patients: int | str | None, fewest: int) -> str:
+    """Return a number of patients in words; those between the numbers that were tried are interpolated."""
     if isinstance(patients, str):
         return f"more than {int(patients.removeprefix('> ')):,}"
-    return "an unknown number" if patients is None else f"{patients:,}"
+    if patients is None:
+        return "an unknown number"
+    return f"{patients:,} or fewer" if patients <= fewest else f"about {patients:,}"

@@ -90,11 +90,11 @@ def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
     for entry, _ in _revisions(experiments):
         data, params, state = entry.get("data") or {}, _params(entry), entry.get("state", FINISHED)
         facts = {key: params.get(key) for key in ("model", "image_size", "source")}
-        seeds = params["seeds"] if "seeds" in params else [params.get("seed")]  # `seed` before there were several
+        seeds = _as_list(params.get("seeds", params.get("seed")))  # `seed` before there were several
         others = {key: value for key, value in params.items() if key not in ("seed", "seeds")}
         facts |= {"seeds": " ".join(map(str, seeds)), "settings": json.dumps(others, sort_keys=True)}
-        numbers = [number for number in params.get("patients") or ["all"] if number != "all"]
-        most = None if len(numbers) < len(params.get("patients") or ["all"]) else max(numbers)
+        numbers = _as_list(params.get("patients", "all"))
+        most = None if "all" in numbers else max((number for number in numbers if type(number) is int), default=None)
         facts |= {"state": state, "patients": most, "revision": entry["rev"]}
         metrics = {file: content.get("data") for file, content in (data.get("metrics") or {}).items()}
         if state.startswith(STALE) and not any(metrics.values()):
@@ -113,6 +113,10 @@ def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
     columns = [*IDENTITY, "state", *SETTINGS, "dataset", "regime", "weights", "auc", "auc_low", "auc_high", *SCORES[1:]]
     table = pd.DataFrame(rows, columns=columns)
     return table.drop_duplicates(subset=columns[len(IDENTITY) :], ignore_index=True)
+
+
+def _as_list(value) -> list:
+    return value if isinstance(value, list) else [value]
 
 
 def _name(entry: dict) -> str:
@@ -144,8 +148,9 @@ def leaderboard(scores: pd.DataFrame, published: pd.DataFrame, is_paired: bool =
 
     Returns:
         Table with the columns dataset, model, regime, weights, image_size, AUC (with its interval for one experiment;
-        mean and range for several of one seed), accuracy, sensitivity, specificity, f1, seeds, experiment, published,
-        state. Experiments without scores of their own come last, with their state alone.
+        mean and range for several of one seed), accuracy, sensitivity, specificity, f1, seeds, patients (the most
+        training patients), experiment, published, state. Experiments without scores of their own come last, with their
+        state alone.
     """
     is_finished = scores["state"] == FINISHED
     unfinished, scores = scores[~is_finished], scores[is_finished]
@@ -157,6 +162,7 @@ def leaderboard(scores: pd.DataFrame, published: pd.DataFrame, is_paired: bool =
         if seeds.str.len().max() > 1:
             runs = runs.loc[[seeds.str.len().idxmax()]]
         row = dict(zip(keys, values, strict=True)) | {"mean": runs["auc"].mean(), "AUC": _area(runs)}
+        row["patients"] = runs["patients"].iloc[0]
         row |= {name: _decimal(runs[name].mean()) for name in SCORES[1:]}
         row |= {
             "seeds": int(runs["seeds"].str.split().str.len().sum()),
@@ -165,7 +171,6 @@ def leaderboard(scores: pd.DataFrame, published: pd.DataFrame, is_paired: bool =
             "runs": [
                 (run.revision, [int(seed) for seed in run.seeds.split() if seed.isdigit()]) for run in runs.itertuples()
             ],
-            "patients": runs["patients"].iloc[0],
         }
         rows.append(row)
     if not rows:
@@ -174,7 +179,8 @@ def leaderboard(scores: pd.DataFrame, published: pd.DataFrame, is_paired: bool =
     table = pd.DataFrame(rows).sort_values(["dataset", "mean"], ascending=[True, False], ignore_index=True)
     if is_paired:
         table.insert(table.columns.get_loc("AUC") + 1, "difference to the best", differences_to_the_best(table))
-    table = table.drop(columns=["mean", "source", "settings", "runs", "patients"]).assign(state=FINISHED)
+    table["patients"] = ["all" if pd.isna(number) else int(number) for number in table["patients"]]
+    table = table.drop(columns=["mean", "source", "settings", "runs"]).assign(state=FINISHED)
     without_scores = unfinished[["experiment", "model", "image_size", "state"]]
     return pd.concat([table.astype(object), without_scores], ignore_index=True).fillna("")
 
@@ -194,8 +200,8 @@ def _area(runs: pd.DataFrame) -> str:
 
 
 def _published(row: dict, published: pd.DataFrame) -> str:
-    """Return results such as `accuracy 0.931 (three-backbones)` of the same model; none for simulated radiographs."""
-    if row["source"] == "phantom":
+    """Return results such as `accuracy 0.931 (three-backbones)`; none for simulated patients and for fewer than all."""
+    if row["source"] == "phantom" or not pd.isna(row["patients"]):
         return ""
     matching = published
     for key in ("dataset", "model", "regime", "weights"):

@@ -20,14 +20,15 @@ Fits = dict[int, tuple[Predictions, Predictions]]  # predictions for validation 
 
 
 def differences_to_the_best(rows: pd.DataFrame) -> list[str]:
-    """Return for each row of a leaderboard how much smaller its AUC is than that of the first row of its dataset.
+    """Return for each row of a leaderboard its AUC minus that of the best one of its dataset that can be compared.
 
-    The interval holds for other patients, and for other seeds too where both have the same seeds, of which there are
-    several. Not compared are models that come from another dataset, and those of other test patients.
+    The interval holds for other patients, and with several seeds for other seeds, too. Not compared are models that
+    come from another dataset, those of other test patients or seeds, and those whose predictions have no seed in their
+    names.
 
     Args:
-        rows: table with the columns dataset, model, regime, weights, `runs` (list of (revision or workspace,
-            seeds)) and `patients` (the most training patients, None for all); best first in each dataset.
+        rows: table with the columns dataset, model, regime, weights, `runs` (list of (revision or workspace, seeds))
+            and `patients` (the most training patients, None for all); best first in each dataset.
 
     Raises:
         ChestTransferError: the predictions of a fit are neither in DVC's cache nor in its remote.
@@ -35,33 +36,34 @@ def differences_to_the_best(rows: pd.DataFrame) -> list[str]:
     best: dict[str, Fits] = {}
     texts = []
     for row in rows.itertuples():
+        fits = {} if row.regime in TRANSFERRED else _fits(row)
         if row.regime in TRANSFERRED:
             texts.append("not compared")
-            continue
-        fits = _fits(row)
-        if not fits:  # of a version in which names had no seed
-            texts.append("no predictions by seed")
+        elif len(fits) < sum(len(seeds) for _, seeds in row.runs) or not fits:
+            texts.append("made by an earlier version")
         elif row.dataset not in best:
             best[row.dataset] = fits
-            texts.append("best")
+            texts.append("best of those compared")
         elif not are_of_the_same_patients(best[row.dataset], fits):
             texts.append("other test patients")
+        elif best[row.dataset].keys() != fits.keys():
+            texts.append("other seeds")
         else:
             texts.append(difference(best[row.dataset], fits))
     return texts
 
 
 def _fits(row) -> Fits:
+    """Return the predictions of each seed, without those that dvc.lock does not list."""
+    patients = None if pd.isna(row.patients) else int(row.patients)
     fits: Fits = {}
     for revision, seeds in row.runs:
         outputs = recorded_outputs(None if revision == "workspace" else revision)
         for seed in seeds:
-            patients = None if pd.isna(row.patients) else int(row.patients)
             name = ModelName(row.dataset, row.model, row.regime, row.weights, seed, patients)
-            if name.predictions.as_posix() not in outputs:
-                continue
-            files = (recorded_file(Path(name.predictions_of(split)), outputs) for split in ("val", "test"))
-            fits.setdefault(seed, tuple(map(read_predictions, files)))
+            if name.predictions.as_posix() in outputs:
+                files = (recorded_file(Path(name.predictions_of(split)), outputs) for split in ("val", "test"))
+                fits[seed] = tuple(map(read_predictions, files))
     return fits
 
 
@@ -72,9 +74,8 @@ def are_of_the_same_patients(first: Fits, second: Fits) -> bool:
 
 
 def difference(best: Fits, fits: Fits) -> str:
-    """Return the AUC of a model minus that of the best, with its interval, as text."""
-    common = sorted(best.keys() & fits.keys()) or None
-    pairs = [[of[seed] for seed in common] if common else list(of.values())[:1] for of in (best, fits)]
+    """Return the AUC of a model minus that of the best, which has the same seeds, with its interval, as text."""
+    pairs = [[of[seed] for seed in sorted(best)] for of in (best, fits)]
     patients = pairs[0][0][1].patients
     weights = cluster_bootstrap_weights(patients, RESAMPLES, SEED)
     value, low, high, *_ = area_difference(*([_evaluated(*fit, weights) for fit in of] for of in pairs), weights)

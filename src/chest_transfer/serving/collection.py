@@ -66,7 +66,15 @@ def describe_models(predictors: dict[str, Predictor]) -> list[dict]:
             {key: by_model[key]} if key in by_model else {} for by_model in (dataset.scores, dataset.explained)
         )
         model = _model_name(facts)
-        scores = {key: record["fits"][model.fit] for key, record in scores.items() if model.fit in record["fits"]}
+        scores = {
+            key: record["fits"][model.fit] | {name: record[name] for name in ("sources",) if name in record}
+            for key, record in scores.items()
+            if model.fit in record["fits"]
+        }
+        if not scores:
+            unknown = Caution(False, "The metrics in this folder are not of this model: its scores are unknown.")
+            descriptions.append(_describe(name, predictor, {}, None, [unknown, *concerning]))
+            continue
         if model != dataset.models.get(key):  # heat maps are of one seed and number of patients
             explained = {}
         of_model = dataset_cautions(dataset.name, dataset.data, scores, explained)

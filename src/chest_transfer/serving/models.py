@@ -122,7 +122,7 @@ def model_of_name(name: str, outputs: dict[str, str], revision: str | None) -> t
 def _of_settings(fits: list[ModelName], revision: str | None) -> ModelName:
     """Return the fit with the most patients and the first seed that params.yaml names; of no such fit, the lowest."""
     params = _params(revision)
-    seeds, numbers = params.get("seeds") or [], params.get("patients") or []
+    seeds, numbers = (value if isinstance(value, list) else [] for value in map(params.get, ("seeds", "patients")))
     named = [fit for fit in fits if fit.seed in seeds and (fit.patients or ALL_PATIENTS) in numbers]
 
     def order(fit: ModelName) -> tuple:
