@@ -18,7 +18,6 @@ from test_remotes import free_port, s3_remote
 
 from chest_transfer.cluster.graph import Stage
 from chest_transfer.cluster.worker import Experiment, StageFailed, remove_clones, run_stage
-from chest_transfer.yaml_files import read_yaml
 
 pytest.importorskip("distributed")
 TARGETS = "preprocess@pneumonia", "pretrained@cnn-none"
@@ -150,7 +149,6 @@ def test_the_log_of_a_failed_stage_is_shown_and_the_others_are_run(repository, t
     assert re.search(log, output, re.DOTALL), output
     assert "preprocess@tuberculosis not run" in output
     assert re.search(r"/6 .*preprocess@pneumonia after", output), output
-    assert "preprocess@pneumonia" in read_yaml(folder / "dvc.lock")["stages"]
     assert not list(folder.parent.glob("chest-transfer-clone-*"))
 
 
