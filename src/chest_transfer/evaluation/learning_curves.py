@@ -37,12 +37,13 @@ def fits_by_patients(fits: list[EvaluatedFit], images: pd.DataFrame) -> dict[str
     return curves
 
 
-def learning_curve_table(curves: dict[str, FitsByPatients]) -> pd.DataFrame:
-    """Return the AUC of each model with each number of patients, a row with the columns `COLUMNS` for each."""
+def learning_curve_table(records: dict[str, dict]) -> pd.DataFrame:
+    """Return the points of `learning_curve_records` as a table: a row with the columns `COLUMNS` for each."""
     rows = [
-        {"model": key, "patients": number} | area_over_seeds(of_number)
-        for key, numbers in curves.items()
-        for number, of_number in numbers.items()
+        {"model": f"{regime}-{start}", "patients": int(number)} | point
+        for regime, starts in records.items()
+        for start, record in starts.items()
+        for number, point in record["points"].items()
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -61,7 +61,7 @@ def record_over_seeds(fits: list[EvaluatedFit]) -> dict:
     record = {key: value for key, value in first.record.items() if key not in OF_A_FIT}
     single_numbers = [key for key, value in record.items() if isinstance(value, float)]
     record |= {key: _mean_of_known([fit.record[key] for fit in fits]) for key in single_numbers}
-    for name in first.scores.values:
+    for name in [name for name in first.scores.values if name != "auc"]:
         values, resampled = [fit.scores.values[name] for fit in fits], [fit.scores.resampled[name] for fit in fits]
         record |= mean_over_seeds(name, values, resampled, first.scores.patients)
     record |= area_over_seeds(fits)

@@ -12,6 +12,7 @@ from chest_transfer.evaluation.epochs_to_loss import epochs_to_loss
 from chest_transfer.evaluation.fit_scores import EvaluatedFit, evaluate_fit, history_of
 from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
 from chest_transfer.evaluation.learning_curves import (
+    AREA,
     fits_by_patients,
     learning_curve_records,
     learning_curve_table,
@@ -28,7 +29,6 @@ HEADLINE = (
     "auc", "auc_low", "auc_high", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1", "loss", "ece",
     "fit", "overlap", "auc_with_overlap", "sources",
 )  # fmt: skip
-GAIN = ("auc", "auc_low", "auc_high")
 
 
 def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "Evaluate", folder: Path) -> None:
@@ -87,8 +87,8 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
     _write_csv(folder / "subgroups" / f"{dataset}.csv", pd.concat(subgroups))
     _write_csv(folder / "comparisons" / f"{dataset}.csv", pairs)
     _write_csv(folder / "plots" / dataset / "gain.csv", _gain_table(gain))
-    learned = fits_by_patients(list(fits.values()), images)
-    write_json(folder / "curves" / f"{dataset}.json", learning_curve_records(learned, weights))
+    learned = learning_curve_records(fits_by_patients(list(fits.values()), images), weights)
+    write_json(folder / "curves" / f"{dataset}.json", learned)
     _write_csv(folder / "plots" / dataset / "learning_curves.csv", learning_curve_table(learned))
     for curve, tables in curves.items():
         _write_csv(folder / "plots" / dataset / f"{curve}.csv", pd.concat(tables))
@@ -105,7 +105,7 @@ def _areas_by_source(groups: pd.DataFrame) -> dict[str, dict]:
     if len(of_sources) < 2:
         return {}
     records = of_sources.astype(object).where(of_sources.notna(), None).to_dict("records")
-    return {row["group"]: {key: row[key] for key in (*GAIN, "images")} for row in records if row["auc"] is not None}
+    return {row["group"]: {key: row[key] for key in (*AREA, "images")} for row in records if row["auc"] is not None}
 
 
 def _headline(detail: dict[str, dict[str, dict]]) -> dict:
@@ -117,10 +117,10 @@ def _headline(detail: dict[str, dict[str, dict]]) -> dict:
 
 def _gain_table(gain: dict[str, dict]) -> pd.DataFrame:
     rows = [
-        (f"{regime}-{start}", *map(of_start.get, GAIN)) for regime, starts in gain.items()
+        (f"{regime}-{start}", *map(of_start.get, AREA)) for regime, starts in gain.items()
         for start, of_start in starts.items()
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["model", *GAIN])
+    return pd.DataFrame(rows, columns=["model", *AREA])
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:

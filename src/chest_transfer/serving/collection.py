@@ -67,7 +67,7 @@ def describe_models(predictors: dict[str, Predictor]) -> list[dict]:
         )
         model = _model_name(facts)
         scores = {
-            key: record["fits"][model.fit] | {name: record[name] for name in ("sources",) if name in record}
+            key: record["fits"][model.fit] | ({"sources": record["sources"]} if "sources" in record else {})
             for key, record in scores.items()
             if model.fit in record["fits"]
         }
