@@ -6,20 +6,27 @@ from pathlib import Path
 from chest_transfer.errors import run_stage
 from chest_transfer.evaluation.best_model import best_on_validation
 from chest_transfer.files import keep_only
-from chest_transfer.model_names import models_of_experiment, networks_folder, packed_model, predictions_folder
+from chest_transfer.model_names import (
+    ensembles,
+    models_of_experiment,
+    networks_folder,
+    packed_model,
+    predictions_folder,
+)
 from chest_transfer.serving.packing import pack
 from chest_transfer.settings import read_settings
 
 
 def main(dataset: str) -> None:
     settings = read_settings()
-    models = {name.file_name: name for name in models_of_experiment(settings, dataset)}
-    keep_only(networks_folder(dataset, settings.model), [name.network for name in models.values()])
-    keep_only(predictions_folder(dataset, settings.model), [name.predictions for name in models.values()])
-    best = models[best_on_validation(json.loads(Path(f"metrics/detail/{dataset}.json").read_text()))]
-    pack(
-        best.network, best.predictions_of("val"), Path(f"data/out_of_distribution/{dataset}.npz"), packed_model(dataset)
-    )
+    models = models_of_experiment(settings, dataset)
+    keep_only(networks_folder(dataset, settings.model), [name.network for name in models])
+    keep_only(predictions_folder(dataset, settings.model), [name.predictions for name in models])
+    members = {name: [name] for name in models} | ensembles(models)
+    file_name = best_on_validation(json.loads(Path(f"metrics/detail/{dataset}.json").read_text()))
+    best = next(name for name in members if name.file_name == file_name)
+    networks, val = zip(*((name.network, name.predictions_of("val")) for name in members[best]), strict=True)
+    pack(networks, val, Path(f"data/out_of_distribution/{dataset}.npz"), packed_model(dataset))
     print(f"{dataset}: {best}")
 
 

@@ -4,7 +4,9 @@ from chest_transfer.data.arrays import open_arrays
 from chest_transfer.data.splits import SPLITS
 from chest_transfer.errors import run_stage
 from chest_transfer.files import write_json
-from chest_transfer.model_names import RANDOM_STARTS, pretrained_features, random_features
+from chest_transfer.model_names import pretrained_features, random_features, starting_network
+from chest_transfer.networks.facts import StartingFacts
+from chest_transfer.networks.saving import read_facts
 from chest_transfer.networks.starting_points import load_starting_point
 from chest_transfer.settings import read_settings
 from chest_transfer.training.determinism import make_deterministic
@@ -17,7 +19,7 @@ def main(dataset: str, model: str, weights: str, seed: str | None = None) -> Non
     folder = pretrained_features(dataset, model, weights)
     if seed is not None:
         folder = random_features(dataset, model, weights, int(seed))
-    if (weights in RANDOM_STARTS) != (seed is not None):
+    if read_facts(starting_network(model, weights), StartingFacts).is_random != (seed is not None):
         note = f"{weights} is computed by {'embed' if seed else 'embed_random, for each seed'}"
         write_json(folder / "elsewhere.json", {"features": note})
         return

@@ -15,9 +15,10 @@ def main(model: str, weights: str) -> None:
     from chest_transfer.training.precision import warn_if_slower
 
     architecture, size, precision = settings.architectures[model], settings.image_size, settings.precision
+    files, partial = settings.weights_files, settings.partial_weights
     warn_if_slower(precision)
-    backbone, facts = load_starting_weights(model, weights, size, architecture, settings.weights_files, precision)
-    if weights == "phantom":
+    backbone, facts = load_starting_weights(model, weights, size, architecture, files, precision, partial)
+    if (partial[weights].weights if weights in partial else weights) == "phantom":
         pretrain(backbone, settings)
     save_model(backbone, starting_network(model, weights), facts)
 

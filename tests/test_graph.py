@@ -29,7 +29,7 @@ WITHOUT_EFFECT |= {f"external_{stage}": WITHOUT_EFFECT[stage] for stage in ("dow
 READ_ELSEWHERE = {
     "sources": {f"preprocess.{key}" for key in read_yaml(ROOT / "params.yaml")["preprocess"]},
     "preprocess": {"preprocess.max_skipped"}, "external_preprocess": {"preprocess.max_skipped"},
-    "pretrained": {"weights_files"},
+    "pretrained": {"weights_files", "partial_weights"},
 }  # fmt: skip
 # Stages that write files for Git.
 IN_GIT = ("sources", "explore", "overlap", "evaluate", "external_evaluate")

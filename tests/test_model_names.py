@@ -4,7 +4,7 @@ import pytest
 
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.model_names import ModelName, first_of_each, with_most_patients
-from chest_transfer.serving.models import model_of_name
+from chest_transfer.serving.models import fits_of_name
 
 
 def test_the_headline_is_of_the_most_patients_and_heat_maps_are_of_the_first_seed():
@@ -51,7 +51,7 @@ def test_a_name_without_seed_and_patients_means_the_fit_that_the_settings_ask_fo
 ):
     (tmp_path / "params.yaml").write_text(f"model: cnn\nseeds: {seeds}\npatients: {patients}\n")
     monkeypatch.chdir(tmp_path)
-    assert model_of_name(name, dict.fromkeys(OUTPUTS, "0" * 32), None)[1].fit == fit
+    assert fits_of_name(name, dict.fromkeys(OUTPUTS, "0" * 32), None)[1][0].fit == fit
 
 
 def test_a_model_from_before_seeds_were_part_of_its_name_is_refused(tmp_path, monkeypatch):
@@ -60,4 +60,4 @@ def test_a_model_from_before_seeds_were_part_of_its_name_is_refused(tmp_path, mo
     with pytest.raises(
         ChestTransferError, match="'covid/cnn/train-none' was made by an earlier version, which had one"
     ):
-        model_of_name("covid/train-none", {OUTPUTS[0]: "0" * 32}, None)
+        fits_of_name("covid/train-none", {OUTPUTS[0]: "0" * 32}, None)

@@ -12,15 +12,15 @@ import pytest
 from conftest import ROOT, change_settings, refused, run, stage
 
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.model_names import RANDOM_STARTS
 from chest_transfer.networks.backbones import BACKBONES, PREPROCESSING, backbone_named, build_backbone
+from chest_transfer.networks.blocks import blocks_of
 from chest_transfer.networks.classifier import build_classifier, logits_network
-from chest_transfer.networks.facts import ClassifierFacts, StartingFacts
+from chest_transfer.networks.facts import RANDOM_STARTS, ClassifierFacts, StartingFacts
 from chest_transfer.networks.heads import HEADS, head_named
 from chest_transfer.networks.saving import load_model, read_facts, save_model
 from chest_transfer.networks.starting_points import load_starting_point
 from chest_transfer.networks.weights import imagenet_file, load_starting_weights
-from chest_transfer.settings import Architecture, WeightsFile
+from chest_transfer.settings import Architecture, PartialWeights, WeightsFile
 from chest_transfer.training.determinism import make_deterministic
 
 FACTS = StartingFacts(
@@ -33,7 +33,7 @@ SHAPES = {
     "resnet50": (2048, 23_587_712), "resnet50v2": (2048, 23_564_800), "resnet101": (2048, 42_658_176),
     "inceptionv3": (2048, 21_802_784), "xception": (2048, 20_861_480), "densenet121": (1024, 7_037_504),
     "densenet201": (1920, 18_321_984), "efficientnetv2b0": (1280, 5_919_312),
-    "mobilenetv2": (1280, 2_257_984),
+    "mobilenetv2": (1280, 2_257_984), "convnext_tiny": (768, 27_820_128),
 }  # fmt: skip
 
 
@@ -55,8 +55,10 @@ def test_each_backbone_at_its_smallest_size_from_raw_pixels_to_a_file_and_back(n
     assert len(backbone.output.shape) == 4
     assert backbone.count_params() == parameters
     model = build_classifier(backbone, "dense256", classes=3, multi_label=False)
-    # One flat graph: Grad-CAM reaches every layer.
-    assert not any(hasattr(layer, "layers") for layer in model.layers)
+    # One flat graph, but for the short sequences that ConvNeXt consists of: Grad-CAM reaches every feature map.
+    assert not any(isinstance(layer, keras.Model) and type(layer) is not keras.Sequential for layer in model.layers)
+    in_blocks = [layer.name for block in blocks_of(backbone) for layer in block]
+    assert sorted(in_blocks) == sorted(layer.name for layer in backbone.layers if layer.weights)
     images = radiographs(row.smallest)
     before = np.asarray(model(images))  # not as a graph, which takes longer to build than to run
     assert before.shape == (2, 3)
@@ -140,8 +142,8 @@ def stored(tmp_path_factory):
     backbone = keras.Model(backbone.input, norm(backbone.output), name="cnn")
     norm.gamma.assign(np.linspace(0.5, 1.5, 128))
     norm.moving_variance.assign(np.linspace(1, 5, 128))
-    for weights in ("none", "statistics", "imagenet"):
-        facts = FACTS.model_copy(update={"weights": weights})
+    for weights in ("none", "statistics", "imagenet", "imagenet_2"):
+        facts = FACTS.model_copy(update={"weights": weights, "pretrained_blocks": {"imagenet_2": 2}.get(weights)})
         save_model(backbone, folder / f"models/pretrained/cnn/{weights}.keras", facts)
     return folder
 
@@ -156,7 +158,7 @@ class TestStartingPoints:
         assert facts.weights == weights
         return {f"{number} {variable.path}": variable.numpy() for number, variable in enumerate(backbone.weights)}
 
-    @pytest.mark.parametrize("weights", RANDOM_STARTS)
+    @pytest.mark.parametrize("weights", [*RANDOM_STARTS, "imagenet_2"])
     def test_random_weights_belong_to_the_seed(self, stored, weights):
         first, again, other = (self.kernels(stored, weights, seed) for seed in (1, 1, 2))
         assert all((first[name] == again[name]).all() for name in first)
@@ -165,6 +167,13 @@ class TestStartingPoints:
     def test_pretrained_weights_are_the_same_for_every_seed(self, stored):
         first, other = (self.kernels(stored, "imagenet", seed) for seed in (1, 2))
         assert all((first[name] == other[name]).all() for name in first)
+
+    def test_partial_weights_keep_the_first_blocks_and_draw_the_rest_for_each_seed(self, stored):
+        pretrained = self.kernels(stored, "imagenet", 1)
+        first, other = (self.kernels(stored, "imagenet_2", seed) for seed in (1, 2))
+        kernels = [name for name in pretrained if name.endswith("kernel")]  # of the three blocks, in order
+        assert [(first[name] == pretrained[name]).all() for name in kernels] == [True, True, False]
+        assert [(first[name] == other[name]).all() for name in kernels] == [True, True, False]
 
     def test_statistics_keep_mean_and_deviation_of_each_layer_and_nothing_else(self, stored):
         pretrained, drawn = (self.kernels(stored, weights, 1) for weights in ("imagenet", "statistics"))
@@ -265,7 +274,7 @@ class TestRefusals:
         (tmp_path / "models" / row.imagenet.file).write_bytes(b"half a file")
         digest = hashlib.md5(b"half a file").hexdigest()
         with pytest.raises(
-            ChestTransferError, match=rf"is damaged: its MD5 is {digest}, Keras publishes 6d6b.*delete it"
+            ChestTransferError, match=rf"is damaged: its md5 is {digest}, Keras publishes 6d6b.*delete it"
         ):
             imagenet_file(row, 96)
 
@@ -308,6 +317,41 @@ class TestWeightsFromAFile:
         build_backbone("vgg16", 32).save_weights(tmp_path / "w.weights.h5")
         with pytest.raises(ChestTransferError, match="does not hold the weights of mobilenetv2"):
             load_starting_weights("mobilenetv2", "other", 32, ARCHITECTURE, self.files(tmp_path / "w.weights.h5"))
+
+    @pytest.mark.parametrize("classes", [0, 14])
+    def test_a_classifier_on_top_is_left_out(self, tmp_path, classes):
+        # CheXNet's published weights are those of a DenseNet121 with a layer for 14 findings.
+        donor = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg")
+        outputs = keras.layers.Dense(classes)(donor.output) if classes else donor.output
+        keras.Model(donor.input, outputs).save(tmp_path / "chexnet.h5")
+        backbone, _ = load_starting_weights(
+            "mobilenetv2", "other", 32, ARCHITECTURE, self.files(tmp_path / "chexnet.h5")
+        )
+        for name in ("Conv1", "Conv_1"):
+            assert (backbone.get_layer(name).kernel.numpy() == donor.get_layer(name).kernel.numpy()).all()
+
+    def test_the_hash_and_the_license_that_settings_name_are_checked_and_kept(self, tmp_path):
+        build_backbone("cnn", 32).save_weights(path := tmp_path / "w.weights.h5")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        file = WeightsFile(path=str(path), preprocessing="unit", sha256=digest, license="CC BY-NC 4.0")
+        _, facts = load_starting_weights("cnn", "radiology", 32, ARCHITECTURE, {"radiology": file})
+        assert (facts.weights_sha256, facts.weights_license) == (digest, "CC BY-NC 4.0")
+        other = file.model_copy(update={"sha256": "0" * 64})
+        with pytest.raises(ChestTransferError, match=rf"not the file that weights_files.radiology names: .* {digest}"):
+            load_starting_weights("cnn", "radiology", 32, ARCHITECTURE, {"radiology": other})
+
+    @pytest.mark.parametrize(("blocks", "is_allowed"), [(1, True), (2, True), (3, False)])
+    def test_partial_weights_leave_something_random(self, tmp_path, blocks, is_allowed):
+        build_backbone("cnn", 32).save_weights(tmp_path / "w.weights.h5")
+        files = {"other": WeightsFile(path=str(tmp_path / "w.weights.h5"), preprocessing="unit")}
+        partial = {"half": PartialWeights(weights="other", blocks=blocks)}
+        arguments = "cnn", "half", 32, ARCHITECTURE, files, "float32", partial
+        if is_allowed:
+            facts = load_starting_weights(*arguments)[1]
+            assert (facts.weights, facts.pretrained_blocks, facts.is_random) == ("half", blocks, True)
+        else:
+            with pytest.raises(ChestTransferError, match=r"keeps 3 blocks, of the 3 of cnn .* \(allowed: 1 to 2\)"):
+                load_starting_weights(*arguments)
 
     def test_a_missing_file_is_named(self, tmp_path):
         with pytest.raises(ChestTransferError, match=r"no file at .* correct weights_files.other.path"):

@@ -20,10 +20,10 @@ TRANSFERRED = ("as_is", "transfer")
 NOT_FITTED = ("as_is",)
 EXPLAINED = ("finetune", "train")
 ALL_PATIENTS = "all"
-# Starting weights that are drawn for each training seed; the others are the same for all.
-RANDOM_STARTS = ("none", "statistics")
+ENSEMBLE = "ensemble"
 _FORM = re.compile(
-    r"(?P<dataset>\w+)/(?P<backbone>\w+)/(?P<regime>\w+)-(?P<start>\w+)-seed(?P<seed>\d+)-(?P<patients>all|\d+)"
+    r"(?P<dataset>\w+)/(?P<backbone>\w+)/(?P<regime>\w+)-(?P<start>\w+)"
+    rf"-(?:seed(?P<seed>\d+)|{ENSEMBLE})-(?P<patients>all|\d+)"
 )
 
 
@@ -31,12 +31,14 @@ _FORM = re.compile(
 class ModelName:
     """The identity of a model, written `<dataset>/<backbone>/<regime>-<start>-seed<seed>-<patients>`.
 
+    With `ensemble` in place of the seed it is the mean of the probabilities of those of all seeds, and has no files.
+
     Args:
         dataset: str, that it is fitted to, or applied to.
         backbone: str, a key of `backbones.BACKBONES`.
         regime: str, one of `REGIMES`.
         start: str, the starting weights; for the regimes of `TRANSFERRED` the dataset that the model comes from.
-        seed: int, of its training.
+        seed: int, of its training; None for an ensemble.
         patients: int, how many training patients; None for all.
     """
 
@@ -44,7 +46,7 @@ class ModelName:
     backbone: str
     regime: str
     start: str
-    seed: int
+    seed: int | None
     patients: int | None = None
 
     @classmethod
@@ -61,32 +63,41 @@ class ModelName:
         return cls.of_words(*match.groups())
 
     @classmethod
-    def of_words(cls, dataset: str, backbone: str, regime: str, start: str, seed: str, patients: str) -> "ModelName":
+    def of_words(
+        cls, dataset: str, backbone: str, regime: str, start: str, seed: str | None, patients: str
+    ) -> "ModelName":
         """Return the name that the words of a stage's command give: a seed, and a number of patients or `all`."""
-        return cls(dataset, backbone, regime, start, int(seed), None if patients == ALL_PATIENTS else int(patients))
+        number = None if patients == ALL_PATIENTS else int(patients)
+        return cls(dataset, backbone, regime, start, None if seed is None else int(seed), number)
 
     def __str__(self) -> str:
         return f"{self.dataset}/{self.backbone}/{self.file_name}"
 
     @property
+    def row(self) -> str:
+        """`<start>`, or `<start>-ensemble`: the row of its regime in the metrics, with the models of other seeds."""
+        return f"{self.start}-{ENSEMBLE}" if self.seed is None else self.start
+
+    @property
     def key(self) -> str:
-        """`<regime>-<start>`: the row of the metrics that it counts for, with those of other seeds."""
-        return f"{self.regime}-{self.start}"
+        """`<regime>-<row>`."""
+        return f"{self.regime}-{self.row}"
 
     @property
     def without_fit(self) -> str:
-        """`<dataset>/<backbone>/<regime>-<start>`."""
+        """`<dataset>/<backbone>/<key>`."""
         return f"{self.dataset}/{self.backbone}/{self.key}"
 
     @property
     def fit(self) -> str:
-        """`seed<seed>-<patients>`: which one it is of those with its key."""
-        return f"seed{self.seed}-{ALL_PATIENTS if self.patients is None else self.patients}"
+        """`seed<seed>-<patients>`, or `ensemble-<patients>`: which one it is of those with its regime and start."""
+        seed = ENSEMBLE if self.seed is None else f"seed{self.seed}"
+        return f"{seed}-{ALL_PATIENTS if self.patients is None else self.patients}"
 
     @property
     def file_name(self) -> str:
         """The name of its files, without an ending."""
-        return f"{self.key}-{self.fit}"
+        return f"{self.regime}-{self.start}-{self.fit}"
 
     @property
     def network(self) -> Path:
@@ -165,6 +176,18 @@ def with_most_patients(models: list[ModelName]) -> list[ModelName]:
 def first_of_each(models: list[ModelName]) -> list[ModelName]:
     """Return one model for each row of the metrics: with the most patients, and the first seed of the settings."""
     return list({name.key: name for name in reversed(with_most_patients(models))}.values())[::-1]
+
+
+def ensembles(models: list[ModelName]) -> dict[ModelName, list[ModelName]]:
+    """Return the ensemble of all seeds of each row, with its members; of the most patients, none where one seed is.
+
+    Not among them are models that are not fitted to the dataset.
+    """
+    members: dict[ModelName, list[ModelName]] = {}
+    for name in with_most_patients(models):
+        if name.regime not in NOT_FITTED:
+            members.setdefault(replace(name, seed=None), []).append(name)
+    return {name: of_seeds for name, of_seeds in members.items() if len(of_seeds) > 1}
 
 
 def own_models(models: list[ModelName]) -> list[ModelName]:

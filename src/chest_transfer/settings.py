@@ -140,6 +140,13 @@ class Architecture(Section):
 class WeightsFile(Section):
     path: Annotated[str, Field(min_length=1)]
     preprocessing: one_of(PREPROCESSING)
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    license: Annotated[str, Field(min_length=1)] | None = None
+
+
+class PartialWeights(Section):
+    weights: Name
+    blocks: Annotated[int, Field(ge=1, le=100)]
 
 
 class Settings(Section):
@@ -150,6 +157,7 @@ class Settings(Section):
     external: Names = ()
     weights: SomeNames
     weights_files: dict[Name, WeightsFile]
+    partial_weights: dict[Name, PartialWeights] = Field(default_factory=dict)
     source: Annotated[str, Field(min_length=1)]
     sources: dict[Name, str]
     own: dict[Name, Own] = Field(default_factory=dict)

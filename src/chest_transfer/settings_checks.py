@@ -68,7 +68,14 @@ def _check_starting_points(settings: "Settings") -> None:
     """Check that the model and the starting weights exist, and that those of each regime are among them."""
     if settings.model not in settings.architectures:
         raise unknown_name_error("model", settings.model, settings.architectures)
-    known = [*BUILT_IN_WEIGHTS, *settings.weights_files]
+    pretrained = ["phantom", "imagenet", *settings.weights_files]
+    for name, entry in settings.partial_weights.items():
+        if entry.weights not in pretrained:
+            raise unknown_name_error(f"weights in partial_weights.{name}", entry.weights, pretrained)
+    named = [*settings.weights_files, *settings.partial_weights]
+    if twice := [name for name in named if name in BUILT_IN_WEIGHTS or named.count(name) > 1]:
+        raise ChestTransferError(f"'{twice[0]}' is the name of other starting weights, too; rename it in params.yaml")
+    known = [*BUILT_IN_WEIGHTS, *named]
     for weights in settings.weights:
         if weights not in known:
             raise unknown_name_error("weights", weights, known, "other files go under `weights_files`")

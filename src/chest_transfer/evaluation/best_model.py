@@ -1,6 +1,6 @@
 """Model selection: which of an experiment's models of a dataset to take away."""
 
-from chest_transfer.model_names import NOT_FITTED
+from chest_transfer.model_names import ENSEMBLE, NOT_FITTED
 
 
 def best_on_validation(detail: dict[str, dict[str, dict]]) -> str:
@@ -11,9 +11,9 @@ def best_on_validation(detail: dict[str, dict[str, dict]]) -> str:
             datasets that were not trained on this one are not candidates.
     """
     areas = {
-        f"{regime}-{start}-{fit}": scores["validation_auc"] or 0.0
-        for regime, starts in detail.items()
-        for start, record in starts.items()
+        f"{regime}-{row.removesuffix(f'-{ENSEMBLE}')}-{fit}": scores["validation_auc"] or 0.0
+        for regime, rows in detail.items()
+        for row, record in rows.items()
         for fit, scores in record["fits"].items()
         if regime not in NOT_FITTED
     }

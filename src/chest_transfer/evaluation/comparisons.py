@@ -58,7 +58,8 @@ def compare_all(rows: list[list[EvaluatedFit]], weights: np.ndarray, multi_label
     A pair of which one model distinguishes only healthy from diseased is compared in that.
 
     Args:
-        rows: list of the fits of each model, one for each seed, all of one dataset.
+        rows: list of the fits of each model, one for each seed, all of one dataset. Ensembles, of one fit each, are
+            compared with each other.
         weights: (R, N) array of the bootstrap over all test images.
         multi_label: bool, whether the dataset's classes are independent.
 
@@ -75,6 +76,8 @@ def compare_all(rows: list[list[EvaluatedFit]], weights: np.ndarray, multi_label
         areas[fits[0].name.key, True] = _areas([_health_area(fit, unseen, weights, multi_label) for fit in fits])
     differences = []
     for first, second in combinations([fits[0] for fits in rows], 2):
+        if (first.name.seed is None) != (second.name.seed is None):
+            continue  # an ensemble has no other seeds
         by_health = is_health(first.test) != is_health(second.test)
         pair = areas[first.name.key, by_health], areas[second.name.key, by_health]
         differences.append((first.name.key, second.name.key, *_difference(*pair)))

@@ -64,6 +64,16 @@ def evaluate_fit(name: ModelName, multi_label: bool, weights: np.ndarray, settin
         ChestTransferError: the model has no predictions.
     """
     test, val = test_predictions(name, multi_label), _validation_predictions(name)
+    fit = evaluate_predictions(name, test, val, multi_label, weights, settings)
+    if name.regime not in NOT_FITTED:
+        fit.record["fit"] = check_fit(val.labels, val.logits, history_of(name), val.multi_label)
+    return fit
+
+
+def evaluate_predictions(
+    name: ModelName, test: Predictions, val: Predictions, multi_label: bool, weights: np.ndarray, settings: "Evaluate"
+) -> EvaluatedFit:
+    """Evaluate raw predictions for the test split, calibrated on those for the validation split, as `evaluate_fit`."""
     multi_label = multi_label and not is_health(test)
     calibration = fit_calibration(val.labels, val.logits, multi_label)
     calibrated = calibrate(test, calibration, multi_label, settings.operating_point)
@@ -71,7 +81,9 @@ def evaluate_fit(name: ModelName, multi_label: bool, weights: np.ndarray, settin
     on_scored = calibrated.of_images(is_scored)
     scores = score(on_scored, weights[:, is_scored])
     record = score_record(on_scored, scores)
-    record |= _facts(on_scored, test, settings.operating_point) | _validation_facts(name, val, multi_label)
+    on_val = uncalibrated_predictions(val.labels, val.logits, val.classes, multi_label)
+    record |= _facts(on_scored, test, settings.operating_point)
+    record["validation_auc"] = rounded(area_under_curve(on_val))  # by which one model of several may be chosen
     if name.regime in TRANSFERRED:
         record["overlap"] = int(test.seen.sum())
         record["auc_with_overlap"] = rounded(area_under_curve(calibrated))
@@ -127,12 +139,3 @@ def _facts(predictions: CalibratedPredictions, test: Predictions, operating_poin
         facts = {"operating_point": "most probable class", "threshold": None}
     patients = len(np.unique(test.patients[~test.seen & test.is_labelled]))
     return facts | {"temperature": predictions.temperature, "images": len(predictions.labels), "patients": patients}
-
-
-def _validation_facts(name: ModelName, val: Predictions, multi_label: bool) -> dict:
-    """Return the area on validation, by which one model of several may be chosen, and whether the fit failed."""
-    predictions = uncalibrated_predictions(val.labels, val.logits, val.classes, multi_label)
-    facts: dict = {"validation_auc": rounded(area_under_curve(predictions))}
-    if name.regime not in NOT_FITTED:
-        facts["fit"] = check_fit(val.labels, val.logits, history_of(name), multi_label)
-    return facts

@@ -8,6 +8,7 @@ import pandas as pd
 from chest_transfer.data.predictions import read_predictions
 from chest_transfer.evaluation.comparisons import compare_all, gains
 from chest_transfer.evaluation.curves import COLUMNS, curves_of_model, training_curves
+from chest_transfer.evaluation.ensembles import evaluate_ensemble, gain_of_ensemble
 from chest_transfer.evaluation.epochs_to_loss import epochs_to_loss
 from chest_transfer.evaluation.fit_scores import EvaluatedFit, evaluate_fit, history_of
 from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
@@ -20,7 +21,7 @@ from chest_transfer.evaluation.learning_curves import (
 from chest_transfer.evaluation.seeds import pooled, record_over_seeds
 from chest_transfer.evaluation.subgroups import subgroup_scores
 from chest_transfer.files import write_json, write_text
-from chest_transfer.model_names import NOT_FITTED, ModelName, with_most_patients
+from chest_transfer.model_names import NOT_FITTED, ModelName, ensembles, with_most_patients
 
 if TYPE_CHECKING:
     from chest_transfer.settings import Evaluate
@@ -34,8 +35,8 @@ HEADLINE = (
 def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "Evaluate", folder: Path) -> None:
     """Evaluate the test predictions of a dataset's models, each calibrated on its own validation predictions.
 
-    Models that differ in their seed alone share a row: means over seeds. Of several numbers of training patients, all
-    but `detail` is of the largest.
+    Models that differ in their seed alone share a row, with means over seeds; their ensemble has a row of its own. Of
+    several numbers of training patients, all but `detail` is of the largest.
 
     Writes below `folder`, for dataset D: `D.json`, the headline scores by regime and start (`train.none.auc`);
     `detail/D.json`, all scores, with those of each fit; `gain/D.json`, what each start is worth over the control;
@@ -55,7 +56,10 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
     of_first = read_predictions(fitted.predictions_of("test"))
     weights = cluster_bootstrap_weights(of_first.patients, settings.rounds, settings.seed)
     fits = {name: evaluate_fit(name, of_first.multi_label, weights, settings) for name in models}
-    headline = [fits[name] for name in with_most_patients(models)]
+    seeds = list(fits.values())
+    members = {name: [fits[member] for member in of] for name, of in ensembles(models).items()}
+    fits |= {name: evaluate_ensemble(name, of, of_first.multi_label, weights, settings) for name, of in members.items()}
+    headline = [fits[name] for name in (*with_most_patients(models), *members)]
     keys = dict.fromkeys(fit.name.key for fit in headline)
     rows = [[fit for fit in headline if fit.name.key == key] for key in keys]
     detail, subgroups = {}, []
@@ -68,18 +72,21 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
         if by_source := _areas_by_source(groups):
             record["sources"] = by_source
         record["fits"] = {fit.name.fit: fit.record for fit in fits.values() if fit.name.key == first.name.key}
-        detail.setdefault(first.name.regime, {})[first.name.start] = record
+        detail.setdefault(first.name.regime, {})[first.name.row] = record
         for curve, table in curves_of_model(first.name.key, pooled(predictions)).items():
             curves[curve].append(table)
-        if first.name.regime not in NOT_FITTED:
+        if first.name.regime not in NOT_FITTED and first.name.seed is not None:
             curves["history"] += [_training_curves(fit, len(of_seeds)) for fit in of_seeds]
     pairs = compare_all(rows, weights, of_first.multi_label)
-    gain, of_key = gains(pairs, [of_seeds[0].name for of_seeds in rows]), dict(zip(keys, rows, strict=True))
+    of_key = dict(zip(keys, rows, strict=True))
+    gain = gains(pairs, [of_seeds[0].name for of_seeds in rows if of_seeds[0].name not in members])
     for regime, starts in gain.items():
         for start, record in starts.items():
             if not record["against"].startswith(f"{regime}-"):
                 continue  # a control of another regime has other epochs
             record |= epochs_to_loss(of_key[f"{regime}-{start}"], of_key[record["against"]])
+    for name, of_seeds in members.items():
+        gain.setdefault(name.regime, {})[name.row] = gain_of_ensemble(fits[name], of_seeds)
     dataset = models[0].dataset
     write_json(folder / f"{dataset}.json", _headline(detail))
     write_json(folder / "detail" / f"{dataset}.json", detail)
@@ -87,7 +94,7 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
     _write_csv(folder / "subgroups" / f"{dataset}.csv", pd.concat(subgroups))
     _write_csv(folder / "comparisons" / f"{dataset}.csv", pairs)
     _write_csv(folder / "plots" / dataset / "gain.csv", _gain_table(gain))
-    learned = learning_curve_records(fits_by_patients(list(fits.values()), images), weights)
+    learned = learning_curve_records(fits_by_patients(seeds, images), weights)
     write_json(folder / "curves" / f"{dataset}.json", learned)
     _write_csv(folder / "plots" / dataset / "learning_curves.csv", learning_curve_table(learned))
     for curve, tables in curves.items():

@@ -3,7 +3,7 @@
 A new backbone is one row here, and its settings under `architectures` in params.yaml.
 Hashes and file names: keras/src/applications of Keras 3.15. Papers: VGG 1409.1556, ResNet 1512.03385, ResNetV2
 1603.05027, Inception 1512.00567, Xception 1610.02357, DenseNet 1608.06993, MobileNetV2 1801.04381,
-EfficientNetV2 2104.00298.
+EfficientNetV2 2104.00298, ConvNeXt 2201.03545.
 """
 
 from collections.abc import Callable
@@ -33,12 +33,12 @@ class ImageNetFile:
     Args:
         folder: str, below Keras' download address.
         file: str, its name, in which `{alpha}` and `{side}` stand for MobileNetV2's width and image size.
-        md5: str, or None where Keras publishes none.
+        digest: str, its MD5 or SHA-256, or None where Keras publishes none.
     """
 
     folder: str
     file: str
-    md5: str | None
+    digest: str | None
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,9 @@ _ROWS = (
     Backbone("efficientnetv2b0", _keras_application("EfficientNetV2B0", include_preprocessing=False), "torch",
              imagenet=ImageNetFile("efficientnet_v2", "efficientnetv2-b0_notop.h5",
                                    "893217f2bb855e2983157299931e43ff")),
+    Backbone("convnext_tiny", _keras_application("ConvNeXtTiny", include_preprocessing=False), "torch",
+             imagenet=ImageNetFile("convnext", "convnext_tiny_notop.h5",
+                                   "d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1")),
 )  # fmt: skip
 BACKBONES = {row.name: row for row in _ROWS}
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+RANDOM_STARTS = ("none", "statistics")  # starting weights of which nothing but random numbers is left
+
 
 class StartingFacts(BaseModel):
     """A backbone with its starting weights.
@@ -12,6 +14,9 @@ class StartingFacts(BaseModel):
         backbone: key of `backbones.BACKBONES`.
         weights: name of the starting weights.
         weights_sha256: of the file that they come from; None for random weights.
+        weights_license: of that file, as the settings name it.
+        pretrained_blocks: how many blocks, from the input on, keep these weights, while the rest is random; None where
+            all do.
         image_size: pixels a side.
         precision: of the backbone's layers.
         preprocessing: key of `backbones.PREPROCESSING`.
@@ -22,9 +27,16 @@ class StartingFacts(BaseModel):
     backbone: str
     weights: str
     weights_sha256: str | None
+    weights_license: str | None = None
+    pretrained_blocks: int | None = None
     image_size: int
     precision: str
     preprocessing: str
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the starting weights, or some of them, are drawn for each training seed."""
+        return self.weights in RANDOM_STARTS or self.pretrained_blocks is not None
 
 
 class ClassifierFacts(StartingFacts):
@@ -64,7 +76,10 @@ class PackedFacts(ClassifierFacts):
     Args:
         temperature: that logits are divided by before they become probabilities.
         thresholds: of calibrated probabilities, one for each class, by operating point.
+        ensemble_seeds: of the members of an ensemble, which takes the time of so many networks; `seed` is then that of
+            the first. None for a single network.
     """
 
     temperature: float
     thresholds: dict[str, list[float]]
+    ensemble_seeds: list[int] | None = None

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.backbones import BACKBONES, Backbone, backbone_named, build_backbone
+from chest_transfer.networks.blocks import blocks_of
 from chest_transfer.networks.facts import StartingFacts
 
 if TYPE_CHECKING:
-    from chest_transfer.settings import Architecture, WeightsFile
+    from chest_transfer.settings import Architecture, PartialWeights, WeightsFile
 
 BUILT_IN_WEIGHTS = ("none", "statistics", "phantom", "imagenet")  # names that need no entry in `weights_files`
 KERAS_ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -24,17 +25,20 @@ def load_starting_weights(
     architecture: "Architecture",
     weights_files: "dict[str, WeightsFile]",
     precision: str = "float32",
+    partial_weights: "dict[str, PartialWeights] | None" = None,
 ):
     """Build a backbone and load its starting weights.
 
     Args:
         name: str, a key of `backbones.BACKBONES`.
         weights: str, `none` (random), `phantom` (random as well: yet to be pretrained), `imagenet`, `statistics` (the
-            weights of ImageNet, of which a fit keeps the statistics alone), or a key of `weights_files`.
+            weights of ImageNet, of which a fit keeps the statistics alone), or a key of the next two.
         image_size: int, pixels a side.
         architecture: settings of the backbone.
-        weights_files: dict of settings with `path` and `preprocessing`, by name.
+        weights_files: dict of settings of a file, by name.
         precision: str, one of `backbones.PRECISIONS`.
+        partial_weights: dict of settings with `weights` and `blocks`, by name: of these weights, a fit keeps so many
+            blocks.
 
     Returns:
         (Keras model from gray levels to feature maps, StartingFacts).
@@ -43,21 +47,28 @@ def load_starting_weights(
         ChestTransferError: there are no such weights for this backbone, the file is missing or damaged, or there is no
             network.
     """
-    row = backbone_named(name)
-    preprocessing, path = row.preprocessing, None
-    if weights in ("imagenet", "statistics"):
+    row, partial = backbone_named(name), (partial_weights or {}).get(weights)
+    source = partial.weights if partial else weights
+    preprocessing, path, license_of_file = row.preprocessing, None, None
+    if source in ("imagenet", "statistics"):
         path = imagenet_file(row, image_size, architecture.alpha)
-    elif weights not in BUILT_IN_WEIGHTS:
-        preprocessing, path = weights_files[weights].preprocessing, Path(weights_files[weights].path).expanduser()
-        if not path.is_file():
-            raise ChestTransferError(f"no file at '{path}'; correct weights_files.{weights}.path in params.yaml")
+    elif source not in BUILT_IN_WEIGHTS:
+        file = weights_files[source]
+        preprocessing, path, license_of_file = file.preprocessing, _checked_file(source, file), file.license
     backbone = build_backbone(name, image_size, preprocessing, precision, alpha=architecture.alpha)
     if path is not None:
         _load_all_weights(backbone, path)
+    if partial is not None and partial.blocks >= (count := len(blocks_of(backbone))):
+        raise ChestTransferError(
+            f"partial_weights.{weights} keeps {partial.blocks} blocks, of the {count} of {name} at {image_size} pixels "
+            f"(allowed: 1 to {count - 1})"
+        )
     facts = StartingFacts(
         backbone=name,
         weights=weights,
         weights_sha256=_digest(path, "sha256") if path else None,
+        weights_license=license_of_file,
+        pretrained_blocks=partial.blocks if partial else None,
         image_size=image_size,
         precision=precision,
         preprocessing=preprocessing,
@@ -65,8 +76,27 @@ def load_starting_weights(
     return backbone, facts
 
 
+def _checked_file(name: str, file: "WeightsFile") -> Path:
+    """Return the path of a file of weights, which is there and has the SHA-256 that settings name, if they do."""
+    path = Path(file.path).expanduser()
+    if not path.is_file():
+        raise ChestTransferError(f"no file at '{path}'; correct weights_files.{name}.path in params.yaml")
+    if file.sha256 and (sha256 := _digest(path, "sha256")) != file.sha256:
+        raise ChestTransferError(
+            f"'{path}' is not the file that weights_files.{name} names: its SHA-256 is {sha256}, not {file.sha256}; "
+            "get the file again, or correct the hash"
+        )
+    return path
+
+
 def _load_all_weights(backbone, path: Path) -> None:
+    """Load the weights of a file, which may hold those of a classifier on the averaged feature maps as well."""
+    import keras
+
     try:
+        if classes := _classes_on_top(backbone, path):
+            averaged = keras.layers.GlobalAveragePooling2D()(backbone.output)
+            backbone = keras.Model(backbone.input, keras.layers.Dense(classes)(averaged), name=backbone.name)
         with warnings.catch_warnings():
             # Keras only warns of layers that the file has no weights for, and leaves them random.
             warnings.simplefilter("error", UserWarning)
@@ -78,8 +108,22 @@ def _load_all_weights(backbone, path: Path) -> None:
         ) from None
 
 
+def _classes_on_top(backbone, path: Path) -> int:
+    """Return the number of outputs of the layer that an HDF5 file of weights has after those of a backbone, or 0."""
+    import h5py
+
+    with h5py.File(path) as file:
+        content = file.get("model_weights", file)
+        layers = [content[name] for name in content.attrs.get("layer_names", [])]
+        with_weights = [layer for layer in layers if len(layer.attrs["weight_names"])]
+        if len(with_weights) != 1 + sum(bool(layer.weights) for layer in backbone.layers):
+            return 0
+        kernel = with_weights[-1][with_weights[-1].attrs["weight_names"][0]]
+        return kernel.shape[1] if kernel.ndim == 2 else 0
+
+
 def imagenet_file(row: Backbone, image_size: int, alpha: float | None = None) -> Path:
-    """Return Keras' file of ImageNet weights: from $KERAS_HOME/models, else downloaded there, with Keras' own MD5.
+    """Return Keras' file of ImageNet weights: from $KERAS_HOME/models, else downloaded there, with Keras' own hash.
 
     Raises:
         ChestTransferError: the backbone has no such weights, the file is damaged, or it cannot be downloaded.
@@ -108,9 +152,11 @@ def imagenet_file(row: Backbone, image_size: int, alpha: float | None = None) ->
                 f"cannot download {address} ({str(error).splitlines()[0]}); "
                 f"with no network, put that file at {path} and run again"
             ) from None
-    if row.imagenet.md5 and (md5 := _digest(path, "md5")) != row.imagenet.md5:
+    published = row.imagenet.digest
+    algorithm = "sha256" if published and len(published) == 64 else "md5"
+    if published and (digest := _digest(path, algorithm)) != published:
         raise ChestTransferError(
-            f"'{path}' is damaged: its MD5 is {md5}, Keras publishes {row.imagenet.md5}; delete it and run again"
+            f"'{path}' is damaged: its {algorithm} is {digest}, Keras publishes {published}; delete it and run again"
         )
     return path
 

@@ -11,7 +11,7 @@ import pandas as pd
 from chest_transfer.data.catalog import source_of
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.lockfile import output_md5, read_lock
-from chest_transfer.model_names import ModelName, first_of_each, models_of_experiment
+from chest_transfer.model_names import ModelName, ensembles, first_of_each, models_of_experiment
 from chest_transfer.reporting.answers import ORDER, gain_sentence, patients_saved
 from chest_transfer.reporting.cautions import Caution, dataset_cautions, overlap_cautions
 from chest_transfer.reporting.external_results import external_cautions
@@ -166,7 +166,8 @@ def is_current(folder: Path, stage: str, paths: list[Path]) -> bool:
 def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
     metrics, pictures = folder / "metrics", folder / "data/pictures" / name
     heat_maps = folder / "data/heat_maps" / name / settings.model
-    models = {model.key: model for model in first_of_each(models_of_experiment(settings, name))}
+    fits = models_of_experiment(settings, name)
+    models = {model.key: model for model in (*first_of_each(fits), *ensembles(fits))}
     scores = _by_model(read_json(metrics / f"detail/{name}.json"), models)
     explained_file = Path(f"metrics/explained/{name}.json")
     is_explained = is_current(folder, f"explain@{name}-{settings.model}", [explained_file])
@@ -214,8 +215,8 @@ def _known_gains(gains: dict[str, dict], scores: dict[str, dict]) -> dict[str, d
 
 def _by_model(content: dict[str, dict], models: dict[str, ModelName]) -> dict[str, dict]:
     """Return what metrics hold by regime and start, by the model's key."""
-    return {key: content[model.regime][model.start] for key, model in models.items()
-            if model.start in content.get(model.regime, {})}  # fmt: skip
+    return {key: content[model.regime][model.row] for key, model in models.items()
+            if model.row in content.get(model.regime, {})}  # fmt: skip
 
 
 def read_json(path: Path) -> dict:

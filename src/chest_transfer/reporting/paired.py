@@ -12,7 +12,7 @@ from chest_transfer.evaluation.fit_scores import EvaluatedFit
 from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
 from chest_transfer.evaluation.metrics import Scores, score_area
 from chest_transfer.evaluation.operating_points import OPERATING_POINTS, fit_calibration
-from chest_transfer.model_names import TRANSFERRED, ModelName
+from chest_transfer.model_names import ENSEMBLE, TRANSFERRED, ModelName
 from chest_transfer.recorded_files import recorded_file, recorded_outputs
 
 RESAMPLES, SEED = 1000, 1
@@ -22,9 +22,9 @@ Fits = dict[int, tuple[Predictions, Predictions]]  # predictions for validation 
 def differences_to_the_best(rows: pd.DataFrame) -> list[str]:
     """Return for each row of a leaderboard its AUC minus that of the best one of its dataset that can be compared.
 
-    The interval holds for other patients, and with several seeds for other seeds, too. Not compared are models that
-    come from another dataset, those of other test patients or seeds, and those whose predictions have no seed in their
-    names.
+    The interval holds for other patients, and with several seeds for other seeds, too. Not compared are ensembles,
+    models that come from another dataset, those of other test patients or seeds, and those whose predictions have no
+    seed in their names.
 
     Args:
         rows: table with the columns dataset, model, regime, weights, `runs` (list of (revision or workspace, seeds))
@@ -36,8 +36,9 @@ def differences_to_the_best(rows: pd.DataFrame) -> list[str]:
     best: dict[str, Fits] = {}
     texts = []
     for row in rows.itertuples():
-        fits = {} if row.regime in TRANSFERRED else _fits(row)
-        if row.regime in TRANSFERRED:
+        is_compared = row.regime not in TRANSFERRED and not row.weights.endswith(f"-{ENSEMBLE}")
+        fits = _fits(row) if is_compared else {}
+        if not is_compared:
             texts.append("not compared")
         elif len(fits) < sum(len(seeds) for _, seeds in row.runs) or not fits:
             texts.append("made by an earlier version")

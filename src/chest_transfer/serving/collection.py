@@ -57,7 +57,8 @@ def describe_models(predictors: dict[str, Predictor]) -> list[dict]:
     for name, predictor in predictors.items():
         facts = predictor.facts
         concerning = [caution for caution in general if not caution.datasets or facts.dataset in caution.datasets]
-        dataset, key = by_name.get(facts.dataset), f"{facts.regime}-{facts.start}"
+        dataset, model = by_name.get(facts.dataset), _model_name(facts)
+        key = model.key
         if dataset is None or not _is_scored(name, facts, settings):
             unknown = Caution(False, "Not made with the settings in params.yaml: the scores of this model are unknown.")
             descriptions.append(_describe(name, predictor, {}, None, [unknown, *concerning]))
@@ -65,7 +66,6 @@ def describe_models(predictors: dict[str, Predictor]) -> list[dict]:
         scores, explained = (
             {key: by_model[key]} if key in by_model else {} for by_model in (dataset.scores, dataset.explained)
         )
-        model = _model_name(facts)
         scores = {
             key: record["fits"][model.fit] | ({"sources": record["sources"]} if "sources" in record else {})
             for key, record in scores.items()
@@ -88,7 +88,9 @@ def _is_scored(name: str, facts: PackedFacts, settings: Settings) -> bool:
     Where dvc.lock records the experiment, a model's file must be what it records. Without a record, the settings in the
     file must be those of params.yaml, which says nothing of data and pretraining.
     """
-    if facts.seed not in settings.seeds or facts.patients not in settings.numbers_of_patients:
+    if facts.patients not in settings.numbers_of_patients:
+        return False
+    if facts.seed not in settings.seeds or facts.ensemble_seeds not in (None, list(settings.seeds)):
         return False
     lock, path = read_lock(), Path(name).resolve()
     if not lock["stages"]:
@@ -103,7 +105,8 @@ def _is_scored(name: str, facts: PackedFacts, settings: Settings) -> bool:
 
 
 def _model_name(facts: PackedFacts) -> ModelName:
-    return ModelName(facts.dataset, facts.backbone, facts.regime, facts.start, facts.seed, facts.patients)
+    seed = None if facts.ensemble_seeds else facts.seed
+    return ModelName(facts.dataset, facts.backbone, facts.regime, facts.start, seed, facts.patients)
 
 
 def _is_made_with(facts: PackedFacts, settings: Settings) -> bool:
@@ -135,13 +138,16 @@ def _training_set(data: dict, patients: int | None) -> str:
 
 def _describe(name: str, predictor: Predictor, scores: dict, dataset: Dataset | None, cautions: list[Caution]) -> dict:
     facts = predictor.facts
+    training = f"{REGIMES.get(facts.regime, facts.regime)}, from {STARTS.get(facts.start, facts.start)}"
+    if facts.ensemble_seeds:
+        training += f"; the mean of {len(facts.ensemble_seeds)} networks, which takes as many times as long"
     return {
         "name": name,
         "dataset": facts.dataset,
         "backbone": facts.backbone,
         "regime": facts.regime,
         "start": facts.start,
-        "training": f"{REGIMES.get(facts.regime, facts.regime)}, from {STARTS.get(facts.start, facts.start)}",
+        "training": training,
         "classes": predictor.classes,
         "multi_label": predictor.multi_label,
         "points": {point: label for point, label in OPERATING_POINT_LABELS.items() if point in facts.thresholds},

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError, unknown_name_error
 from chest_transfer.lockfile import file_md5
-from chest_transfer.model_names import ALL_PATIENTS, ModelName, packed_model
+from chest_transfer.model_names import ALL_PATIENTS, ENSEMBLE, ModelName, packed_model
 from chest_transfer.recorded_files import copies_folder, recorded_file, recorded_outputs, text_of
 from chest_transfer.serving.packing import pack
 from chest_transfer.yaml_files import YAMLError, parse_yaml
@@ -19,8 +20,9 @@ def model_file(name: str, revision: str | None = None) -> Path:
     Args:
         name: str, a path of a packed file; or `dataset/backbone/regime-start` (`pneumonia/xception/finetune-imagenet`);
             or `dataset/regime-start`, of the experiment's backbone; or `dataset` alone: its model with the largest area
-            on validation (`best@D`). With `-seed1-all` or `-seed1-50` at the end, that fit; else that of the first
-            seed in the settings with the most training patients.
+            on validation (`best@D`). With `-seed1-all` or `-seed1-50` at the end, that fit; with `-ensemble`, the mean
+            of those of all seeds in the settings; else that of the first one. Of several numbers of training patients,
+            the largest.
         revision: str, of Git; None for the workspace. Files that are not here come from DVC's cache or remote.
 
     Raises:
@@ -29,19 +31,24 @@ def model_file(name: str, revision: str | None = None) -> Path:
     if revision is None and Path(name).is_file() and not _is_network_of_experiment(Path(name)):
         return Path(name)
     if revision is None and (model := _named_in_full(name)) and _is_here(model):
-        return _packed(*_parts(model))
+        return _packed([_parts(model)])
     outputs = recorded_outputs(revision)
-    dataset, model = model_of_name(name, outputs, revision)
-    if model is None:
+    dataset, fits = fits_of_name(name, outputs, revision)
+    if not fits:
         return _file(packed_model(dataset), outputs, revision)
+    return _packed([_parts_of_revision(fit, outputs, revision) for fit in fits])
+
+
+def _parts_of_revision(model: ModelName, outputs: dict[str, str], revision: str | None) -> tuple[Path, ...]:
+    """Return the parts of a model, those that are in this folder if they belong together, else as dvc.lock has them."""
     if revision is None and _is_here(model):
-        return _packed(*_parts(model))
+        return _parts(model)
     if revision is None and model.network.is_file() and file_md5(model.network) != outputs.get(str(model.network)):
         raise ChestTransferError(
             f"'{model.network}' is not what dvc.lock records, and its predictions are not those in "
             f"'{model.predictions}'; run: dvc repro, or: dvc checkout"
         )
-    return _packed(*(recorded_file(path, outputs) for path in _parts(model)))
+    return tuple(recorded_file(path, outputs) for path in _parts(model))
 
 
 def _parts(model: ModelName) -> tuple[Path, Path, Path]:
@@ -65,14 +72,15 @@ def _named_in_full(name: str) -> ModelName | None:
         return None
 
 
-def _packed(network: Path, validation_predictions: Path, out_of_distribution: Path) -> Path:
-    """Return the packed file of a model, put together once for each content of its parts."""
+def _packed(members: list[tuple[Path, ...]]) -> Path:
+    """Return the packed file of a model or an ensemble, put together once for each content of its parts."""
     key = hashlib.sha256()
-    for part in (network, validation_predictions, out_of_distribution):
+    for part in (path for parts in members for path in parts):
         key.update(hashlib.sha256(part.read_bytes()).digest())
     packed = copies_folder() / f"{key.hexdigest()[:32]}.keras"
     if not packed.exists():
-        pack(network, validation_predictions, out_of_distribution, packed)
+        networks, validation_predictions, out_of_distribution = zip(*members, strict=True)
+        pack(networks, validation_predictions, out_of_distribution[0], packed)
     return packed
 
 
@@ -85,8 +93,8 @@ def _is_network_of_experiment(path: Path) -> bool:
     return len(path.parts) == 4 and path.parts[0] == "models"
 
 
-def model_of_name(name: str, outputs: dict[str, str], revision: str | None) -> tuple[str, ModelName | None]:
-    """Return the dataset, and the model; None for the dataset's best.
+def fits_of_name(name: str, outputs: dict[str, str], revision: str | None) -> tuple[str, list[ModelName]]:
+    """Return the dataset, and the fit, or the members of the ensemble, that a name means; none for the dataset's best.
 
     Args:
         name: str, as `model_file` takes it.
@@ -102,11 +110,13 @@ def model_of_name(name: str, outputs: dict[str, str], revision: str | None) -> t
     if dataset not in {one.split("/")[0] for one in known}:
         raise unknown_name_error("model", name, known or ["none yet"], "run: dvc repro")
     if len(parts) == 1:
-        return dataset, None
+        return dataset, []
     if len(parts) == 2:
         parts = [dataset, _backbone(revision), parts[1]]
     wanted = "/".join(parts)
     models = [model for model in map(_named_in_full, known) if model]  # older ones have no seed in their names
+    if f"-{ENSEMBLE}" in wanted:
+        return dataset, _members(wanted, models, revision)
     fits = [model for model in models if wanted in (str(model), model.without_fit)]
     if not fits and wanted in known:
         raise ChestTransferError(
@@ -116,19 +126,41 @@ def model_of_name(name: str, outputs: dict[str, str], revision: str | None) -> t
     if not fits:
         names = known if "-seed" in wanted or not models else list(dict.fromkeys(one.without_fit for one in models))
         raise unknown_name_error("model", wanted, names, "run: dvc repro")
-    return dataset, _of_settings(fits, revision)
+    return dataset, [_of_settings(fits, revision)]
+
+
+def _members(wanted: str, models: list[ModelName], revision: str | None) -> list[ModelName]:
+    """Return the fits of an ensemble, of all seeds in the settings: `<without_fit>-ensemble`, or with `-<patients>`."""
+    seeds, _ = _seeds_and_patients(revision)
+    members = [fit for fit in models if fit.seed in seeds and wanted in _names_of_ensemble(fit)]
+    most = max((fit.patients or math.inf for fit in members), default=None)
+    members = [fit for fit in members if (fit.patients or math.inf) == most]
+    if len(members) < 2:
+        known = sorted({_names_of_ensemble(fit)[0] for fit in models if fit.seed in seeds}) if len(seeds) > 1 else []
+        remedy = "an ensemble needs several seeds; run: dvc exp run -S 'seeds=[1,2,3]'"
+        raise unknown_name_error("ensemble", wanted, known or ["none yet"], remedy)
+    return sorted(members, key=lambda fit: seeds.index(fit.seed))
+
+
+def _names_of_ensemble(fit: ModelName) -> tuple[str, str]:
+    ensemble = replace(fit, seed=None)
+    return ensemble.without_fit, str(ensemble)
 
 
 def _of_settings(fits: list[ModelName], revision: str | None) -> ModelName:
     """Return the fit with the most patients and the first seed that params.yaml names; of no such fit, the lowest."""
-    params = _params(revision)
-    seeds, numbers = (value if isinstance(value, list) else [] for value in map(params.get, ("seeds", "patients")))
+    seeds, numbers = _seeds_and_patients(revision)
     named = [fit for fit in fits if fit.seed in seeds and (fit.patients or ALL_PATIENTS) in numbers]
 
     def order(fit: ModelName) -> tuple:
         return -(fit.patients or math.inf), seeds.index(fit.seed) if fit in named else fit.seed
 
     return min(named or fits, key=order)
+
+
+def _seeds_and_patients(revision: str | None) -> tuple[list, list]:
+    values = map(_params(revision).get, ("seeds", "patients"))
+    return tuple(value if isinstance(value, list) else [] for value in values)
 
 
 def _names(outputs: dict[str, str]) -> list[str]:

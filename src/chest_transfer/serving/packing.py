@@ -1,39 +1,52 @@
-"""Packing: a network with its calibration, thresholds and out-of-distribution score as one file that needs no other."""
+"""Packing: a model with its calibration, thresholds and out-of-distribution score as one file that needs no other."""
 
+import tempfile
 from pathlib import Path
 
 from chest_transfer.data.arrays import read_npz
-from chest_transfer.data.predictions import read_predictions
+from chest_transfer.data.predictions import Predictions, read_predictions
+from chest_transfer.evaluation.ensembles import mean_predictions
 from chest_transfer.evaluation.operating_points import fit_calibration
 from chest_transfer.evaluation.out_of_distribution import OutOfDistribution
 from chest_transfer.networks.facts import ClassifierFacts, PackedFacts
-from chest_transfer.networks.saving import read_array, read_facts, repack_model
+from chest_transfer.networks.saving import load_model, read_array, read_facts, repack_model, save_model
 
 PREFIX = "out_of_distribution_"  # of its arrays in the file
 
 
-def pack(network: Path, validation_predictions: Path, out_of_distribution: Path, target: Path) -> None:
-    """Write a model's file with everything that is needed to use it, complete or not at all; no TensorFlow.
+def pack(networks: list[Path], validation_predictions: list[Path], out_of_distribution: Path, target: Path) -> None:
+    """Write a model's file with everything that is needed to use it, complete or not at all.
+
+    Several networks become an ensemble; only for these, TensorFlow is needed.
 
     Args:
-        network: Path of the network's `.keras` file.
-        validation_predictions: Path of its raw predictions for the validation split.
+        networks: list of Path, the network's `.keras` file, or those of the members of an ensemble.
+        validation_predictions: list of Path, the raw predictions of each for the validation split.
         out_of_distribution: Path of the out-of-distribution score of its dataset.
         target: Path of the file to write.
 
     Raises:
         ChestTransferError: one of the files is missing or damaged.
     """
-    facts = read_facts(network, ClassifierFacts)
-    val = read_predictions(validation_predictions)
-    calibration = fit_calibration(val.labels, val.logits, facts.multi_label)
-    packed = PackedFacts(
-        **facts.model_dump(),
-        temperature=calibration.temperature,
-        thresholds={point: thresholds.tolist() for point, thresholds in calibration.thresholds.items()},
-    )
     arrays = {PREFIX + name: array for name, array in read_npz(out_of_distribution).items()}
-    repack_model(network, target, packed, arrays)
+    val = [read_predictions(path) for path in validation_predictions]
+    facts = [read_facts(network, ClassifierFacts) for network in networks]
+    if len(networks) == 1:
+        repack_model(networks[0], target, _packed_facts(facts[0], val[0]), arrays)
+        return
+    from chest_transfer.networks.ensembles import build_ensemble
+
+    packed = _packed_facts(facts[0], mean_predictions(val), ensemble_seeds=[of_member.seed for of_member in facts])
+    ensemble = build_ensemble([load_model(network, ClassifierFacts)[0] for network in networks])
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(ensemble, Path(folder, "ensemble.keras"), packed)
+        repack_model(Path(folder, "ensemble.keras"), target, packed, arrays)
+
+
+def _packed_facts(facts: ClassifierFacts, val: Predictions, **others) -> PackedFacts:
+    calibration = fit_calibration(val.labels, val.logits, facts.multi_label)
+    thresholds = {point: thresholds.tolist() for point, thresholds in calibration.thresholds.items()}
+    return PackedFacts(**facts.model_dump(), temperature=calibration.temperature, thresholds=thresholds, **others)
 
 
 def read_out_of_distribution(path: Path) -> OutOfDistribution:

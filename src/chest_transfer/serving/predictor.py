@@ -1,7 +1,7 @@
 """The predictor: a packed model's calibrated predictions for radiographs, at a threshold, with cautions."""
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -13,9 +13,11 @@ from chest_transfer.data.dicom import is_dicom
 from chest_transfer.data.gray_levels import COLOR
 from chest_transfer.data.radiographs import UnreadableImage, decode_image, is_color
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.evaluation.ensembles import logits_of_mean
 from chest_transfer.evaluation.operating_points import calibrated_probabilities, predicted_labels
 from chest_transfer.evaluation.out_of_distribution import OutOfDistribution
 from chest_transfer.networks.classifier import logits_network
+from chest_transfer.networks.ensembles import members_of
 from chest_transfer.networks.facts import PackedFacts
 from chest_transfer.networks.saving import load_model, read_facts
 from chest_transfer.serving.image_files import ImageFile
@@ -65,18 +67,19 @@ class _LoadedParts:
         return load_model(self._path, PackedFacts)[0]
 
     @cached_property
-    def logits_network(self):
-        return logits_network(self.network)
+    def logits_networks(self) -> list:
+        return [logits_network(member) for member in members_of(self.network)]
 
     @cached_property
     def out_of_distribution(self) -> OutOfDistribution:
         return read_out_of_distribution(self._path)
 
     @cached_property
-    def grad_cam(self):
+    def heat_maps(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         from chest_transfer.evaluation.grad_cam import GradCam
 
-        return GradCam(self.network)
+        of_members = [GradCam(member).maps for member in members_of(self.network)]
+        return lambda images, classes: np.mean([maps(images, classes) for maps in of_members], axis=0)
 
 
 class Predictor:
@@ -146,7 +149,8 @@ class Predictor:
         Args:
             images: (n, size, size) uint8 array, at most `BATCH`.
         """
-        logits = self._loaded.logits_network.predict_on_batch(images[..., np.newaxis].astype(np.float32))
+        gray_levels = images[..., np.newaxis].astype(np.float32)
+        logits = self._mean([network.predict_on_batch(gray_levels) for network in self._loaded.logits_networks])
         probabilities = calibrated_probabilities(logits, self.facts.temperature, self.multi_label)
         labels = predicted_labels(probabilities, self._thresholds, self.multi_label)
         return list(zip(probabilities, labels, self._loaded.out_of_distribution.is_outside(images), strict=True))
@@ -155,7 +159,12 @@ class Predictor:
         """Return the logits (N, K) of Arrays of N radiographs, before calibration."""
         from chest_transfer.training.batches import Batches
 
-        return self._loaded.logits_network.predict(Batches(arrays, BATCH), verbose=0)
+        batches = Batches(arrays, BATCH)
+        return self._mean([network.predict(batches, verbose=0) for network in self._loaded.logits_networks])
+
+    def _mean(self, logits: list[np.ndarray]) -> np.ndarray:
+        """Return the logits of a single network, or those of an ensemble's mean."""
+        return logits[0] if len(logits) == 1 else logits_of_mean(np.stack(logits), self.multi_label)
 
     def explained_class(self, prediction: Prediction) -> str:
         """Return the class that a heat map explains: of two the disease; else the first predicted, or most probable."""
@@ -169,7 +178,7 @@ class Predictor:
 
         numbers = np.array([self.classes.index(name) for name in classes])
         images = np.array([prediction.pixels for prediction in predictions])
-        return maps_in_batches(self._loaded.grad_cam.maps, images, numbers)
+        return maps_in_batches(self._loaded.heat_maps, images, numbers)
 
     def _decode(self, picture: ImageFile) -> tuple[np.ndarray | str, tuple[str, ...]]:
         """Return the pixels, or the reason why there are none, and cautions."""

@@ -18,6 +18,8 @@ ALLOWED_MODULES = (
     "keras.constraints",
     "keras.src.models.functional",
 )
+# What ConvNeXt has besides: sums that are not layers, and a factor for each channel.
+ALLOWED_CLASSES = (("keras.src.ops.numpy", "Add"), ("keras.src.applications.convnext", "LayerScale"))
 # Layers of Keras that run code or graphs from the file.
 FORBIDDEN_LAYERS = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 
@@ -50,7 +52,8 @@ def check_untrusted_model(path: Path) -> None:
             f"(allowed: {', '.join(ALLOWED_MEMBERS)}, *.npy)"
         )
     for module, name in _class_names(config):
-        if module not in ALLOWED_MODULES or name in FORBIDDEN_LAYERS:
+        is_allowed = module in ALLOWED_MODULES or (module, name) in ALLOWED_CLASSES
+        if not is_allowed or name in FORBIDDEN_LAYERS:
             raise ChestTransferError(
                 f"'{path}' contains '{module}.{name}', which could run code (allowed: Keras' own layers); "
                 "it was not loaded"
