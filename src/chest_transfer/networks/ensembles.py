@@ -2,6 +2,8 @@
 
 from chest_transfer.networks.classifier import PROBABILITIES
 
+MEMBER = "member"  # what the names of its networks start with
+
 
 def build_ensemble(members: list):
     """Put classifiers of the same inputs and classes side by side.
@@ -16,7 +18,7 @@ def build_ensemble(members: list):
 
     radiograph = keras.Input(members[0].input.shape[1:], name="radiograph")
     probabilities = [
-        keras.Model(member.input, member.output, name=f"member{number}")(radiograph)
+        keras.Model(member.input, member.output, name=f"{MEMBER}{number}")(radiograph)
         for number, member in enumerate(members, start=1)
     ]
     mean = keras.layers.Average(dtype="float32", name=PROBABILITIES)(probabilities)
@@ -25,6 +27,4 @@ def build_ensemble(members: list):
 
 def members_of(network) -> list:
     """Return the classifiers of an ensemble; of a single classifier, itself."""
-    import keras
-
-    return [layer for layer in network.layers if isinstance(layer, keras.Functional)] or [network]
+    return [layer for layer in network.layers if layer.name.startswith(MEMBER)] or [network]

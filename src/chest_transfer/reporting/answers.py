@@ -2,6 +2,7 @@
 
 from chest_transfer.evaluation.comparisons import CONTROL
 from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
+from chest_transfer.model_names import ENSEMBLE
 from chest_transfer.reporting.html_tables import signed
 from chest_transfer.reporting.wording import REGIMES, start_in_words
 from chest_transfer.training.fit_check import has_failed
@@ -10,11 +11,22 @@ NEEDS = ("patients", "patients_low", "patients_high")
 ORDER = ("train", "finetune", "transfer", "probe")  # the most interesting first
 
 
-def gain_sentence(dataset: str, scores: dict[str, dict], regime: str, start: str, gain: dict) -> str:
-    """Return what one start gained, and whether that can be claimed."""
-    area, control = scores[f"{regime}-{start}"]["auc"], scores[gain["against"]]["auc"]
-    source = start_in_words(regime, start)
-    models = f"{regime}-{start}", gain["against"]
+def gain_sentence(dataset: str, scores: dict[str, dict], regime: str, row: str, gain: dict) -> str:
+    """Return what one start, or an ensemble, gained, and whether that can be claimed.
+
+    Args:
+        dataset: str.
+        scores: dict, the scores of each of its models by key.
+        regime: str.
+        row: str, the start, or `<start>-ensemble`.
+        gain: dict, the entry of `metrics/gain/D.json`.
+    """
+    area, control = scores[f"{regime}-{row}"]["auc"], scores[gain["against"]]["auc"]
+    start, is_ensemble = row.removesuffix(f"-{ENSEMBLE}"), row.endswith(f"-{ENSEMBLE}")
+    source, training = start_in_words(regime, start), REGIMES[regime]
+    if is_ensemble:
+        training, source = f"{training}, from {source}", "averaging the networks of all seeds"
+    models = dict.fromkeys((f"{regime}-{start}", gain["against"]))
     failed = [model for model in models if has_failed(scores[model])]
     if failed:
         verdict = f"no gain from {source} can be claimed, because a fit of {' and one of '.join(failed)} failed"
@@ -29,9 +41,12 @@ def gain_sentence(dataset: str, scores: dict[str, dict], regime: str, start: str
     difference = signed(gain["auc"])
     if gain["auc_low"] is not None:
         difference += f", 95 % interval {signed(gain['auc_low'])} to {signed(gain['auc_high'])}"
+    if is_ensemble:
+        difference += ", over patients"
+    compared = "of a single one on average" if is_ensemble else "from random weights"
     return (
-        f"{dataset}, {REGIMES[regime]}: {verdict}. Test AUC {area:.3f} against {control:.3f} from random weights "
-        f"({difference}).{'' if failed else _speed(gain)}"
+        f"{dataset}, {training}: {verdict}. Test AUC {area:.3f} against {control:.3f} {compared} ({difference})."
+        f"{'' if failed else _speed(gain)}"
     )
 
 
