@@ -18,6 +18,7 @@ from chest_transfer.networks.saving import read_facts
 from chest_transfer.reporting import charts
 from chest_transfer.reporting.answers import gain_sentence
 from chest_transfer.reporting.cautions import dataset_cautions, overlap_cautions
+from chest_transfer.reporting.chart_looks import page_chart
 from chest_transfer.reporting.leaderboard import experiment_scores, leaderboard, read_published
 from chest_transfer.reporting.writing import write_report
 from chest_transfer.serving.packing import pack
@@ -109,12 +110,12 @@ def test_the_markdown_and_the_model_cards_have_the_same_scores(project):
 def test_learning_curves_are_labeled_as_cross_entropy(project, html):
     history = pd.read_csv(project / "metrics/plots/pneumonia/history.csv")
     assert list(history) == ["model", "epoch", "cross_entropy", "loss"]
-    chart = charts.training_curves(history)
+    chart = page_chart(charts.training_curves, history)
     assert ">cross-entropy<" in chart
     assert ">loss<" not in chart
     assert ">cross-entropy<" in html
     assert "Cross-entropy after each epoch, without class weights: training solid, validation dashed." in html
-    drawn = charts.training_curves(history.assign(loss=history["loss"] + 1))
+    drawn = page_chart(charts.training_curves, history.assign(loss=history["loss"] + 1))
     assert drawn == chart  # the weighted loss is not what is drawn
 
 
@@ -147,8 +148,8 @@ def test_a_browser_shows_it_at_any_width_without_scrolling_sideways(project, bro
 
 def test_charts_have_the_colors_of_the_page_and_are_the_same_text_each_time():
     table = pd.DataFrame({"model": ["a", "a", "b", "b"], "x": [0, 1, 0, 1], "y": [0, 1, 0.5, 1]})
-    first = charts.curves(table, "x", "y", ("x", "y"), diagonal=True)
-    assert first == charts.curves(table, "x", "y", ("x", "y"), diagonal=True)
+    first = page_chart(charts.curves, table, "x", "y", ("x", "y"), diagonal=True)
+    assert first == page_chart(charts.curves, table, "x", "y", ("x", "y"), diagonal=True)
     assert "var(--ink)" in first
     assert "var(--series-1)" in first
     assert "#010101" not in first

@@ -27,6 +27,10 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="write report/index.html for the experiment in this folder")
     report.set_defaults(command=_report)
 
+    paper = commands.add_parser("paper", help="write tables, figures, methods and a checklist for a paper")
+    paper.add_argument("experiments", nargs="*", help="of dvc exp show, or revisions of Git (default: this folder's)")
+    paper.set_defaults(command=_paper)
+
     check = commands.add_parser("check", help="say what is read of your own radiographs, and what should be mended")
     check.add_argument("dataset", help="a name under `own` in params.yaml")
     check.set_defaults(command=_check)
@@ -119,6 +123,14 @@ def _report(arguments: argparse.Namespace) -> None:
 
     write_report(read_settings())
     print(FOLDER / "index.html")
+
+
+def _paper(arguments: argparse.Namespace) -> None:
+    from chest_transfer.reporting.paper.experiments import read_experiments
+    from chest_transfer.reporting.paper.writing import FOLDER, write_paper
+
+    write_paper(read_experiments(arguments.experiments))
+    print(FOLDER / "paper.tex")
 
 
 def _check(arguments: argparse.Namespace) -> None:

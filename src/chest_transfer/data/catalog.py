@@ -43,6 +43,8 @@ class Dataset:
             one's own radiographs, whose archive has them.
         multi_label: bool, whether an image may show several classes, or none.
         same_patients_as: str or None, another dataset that shows the same people.
+        title: str, what a paper calls it.
+        references: tuple of str, keys of `reporting/paper/references.bib`.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Dataset:
     classes: tuple[str, ...]
     multi_label: bool = False
     same_patients_as: str | None = None
+    title: str = ""
+    references: tuple[str, ...] = ()
 
 
 _CHILDREN = ClassFolders(
@@ -67,9 +71,17 @@ _TOP_15 = (
     "Pleural_Thickening", "Cardiomegaly", "Emphysema", "Infiltration|Nodule",
 )  # fmt: skip
 _NIH = Kaggle("nih-chest-xrays/data")
+_OF_CHILDREN = {"title": "chest radiographs of children from Guangzhou", "references": ("kermany2018",)}
+_OF_NIH = {"title": "NIH ChestX-ray14", "references": ("wang2017",)}
 
 _DATASETS = (
-    Dataset("pneumonia", Kaggle("paultimothymooney/chest-xray-pneumonia"), _CHILDREN, ("NORMAL", "PNEUMONIA")),
+    Dataset(
+        "pneumonia",
+        Kaggle("paultimothymooney/chest-xray-pneumonia"),
+        _CHILDREN,
+        ("NORMAL", "PNEUMONIA"),
+        **_OF_CHILDREN,
+    ),
     Dataset(
         "tuberculosis",
         Kaggle("tawsifurrahman/tuberculosis-tb-chest-xray-dataset"),
@@ -79,6 +91,8 @@ _DATASETS = (
             patient_of=no_patient,
         ),
         ("Normal", "Tuberculosis"),
+        title="the TB Chest Radiography Database",
+        references=("rahman2020",),
     ),
     Dataset(
         "covid",
@@ -95,6 +109,8 @@ _DATASETS = (
             images="images",
         ),
         ("Normal", "COVID", "Lung_Opacity", "Viral_Pneumonia"),
+        title="the COVID-19 Radiography Database",
+        references=("chowdhury2020", "rahman2021"),
     ),
     # Version 2 of Mendeley Data rscbjbr9sj; needs no account. The children of `pneumonia`, without its val folder.
     Dataset(
@@ -107,10 +123,11 @@ _DATASETS = (
         _CHILDREN,
         ("NORMAL", "PNEUMONIA"),
         same_patients_as="pneumonia",
+        **_OF_CHILDREN,
     ),
-    Dataset("nih", _NIH, NihTables(), NIH_FINDINGS, multi_label=True),
-    Dataset("nih_top15", _NIH, NihTables(_TOP_15), _TOP_15, same_patients_as="nih"),
-    Dataset("nih_balanced", _NIH, NihTables(_TOP_15, most_per_class=800), _TOP_15, same_patients_as="nih"),
+    Dataset("nih", _NIH, NihTables(), NIH_FINDINGS, multi_label=True, **_OF_NIH),
+    Dataset("nih_top15", _NIH, NihTables(_TOP_15), _TOP_15, same_patients_as="nih", **_OF_NIH),
+    Dataset("nih_balanced", _NIH, NihTables(_TOP_15, most_per_class=800), _TOP_15, same_patients_as="nih", **_OF_NIH),
 )
 CATALOG = {dataset.name: dataset for dataset in _DATASETS}
 

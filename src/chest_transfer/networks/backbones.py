@@ -53,6 +53,7 @@ class Backbone:
         channels: int, that it expects; the gray channel is repeated.
         imagenet: ImageNetFile, or None where no such weights exist.
         options: tuple of str, settings that it takes besides the head and the learning rate.
+        reference: str, its paper, a key of `reporting/paper/references.bib`; empty for our own.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Backbone:
     channels: int = 3
     imagenet: ImageNetFile | None = None
     options: tuple[str, ...] = ()
+    reference: str = ""
 
 
 def _keras_application(name: str, **fixed) -> Callable:
@@ -110,30 +112,32 @@ _ROWS = (
     # With inputs of 0-1, which no layer centers, these two did not start to learn for one seed in two.
     Backbone("cnn", _cnn, "standard", channels=1),
     Backbone("cnn_strided", _cnn_strided, "standard", channels=1),
-    Backbone("vgg16", _keras_application("VGG16"), "caffe",
+    Backbone("vgg16", _keras_application("VGG16"), "caffe", reference="simonyan2015",
              imagenet=ImageNetFile("vgg16", "vgg16" + _NO_TOP, "6d6bbae143d832006294945121d1f1fc")),
-    Backbone("vgg19", _keras_application("VGG19"), "caffe",
+    Backbone("vgg19", _keras_application("VGG19"), "caffe", reference="simonyan2015",
              imagenet=ImageNetFile("vgg19", "vgg19" + _NO_TOP, "253f8cb515780f3b799900260a226db6")),
-    Backbone("resnet50", _keras_application("ResNet50"), "caffe",
+    Backbone("resnet50", _keras_application("ResNet50"), "caffe", reference="he2016",
              imagenet=ImageNetFile("resnet", "resnet50" + _NO_TOP, "4d473c1dd8becc155b73f8504c6f6626")),
-    Backbone("resnet50v2", _keras_application("ResNet50V2"), "tf",
+    Backbone("resnet50v2", _keras_application("ResNet50V2"), "tf", reference="he2016identity",
              imagenet=ImageNetFile("resnet", "resnet50v2" + _NO_TOP, "fac2f116257151a9d068a22e544a4917")),
-    Backbone("resnet101", _keras_application("ResNet101"), "caffe",
+    Backbone("resnet101", _keras_application("ResNet101"), "caffe", reference="he2016",
              imagenet=ImageNetFile("resnet", "resnet101" + _NO_TOP, "88cf7a10940856eca736dc7b7e228a21")),
-    Backbone("inceptionv3", _keras_application("InceptionV3"), "tf", 75,
+    Backbone("inceptionv3", _keras_application("InceptionV3"), "tf", 75, reference="szegedy2016",
              imagenet=ImageNetFile("inception_v3", "inception_v3" + _NO_TOP, "bcbd6486424b2319ff4ef7d526e38f63")),
-    Backbone("xception", _keras_application("Xception"), "tf", 71,
+    Backbone("xception", _keras_application("Xception"), "tf", 71, reference="chollet2017",
              imagenet=ImageNetFile("xception", "xception" + _NO_TOP, "b0042744bf5b25fce3cb969f33bebb97")),
-    Backbone("densenet121", _keras_application("DenseNet121"), "torch",
+    Backbone("densenet121", _keras_application("DenseNet121"), "torch", reference="huang2017",
              imagenet=ImageNetFile("densenet", "densenet121" + _NO_TOP, "30ee3e1110167f948a6b9946edeeb738")),
-    Backbone("densenet201", _keras_application("DenseNet201"), "torch",
+    Backbone("densenet201", _keras_application("DenseNet201"), "torch", reference="huang2017",
              imagenet=ImageNetFile("densenet", "densenet201" + _NO_TOP, "c13680b51ded0fb44dff2d8f86ac8bb1")),
-    Backbone("mobilenetv2", _keras_application("MobileNetV2"), "tf",
+    Backbone("mobilenetv2", _keras_application("MobileNetV2"), "tf", reference="sandler2018",
              imagenet=ImageNetFile("mobilenet_v2", _MOBILENET, None), options=("alpha",)),
     Backbone("efficientnetv2b0", _keras_application("EfficientNetV2B0", include_preprocessing=False), "torch",
+             reference="tan2021",
              imagenet=ImageNetFile("efficientnet_v2", "efficientnetv2-b0_notop.h5",
                                    "893217f2bb855e2983157299931e43ff")),
     Backbone("convnext_tiny", _keras_application("ConvNeXtTiny", include_preprocessing=False), "torch",
+             reference="liu2022",
              imagenet=ImageNetFile("convnext", "convnext_tiny_notop.h5",
                                    "d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1")),
 )  # fmt: skip

@@ -8,6 +8,7 @@ from chest_transfer.reporting.wording import REGIMES, start_in_words
 from chest_transfer.training.fit_check import has_failed
 
 NEEDS = ("patients", "patients_low", "patients_high")
+GAIN, HARM, NOTHING, FAILED, TOO_FEW = "gain", "harm", "none", "none: a fit failed", "none: too few patients"
 ORDER = ("train", "finetune", "transfer", "probe")  # the most interesting first
 
 
@@ -26,18 +27,16 @@ def gain_sentence(dataset: str, scores: dict[str, dict], regime: str, row: str, 
     source, training = start_in_words(regime, start), REGIMES[regime]
     if is_ensemble:
         training, source = f"{training}, from {source}", "averaging the networks of all seeds"
-    models = dict.fromkeys((f"{regime}-{start}", gain["against"]))
+    models = _models_of_gain(regime, row, gain)
     failed = [model for model in models if has_failed(scores[model])]
-    if failed:
-        verdict = f"no gain from {source} can be claimed, because a fit of {' and one of '.join(failed)} failed"
-    elif gain["auc_low"] is None:
-        verdict = f"no gain from {source} can be claimed from fewer than {FEWEST_PATIENTS} ill or healthy test patients"
-    elif gain["auc_low"] > 0:
-        verdict = f"{source} helped"
-    elif gain["auc_high"] < 0:
-        verdict = f"{source} did harm"
-    else:
-        verdict = f"no gain from {source} can be claimed"
+    because = {
+        FAILED: f", because a fit of {' and one of '.join(failed)} failed",
+        TOO_FEW: f" from fewer than {FEWEST_PATIENTS} ill or healthy test patients",
+    }
+    claim = claim_of_gain(scores, regime, row, gain)
+    verdict = f"no gain from {source} can be claimed{because.get(claim, '')}"
+    if claim in (GAIN, HARM):
+        verdict = f"{source} {'helped' if claim == GAIN else 'did harm'}"
     difference = signed(gain["auc"])
     if gain["auc_low"] is not None:
         difference += f", 95 % interval {signed(gain['auc_low'])} to {signed(gain['auc_high'])}"
@@ -48,6 +47,22 @@ def gain_sentence(dataset: str, scores: dict[str, dict], regime: str, row: str, 
         f"{dataset}, {training}: {verdict}. Test AUC {area:.3f} against {control:.3f} {compared} ({difference})."
         f"{'' if failed else _speed(gain)}"
     )
+
+
+def claim_of_gain(scores: dict[str, dict], regime: str, row: str, gain: dict) -> str:
+    """Return what may be claimed of a gain: `GAIN`, `HARM`, `NOTHING`, `FAILED` or `TOO_FEW`; as `gain_sentence`."""
+    if any(has_failed(scores[model]) for model in _models_of_gain(regime, row, gain)):
+        return FAILED
+    if gain["auc_low"] is None:
+        return TOO_FEW
+    if gain["auc_low"] > 0:
+        return GAIN
+    return HARM if gain["auc_high"] < 0 else NOTHING
+
+
+def _models_of_gain(regime: str, row: str, gain: dict) -> list[str]:
+    """Return the keys of the models that are compared; of an ensemble, its members alone."""
+    return list(dict.fromkeys((f"{regime}-{row.removesuffix(f'-{ENSEMBLE}')}", gain["against"])))
 
 
 def _speed(gain: dict) -> str:

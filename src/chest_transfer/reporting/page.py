@@ -12,6 +12,7 @@ from PIL import Image
 
 from chest_transfer.reporting import charts
 from chest_transfer.reporting.cautions import Caution
+from chest_transfer.reporting.chart_looks import page_chart
 from chest_transfer.reporting.external_results import external_table
 from chest_transfer.reporting.gathering import Dataset
 from chest_transfer.reporting.html_tables import (
@@ -79,9 +80,9 @@ def render_page(settings: Settings, datasets: list[Dataset], cautions: list[Caut
         operating_point=operating_point_in_words(settings),
         intervals_hold_for=intervals_hold_for(settings),
         seeds=settings.seeds,
-        gain_chart=Markup(charts.intervals(gains, "gain in test AUC", zero=0)) if gains else "",
+        gain_chart=page_chart(charts.intervals, gains, "gain in test AUC", zero=0) if gains else "",
         leaderboard=leaderboard(datasets),
-        auc_chart=Markup(charts.intervals(areas, "test AUC", zero=0.5)),
+        auc_chart=page_chart(charts.intervals, areas, "test AUC", zero=0.5),
         parts={dataset.name: _part(dataset) for dataset in datasets},
         provenance=provenance,
         settings=Path("params.yaml").read_text(),
@@ -116,7 +117,7 @@ def _part(dataset: Dataset) -> dict:
     plots = dataset.plots
     chart_list = curve_charts(plots)
     chart_list.append({
-        "title": "Training", "svg": Markup(charts.training_curves(plots["history"])),
+        "title": "Training", "svg": page_chart(charts.training_curves, plots["history"]),
         "caption": "Cross-entropy after each epoch, without class weights: training solid, validation dashed.",
     })  # fmt: skip
     of_patients = plots["learning_curves"]
@@ -127,7 +128,7 @@ def _part(dataset: Dataset) -> dict:
     rows = [row for row in rows if row[1] is not None]
     return {
         "charts": chart_list,
-        "learning_curves": Markup(charts.learning_curves(of_patients)) if len(of_patients) else "",
+        "learning_curves": page_chart(charts.learning_curves, of_patients) if len(of_patients) else "",
         "confusions": [
             {"model": model, "html": confusion_table(model, cells)}
             for model, cells in plots["confusion"].groupby("model", sort=False)
@@ -135,7 +136,7 @@ def _part(dataset: Dataset) -> dict:
         "pairs": _pairs(dataset.comparisons),
         "subgroups": subgroup_table(dataset.subgroups),
         "external": external_table(dataset.external),
-        "shortcut_chart": Markup(charts.intervals(rows, "test AUC", zero=0.5)),
+        "shortcut_chart": page_chart(charts.intervals, rows, "test AUC", zero=0.5),
         "sheets": [{"model": model, "content": _inline(path)} for model, path in dataset.sheets.items()],
         "pointing": _pointing(dataset.explained),
         "counts": _counts(dataset.data),
@@ -143,7 +144,9 @@ def _part(dataset: Dataset) -> dict:
         "pictures": [{"alt": PICTURES[name], "content": _inline(path)} for name, path in dataset.pictures.items()],
         "data_charts": [{
             "title": "Brightness by class",
-            "svg": Markup(charts.histogram(plots["brightness"], "brightness", "share", ("mean gray level", "share"))),
+            "svg": page_chart(
+                charts.histogram, plots["brightness"], "brightness", "share", ("mean gray level", "share")
+            ),
             "caption": "Mean gray level by class. Where classes differ much, models may tell scanners apart.",
         }],
     }  # fmt: skip
@@ -152,7 +155,7 @@ def _part(dataset: Dataset) -> dict:
 def curve_charts(plots: dict[str, pd.DataFrame]) -> list[dict]:
     """Return a chart with its title and caption for each of `CURVES`."""
     return [
-        {"title": title, "svg": Markup(charts.curves(plots[plot], *columns, labels, diagonal)), "caption": caption}
+        {"title": title, "svg": page_chart(charts.curves, plots[plot], *columns, labels, diagonal), "caption": caption}
         for plot, title, columns, labels, diagonal, caption in CURVES
     ]
 

@@ -1,5 +1,6 @@
 """How a report says what was done: training regimes, starting weights, operating point, intervals."""
 
+from chest_transfer.model_names import ENSEMBLE
 from chest_transfer.settings import Settings
 
 REGIMES = {
@@ -32,3 +33,16 @@ def operating_point_in_words(settings: Settings) -> str:
     """Return how thresholds were chosen."""
     point = settings.evaluate.operating_point
     return "the largest sum of sensitivity and specificity (Youden)" if point == "youden" else f"a {point}"
+
+
+def training_in_words(regime: str) -> str:
+    """Return the name of a training regime in a table."""
+    return {"finetune": "fine-tuned", "train": "trained", "transfer": "transferred", "as_is": "as is"}.get(
+        regime, regime
+    )
+
+
+def row_in_words(regime: str, row: str) -> str:
+    """Return what the models of a row of the metrics started from, and whether it is their ensemble."""
+    start = start_in_words(regime, row.removesuffix(f"-{ENSEMBLE}"))
+    return f"{start}, ensemble" if row.endswith(f"-{ENSEMBLE}") else start

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import atomic_write
-from chest_transfer.git import git
 from chest_transfer.lockfile import is_recorded, read_lock
 from chest_transfer.model_names import ModelName
 from chest_transfer.networks.facts import ClassifierFacts
@@ -12,11 +10,11 @@ from chest_transfer.networks.saving import read_facts
 from chest_transfer.reporting.gathering import Dataset, gather
 from chest_transfer.reporting.html_tables import decimal, with_interval
 from chest_transfer.reporting.page import TEMPLATES, render_page
+from chest_transfer.reporting.provenance import provenance
 from chest_transfer.reporting.wording import intervals_hold_for
 from chest_transfer.settings import Settings
 
 FOLDER = Path("report")
-SOURCES = ("src", "stages", "params.yaml", "dvc.yaml")
 
 
 def write_report(settings: Settings) -> list[Path]:
@@ -54,14 +52,3 @@ def _card(settings: Settings, dataset: Dataset, model: ModelName, commit: str) -
         with_interval=with_interval,
         decimal=decimal,
     )
-
-
-def provenance() -> str:
-    """Return a sentence with the commit, and with the files that were changed since."""
-    try:
-        commit = git("rev-parse", "--short=12", "HEAD")
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", *SOURCES)
-    except ChestTransferError:
-        return "Made outside of a Git repository: the commit is unknown."
-    files = ", ".join(line[3:] for line in changed.splitlines())
-    return f"Made from commit {commit}" + (f", with changes to {files}." if files else ".")

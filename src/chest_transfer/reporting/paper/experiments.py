@@ -1,0 +1,78 @@
+"""The experiments that a paper is about: that of this folder, or some that DVC and Git keep, with their metrics."""
+
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from chest_transfer.errors import ChestTransferError
+from chest_transfer.git import committed_file, git
+from chest_transfer.reporting.cautions import Caution
+from chest_transfer.reporting.gathering import Dataset, gather
+from chest_transfer.reporting.provenance import provenance
+from chest_transfer.settings import Settings, read_settings
+
+KEPT_IN_GIT = ("metrics", "params.yaml", "dvc.yaml", "dvc.lock")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment with its metrics.
+
+    Args:
+        name: str, how tables name it: its backbone, with its own name where another has the same backbone.
+        settings: Settings.
+        datasets: list of Dataset.
+        cautions: list of Caution, serious ones first.
+        provenance: str, a sentence that names the commit.
+    """
+
+    name: str
+    settings: Settings
+    datasets: list[Dataset]
+    cautions: list[Caution]
+    provenance: str
+
+
+def read_experiments(names: list[str]) -> list[Experiment]:
+    """Return experiments by the names of `dvc exp show`, or by any revision of Git; without names, this folder's.
+
+    Raises:
+        ChestTransferError: there is none of that name, or its metrics are missing or not of its settings.
+    """
+    if not names:
+        settings = read_settings()
+        return [Experiment(settings.model, settings, *gather(settings), provenance())]
+    read = [_of_revision(name) for name in dict.fromkeys(names)]
+    backbones = Counter(settings.model for settings, *_ in read)
+    return [
+        Experiment(settings.model if backbones[settings.model] == 1 else f"{settings.model}, {name}", settings, *others)
+        for name, (settings, *others) in zip(dict.fromkeys(names), read, strict=True)
+    ]
+
+
+def _of_revision(name: str) -> tuple[Settings, list[Dataset], list[Caution], str]:
+    revision = _revision_named(name)
+    paths = git("ls-tree", "-r", "--name-only", revision, "--", *KEPT_IN_GIT).splitlines()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for path in paths:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(committed_file(path, revision) or b"")
+        settings = read_settings(folder / "params.yaml")
+        try:
+            return settings, *gather(settings, folder), f"Made from commit {revision[:12]}."
+        except ChestTransferError as error:
+            raise ChestTransferError(f"experiment '{name}': {error}") from None
+
+
+def _revision_named(name: str) -> str:
+    """Return the commit of an experiment of DVC, which is under `refs/exps`, or of a revision of Git."""
+    for line in git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
+        commit, reference = line.split(" ", 1)
+        if reference.rsplit("/", 1)[-1] == name:
+            return commit
+    try:
+        return git("rev-parse", "--verify", f"{name}^{{commit}}")
+    except ChestTransferError:
+        raise ChestTransferError(f"no experiment and no revision '{name}'; see: dvc exp show, git log --all") from None

@@ -1,0 +1,246 @@
+"""The tables of a paper: each as raw numbers for CSV, and as text for Markdown and LaTeX."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from chest_transfer.reporting.answers import claim_of_gain
+from chest_transfer.reporting.html_tables import DASH, decimal, signed_with_interval, with_interval
+from chest_transfer.reporting.paper.experiments import Experiment
+from chest_transfer.reporting.wording import intervals_hold_for, row_in_words, training_in_words
+from chest_transfer.training.fit_check import has_failed
+
+AREA = ("auc", "auc_low", "auc_high")
+Column = tuple[str, Callable[[dict], str]]  # its head, and its text of a row
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a paper.
+
+    Args:
+        name: str, of its files.
+        caption: str.
+        rows: list of dict, the raw numbers.
+        columns: list of Column.
+    """
+
+    name: str
+    caption: str
+    rows: list[dict]
+    columns: list[Column]
+
+    @property
+    def raw(self) -> pd.DataFrame:
+        """All numbers, a row for each."""
+        return pd.DataFrame(self.rows)
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """Text, as a reader sees it; a column that is the same dash in all rows is left out."""
+        texts = {head: [text(row) for row in self.rows] for head, text in self.columns}
+        return pd.DataFrame({head: cells for head, cells in texts.items() if set(cells) != {DASH}})
+
+
+def tables_of(experiments: list[Experiment]) -> list[Table]:
+    """Return the tables that have rows, datasets first."""
+    hold_for = " and ".join(dict.fromkeys(intervals_hold_for(experiment.settings) for experiment in experiments))
+    made = (_datasets(experiments), *(make(experiments, hold_for) for make in _OF_MODELS))
+    return [table for table in made if table.rows]
+
+
+def _words(name: str) -> Column:
+    return name.capitalize(), lambda row: str(row[name])
+
+
+def _interval(name: str, head: str) -> Column:
+    return head, lambda row: with_interval(row, name)
+
+
+_SCORES = [_interval("auc", "AUC"), _interval("sensitivity", "Sensitivity"), _interval("specificity", "Specificity")]
+_WHO = [
+    _words("dataset"), _words("backbone"),
+    ("Training", lambda row: training_in_words(row["regime"])),
+    ("Starting weights", lambda row: row_in_words(row["regime"], row["start"])),
+]  # fmt: skip
+
+
+def _who(experiment: Experiment, dataset: str, regime: str, start: str) -> dict:
+    return {"dataset": dataset, "backbone": experiment.name, "regime": regime, "start": start}
+
+
+def _datasets(experiments: list[Experiment]) -> Table:
+    rows: dict[tuple, dict] = {}
+    for dataset in (dataset for experiment in experiments for dataset in experiment.datasets):
+        for split in ("train", "val", "test"):
+            numbers = {"patients": dataset.data["patients"][split], "radiographs": dataset.data["images"][split]}
+            row = {"dataset": dataset.name, "split": split} | numbers | dataset.data["classes"][split]
+            rows[tuple(row.items())] = row
+    others = ("dataset", "split", "patients", "radiographs")
+    columns = [
+        _words("dataset"),
+        ("Split", lambda row: {"train": "training", "val": "validation"}.get(row["split"], row["split"])),
+        ("Patients", lambda row: f"{row['patients']:,}"),
+        ("Radiographs", lambda row: f"{row['radiographs']:,}"),
+        ("Radiographs by class", lambda row: ", ".join(
+            f"{name} {count:,}" for name, count in row.items() if name not in others
+        )),
+    ]  # fmt: skip
+    caption = "Patients and radiographs of each split. No patient is in two splits of a dataset."
+    return Table("datasets", caption, list(rows.values()), columns)
+
+
+def _each_model(experiments: list[Experiment]) -> Iterator[tuple[dict, dict]]:
+    """Yield who it is and its scores, for each model of each experiment."""
+    for experiment in experiments:
+        for dataset in experiment.datasets:
+            for key, scores in dataset.scores.items():
+                regime, start = key.split("-", 1)
+                yield _who(experiment, dataset.name, regime, start), scores
+
+
+def _scores(experiments: list[Experiment], hold_for: str) -> Table:
+    rows = [
+        who | {key: value for key, value in scores.items() if not isinstance(value, dict)}
+        for who, scores in _each_model(experiments)
+    ]
+    columns = [
+        *_WHO, *_SCORES,
+        ("Fit", lambda row: "failed" if has_failed(row) else DASH),
+        ("Brier score", lambda row: decimal(row.get("brier"))), ("ECE", lambda row: decimal(row.get("ece"))),
+    ]  # fmt: skip
+    caption = (
+        f"Scores on the test split, with 95 % intervals {hold_for}. Temperature and threshold were chosen on "
+        "validation. ECE: expected calibration error."
+    )
+    return Table("scores", caption, rows, columns)
+
+
+def _gains(experiments: list[Experiment], hold_for: str) -> Table:
+    rows = [
+        _who(experiment, dataset.name, regime, start)
+        | gain
+        | {"claim": claim_of_gain(dataset.scores, regime, start, gain)}
+        for experiment in experiments
+        for dataset in experiment.datasets
+        for regime, starts in dataset.gains.items()
+        for start, gain in starts.items()
+    ]
+    columns = [
+        *_WHO,
+        ("Difference of AUC", lambda row: signed_with_interval(*map(row.get, AREA))),
+        ("p", lambda row: p_value(row["p"])), _words("claim"),
+        ("Epochs (control)", lambda row: f"{_number(row.get('epochs'))} ({_number(row.get('control_epochs'))})"),
+    ]  # fmt: skip
+    caption = (
+        "What each start gains over its control (random weights of the same training, else trained; for an ensemble, "
+        "the mean of its members over patients), as a difference of test AUC on the same patients, with 95 % "
+        f"intervals {hold_for}. Epochs: until the validation loss was at the lowest of the control, and the control's "
+        "own."
+    )
+    return Table("gains", caption, rows, columns)
+
+
+def _learning_curves(experiments: list[Experiment], hold_for: str) -> Table:
+    rows = [
+        _who(experiment, dataset.name, regime, start) | {"patients": int(number)} | point
+        for experiment in experiments
+        for dataset in experiment.datasets
+        for regime, starts in dataset.curves.items()
+        for start, record in starts.items()
+        for number, point in record["points"].items()
+    ]
+    columns = [*_WHO, ("Training patients", lambda row: f"{row['patients']:,}"), _interval("auc", "AUC")]
+    caption = f"Test AUC against the number of training patients, with 95 % intervals {hold_for}."
+    return Table("learning_curves", caption, rows, columns)
+
+
+def _patients_saved(experiments: list[Experiment], hold_for: str) -> Table:
+    rows = [
+        _who(experiment, dataset.name, regime, start)
+        | {"trained_on": int(number), "against": record["against"]}
+        | needs
+        for experiment in experiments
+        for dataset in experiment.datasets
+        for regime, starts in dataset.curves.items()
+        for start, record in starts.items()
+        for number, needs in record.get("control_needs", {}).items()
+    ]
+    columns = [
+        *_WHO,
+        ("Training patients", lambda row: f"{row['trained_on']:,}"),
+        ("Patients that the control needs", lambda row: str(row["patients"] or DASH)),
+        ("95 % interval", lambda row: DASH if row["patients_low"] is None else (
+            f"{row['patients_low']} to {row['patients_high']}"
+        )),
+    ]  # fmt: skip
+    caption = (
+        "How many training patients random weights need for the test AUC that a pretrained start reaches, between the "
+        f"numbers that were tried, with 95 % intervals {hold_for}."
+    )
+    return Table("patients_saved", caption, rows, columns)
+
+
+def _findings(experiments: list[Experiment], hold_for: str) -> Table:
+    rows = [
+        who | {"finding": finding} | area
+        for who, scores in _each_model(experiments)
+        for finding, area in scores.get("findings", {}).items()
+    ]
+    caption = f"Test AUC of each finding, with 95 % intervals {hold_for}."
+    return Table("findings", caption, rows, [*_WHO, _words("finding"), _interval("auc", "AUC")])
+
+
+def _subgroups(experiments: list[Experiment], hold_for: str) -> Table:
+    rows = []
+    for experiment in experiments:
+        for dataset in experiment.datasets:
+            for group in dataset.subgroups.astype(object).where(dataset.subgroups.notna(), None).to_dict("records"):
+                rows.append(_who(experiment, dataset.name, *group.pop("model").split("-", 1)) | group)
+    columns = [
+        *_WHO, ("Subgroup", lambda row: f"{row['attribute']}: {row['group']}"),
+        ("Radiographs", lambda row: f"{row['images']:,}"), *_SCORES,
+    ]  # fmt: skip
+    caption = (
+        f"Scores in subgroups of the test patients, with 95 % intervals {hold_for}. A kind of disease is scored "
+        "against all healthy patients."
+    )
+    return Table("subgroups", caption, rows, columns)
+
+
+def _external(experiments: list[Experiment], hold_for: str) -> Table:
+    rows = []
+    for experiment in experiments:
+        for dataset in experiment.datasets:
+            for target, records in dataset.external.items():
+                for key, record in records.items():
+                    numbers = {name: value for name, value in record.items() if not isinstance(value, dict | list)}
+                    who = _who(experiment, dataset.name, *key.split("-", 1))
+                    rows.append(
+                        who | {"radiographs_of": target} | numbers | {"internal_auc": record["internal"]["auc"]}
+                    )
+    columns = [
+        *_WHO, ("Radiographs of", lambda row: row["radiographs_of"]), _interval("auc", "AUC there"),
+        ("AUC on its own test split", lambda row: decimal(row["internal_auc"])),
+        _interval("sensitivity", "Sensitivity"), _interval("specificity", "Specificity"),
+    ]  # fmt: skip
+    caption = (
+        "Models on radiographs from elsewhere, on which nothing was trained or chosen, at their own thresholds; with "
+        "95 % intervals over patients, for the first training seed."
+    )
+    return Table("external", caption, rows, columns)
+
+
+_OF_MODELS = (_scores, _gains, _learning_curves, _patients_saved, _findings, _subgroups, _external)
+
+
+def p_value(p: float | None) -> str:
+    """Return a p value as papers print it."""
+    if p is None or pd.isna(p):
+        return DASH
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _number(value: float | None) -> str:
+    return DASH if value is None else f"{value:.3g}"
