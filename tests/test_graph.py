@@ -152,6 +152,7 @@ def every_kind_of_model(tmp_path_factory) -> Path:
     settings = TOY | {
         "datasets": ["pneumonia", "tuberculosis"], "weights": ["phantom"], "finetune__weights": ["phantom"],
         "external": ["covid"], "transfer__sources": ["tuberculosis"], "transfer__weights": "phantom", "embed__views": 1,
+        "representations": ["pneumonia"],
         "train__weights": ["phantom"], "phantom__patients": 40, "probe__epochs": 1, "finetune__epochs": 1,
         "train__epochs": 1, "transfer__epochs": 1, "threads": 1,  # simulated in this process, where reading is traced
     }  # fmt: skip

@@ -14,8 +14,8 @@ from conftest import ROOT, change_settings, commit, run
 from chest_transfer.data.catalog import CATALOG
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.backbones import BACKBONES
+from chest_transfer.reporting.dataset_charts import MINUS
 from chest_transfer.reporting.html_tables import DASH
-from chest_transfer.reporting.page import MINUS
 from chest_transfer.reporting.paper.experiments import read_experiments
 from chest_transfer.reporting.paper.latex import latex_paragraph, latex_table, latex_text, references_cited
 from chest_transfer.reporting.paper.methods import IMBALANCES, methods_of

@@ -90,7 +90,7 @@ def test_the_page_says_where_its_numbers_come_from(html, project):
 def test_the_calibration_that_was_scored_is_the_one_in_the_packed_file(project, tmp_path):
     name = ModelName("pneumonia", "cnn", "train", "none", 1)
     distribution = project / "data/out_of_distribution/pneumonia.npz"
-    pack(project / name.network, project / name.predictions_of("val"), distribution, tmp_path / "packed.keras")
+    pack([project / name.network], [project / name.predictions_of("val")], distribution, tmp_path / "packed.keras")
     facts = read_facts(tmp_path / "packed.keras", PackedFacts)
     detail = json.loads((project / "metrics/detail/pneumonia.json").read_text())["train"]["none"]
     assert facts.temperature == detail["temperature"]

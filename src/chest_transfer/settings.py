@@ -155,6 +155,7 @@ class Settings(Section):
     model: Name
     datasets: SomeNames
     external: Names = ()
+    representations: Names = ()
     weights: SomeNames
     weights_files: dict[Name, WeightsFile]
     partial_weights: dict[Name, PartialWeights] = Field(default_factory=dict)

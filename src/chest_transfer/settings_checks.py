@@ -26,6 +26,7 @@ def check_names(settings: "Settings") -> None:
         check_own_section(name, entry)
     _check_starting_points(settings)
     _check_external(settings)
+    _check_representations(settings)
     _check_lists(settings)
     _check_class_folders(settings)
     _check_pools(settings)
@@ -106,8 +107,16 @@ def _check_external(settings: "Settings") -> None:
             )
 
 
+def _check_representations(settings: "Settings") -> None:
+    for name in settings.representations:
+        if name not in settings.datasets:
+            remedy = "networks are looked into only where they are trained"
+            raise unknown_name_error("dataset in representations", name, settings.datasets, remedy)
+
+
 def _check_lists(settings: "Settings") -> None:
     lists = {"datasets": settings.datasets, "external": settings.external, "weights": settings.weights}
+    lists["representations"] = settings.representations
     lists |= {"seeds": settings.seeds, "patients": settings.patients} | _weights_of_regimes(settings)
     lists |= {f"pools.{name}": members for name, members in settings.pools.items()}
     for key, names in lists.items():

@@ -80,6 +80,32 @@ def learning_curves(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def by_block(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], zero: float | None = None) -> Figure:
+    """Draw a line for each `model` of a table over the blocks of a network, with a band where the table has one.
+
+    Args:
+        table: columns model, those named by x and y, and `<y>_low` and `<y>_high` for a band.
+        x: str, the column of blocks, in order.
+        y: str, a column.
+        labels: (str, str), of the axes.
+        zero: float, the value without any effect.
+    """
+    figure = Figure((4.6, 3.9), layout="constrained")
+    axes, blocks = figure.subplots(), list(dict.fromkeys(table[x].astype(str)))
+    if zero is not None:
+        axes.axhline(zero, color=mpl.rcParams["text.color"], linewidth=1)
+    for number, (model, points) in enumerate(table.groupby("model", sort=False)):
+        places = [blocks.index(block) for block in points[x].astype(str)]
+        style, color = STYLES[number % len(STYLES)], _color(number)
+        if f"{y}_low" in table and points[f"{y}_low"].notna().all():
+            axes.fill_between(places, points[f"{y}_low"], points[f"{y}_high"], color=color, alpha=0.12)
+        axes.plot(places, points[y], color=color, linestyle=style, linewidth=1.6, marker="o", markersize=4, label=model)
+    axes.set(xlabel=labels[0], ylabel=labels[1])
+    axes.set_xticks(range(len(blocks)), blocks)
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
 def intervals(rows: list[tuple[str, float, float, float]], label: str, zero: float | None = None) -> Figure:
     """Draw a dot with its interval for each row, the first on top.
 

@@ -2,8 +2,9 @@
 
 from chest_transfer.evaluation.curves import curves_of_model
 from chest_transfer.evaluation.external import ExternalScores
+from chest_transfer.reporting.dataset_charts import curve_charts
 from chest_transfer.reporting.html_tables import decimal, html_table, with_interval
-from chest_transfer.reporting.page import TEMPLATES, curve_charts, subgroup_table
+from chest_transfer.reporting.page import TEMPLATES, subgroup_table
 
 SCORES = {
     "auc": "AUC", "average_precision": "average precision", "sensitivity": "sensitivity", "specificity": "specificity",
@@ -44,7 +45,7 @@ def evaluation_page(model: str, data: str, scores: ExternalScores, remarks: list
         subtitle=_subtitle(scores.record),
         scores=html_table("95 % intervals over patients", ["score", "value"], score_rows(scores.record)),
         remarks=remarks,
-        charts=curve_charts(curves_of_model("model", scores.predictions)),
+        charts=[chart.on_page() for chart in curve_charts(curves_of_model("model", scores.predictions))],
         subgroups=subgroup_table(scores.subgroups.assign(model="model")),
     )
 

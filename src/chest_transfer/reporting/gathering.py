@@ -10,14 +10,13 @@ import pandas as pd
 
 from chest_transfer.data.catalog import source_of
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.lockfile import output_md5, read_lock
 from chest_transfer.model_names import ModelName, ensembles, first_of_each, models_of_experiment
 from chest_transfer.reporting.answers import ORDER, gain_sentence, patients_saved
 from chest_transfer.reporting.cautions import Caution, dataset_cautions, overlap_cautions
+from chest_transfer.reporting.current_results import check_results, is_current
 from chest_transfer.reporting.external_results import external_cautions
-from chest_transfer.reporting.staleness import why_stale
+from chest_transfer.reporting.transfusion import transfusion
 from chest_transfer.settings import Settings
-from chest_transfer.yaml_files import read_yaml
 
 PLOTS = (
     "roc",
@@ -50,6 +49,9 @@ class Dataset:
         sheets: dict, the heat-map figure of each explained model.
         pictures: dict, the figures of radiographs.
         curves: dict, of `metrics/curves/`.
+        blocks: table of `representations.block_table`; empty where networks were not looked into.
+        networks: table of `representations.compare_networks`; likewise.
+        transfusion: table of scores by the number of pretrained blocks; empty where there are no such starts.
         external: dict, the scores of each model on each dataset from elsewhere.
         left_out: list of str, what is not shown because it is of other settings.
         cautions: list of Caution.
@@ -67,6 +69,9 @@ class Dataset:
     sheets: dict[str, Path]
     pictures: dict[str, Path]
     curves: dict[str, dict] = field(default_factory=dict)
+    blocks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    networks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    transfusion: pd.DataFrame = field(default_factory=pd.DataFrame)
     external: dict[str, dict[str, dict]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     cautions: list[Caution] = field(default_factory=list)
@@ -124,45 +129,6 @@ def _sources_of(name: str, settings: Settings) -> list[str]:
     return [source_of(member, settings) for member in settings.pools.get(name, [name])]
 
 
-def check_results(settings: Settings, folder: Path = Path()) -> list[Caution]:
-    """Check that the scores in a folder are of its settings.
-
-    Returns:
-        A caution where DVC has not recorded with which settings they were computed.
-
-    Raises:
-        ChestTransferError: they are of other settings.
-    """
-    lock = read_lock(folder)
-    if not lock["stages"]:
-        text = "dvc.lock records no stage: with which settings these numbers were computed is unknown."
-        return [Caution(True, text)] if (folder / "dvc.yaml").exists() else []
-    for name in settings.datasets:
-        paths = [f"metrics/{name}.json", f"metrics/detail/{name}.json", f"metrics/gain/{name}.json"]
-        _check_stage(folder, lock, f"evaluate@{name}", paths)
-        _check_stage(folder, lock, f"explore@{name}", [f"metrics/data/{name}.json"])
-    _check_stage(folder, lock, "overlap", ["metrics/overlap.csv"])
-    return []
-
-
-def _check_stage(folder: Path, lock: dict, stage: str, paths: list[str]) -> None:
-    if reason := _why_stale(folder, lock, stage, paths):
-        raise ChestTransferError(f"{stage} is not of the settings in params.yaml: {reason}; run: dvc repro")
-
-
-def _why_stale(folder: Path, lock: dict, stage: str, paths: list[str]) -> str:
-    """Return why some files, and all other outputs of their stage that are here, are not of the settings."""
-    others = [out["path"] for out in lock["stages"].get(stage, {}).get("outs", []) if (folder / out["path"]).exists()]
-    found = {path: output_md5(folder / path) for path in {*paths, *others}}
-    return why_stale(lock, read_yaml(folder / "params.yaml"), stage, found)
-
-
-def is_current(folder: Path, stage: str, paths: list[Path]) -> bool:
-    """Return whether files that a report can do without are there and, as far as DVC has recorded it, current."""
-    lock, present = read_lock(folder), [path.as_posix() for path in paths if (folder / path).exists()]
-    return bool(present) and not (lock["stages"] and _why_stale(folder, lock, stage, present))
-
-
 def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
     metrics, pictures = folder / "metrics", folder / "data/pictures" / name
     heat_maps = folder / "data/heat_maps" / name / settings.model
@@ -176,6 +142,14 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
     shown = [path.relative_to(folder) for path in sorted(pictures.glob("*.png"))]
     are_pictures_current = is_current(folder, f"pictures@{name}", shown)
     left_out += ["pictures"] if shown and not are_pictures_current else []
+    looked_into = [folder / f"metrics/representations/{name}/{table}.csv" for table in ("blocks", "networks")]
+    blocks = networks = pd.DataFrame()
+    if name in settings.representations:
+        stage = f"representations@{name}-{settings.model}"
+        if is_current(folder, stage, [path.relative_to(folder) for path in looked_into]):
+            blocks, networks = map(_read_csv, looked_into)
+        else:
+            left_out.append("measures of each block")
     external = {}
     for target in settings.external:
         file = Path(f"metrics/external/{target}/{name}.json")
@@ -196,6 +170,9 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
         sheets={key: file for key in explained if (file := heat_maps / f"{key}.png").exists()},
         pictures={path.stem: folder / path for path in shown if are_pictures_current},
         curves=read_json(metrics / f"curves/{name}.json"),
+        blocks=blocks,
+        networks=networks,
+        transfusion=transfusion(scores, settings),
         external=external,
         left_out=left_out,
     )

@@ -13,6 +13,7 @@ from PIL import Image
 from chest_transfer.reporting import charts
 from chest_transfer.reporting.cautions import Caution
 from chest_transfer.reporting.chart_looks import page_chart
+from chest_transfer.reporting.dataset_charts import block_charts, curve_charts
 from chest_transfer.reporting.external_results import external_table
 from chest_transfer.reporting.gathering import Dataset
 from chest_transfer.reporting.html_tables import (
@@ -29,7 +30,6 @@ TEMPLATES = Environment(
     loader=PackageLoader("chest_transfer.reporting", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "pandas", "pillow", "dvc")
-MINUS = "\N{MINUS SIGN}"
 SHORTCUTS = {
     "border": "border only", "outside_center": "without the middle", "thumbnail": "16 x 16 thumbnail",
     "file": "file size and shape", "color_mode": "color mode", "source": "source",
@@ -38,16 +38,6 @@ PICTURES = {
     "samples": "Radiographs of each class as they are in the archive, chosen by the hash of their names",
     "augmented": "One training radiograph: unchanged, then with random rotation, shift, zoom and contrast",
 }
-
-
-CURVES = (
-    ("roc", "ROC", ("false_positive_rate", "true_positive_rate"), (f"1 {MINUS} specificity", "sensitivity"), True,
-     "Diseased against healthy at every threshold. The gray line is chance."),
-    ("precision_recall", "Precision and recall", ("recall", "precision"), ("recall (sensitivity)", "precision"), False,
-     "Of those who are predicted to be diseased, the share who are."),
-    ("reliability", "Calibration", ("probability", "frequency"), ("calibrated probability", "observed frequency"), True,
-     "A calibrated model lies on the gray line: of patients with a probability of 70 %, 70 % are diseased."),
-)  # fmt: skip
 
 
 def render_page(settings: Settings, datasets: list[Dataset], cautions: list[Caution], provenance: str) -> str:
@@ -115,7 +105,7 @@ def leaderboard(datasets: list[Dataset]) -> Markup:
 
 def _part(dataset: Dataset) -> dict:
     plots = dataset.plots
-    chart_list = curve_charts(plots)
+    chart_list = [chart.on_page() for chart in curve_charts(plots)]
     chart_list.append({
         "title": "Training", "svg": page_chart(charts.training_curves, plots["history"]),
         "caption": "Cross-entropy after each epoch, without class weights: training solid, validation dashed.",
@@ -129,6 +119,7 @@ def _part(dataset: Dataset) -> dict:
     return {
         "charts": chart_list,
         "learning_curves": page_chart(charts.learning_curves, of_patients) if len(of_patients) else "",
+        "by_block": [chart.on_page() for chart in block_charts(dataset)],
         "confusions": [
             {"model": model, "html": confusion_table(model, cells)}
             for model, cells in plots["confusion"].groupby("model", sort=False)
@@ -150,14 +141,6 @@ def _part(dataset: Dataset) -> dict:
             "caption": "Mean gray level by class. Where classes differ much, models may tell scanners apart.",
         }],
     }  # fmt: skip
-
-
-def curve_charts(plots: dict[str, pd.DataFrame]) -> list[dict]:
-    """Return a chart with its title and caption for each of `CURVES`."""
-    return [
-        {"title": title, "svg": page_chart(charts.curves, plots[plot], *columns, labels, diagonal), "caption": caption}
-        for plot, title, columns, labels, diagonal, caption in CURVES
-    ]
 
 
 def _pairs(pairs: pd.DataFrame) -> Markup:

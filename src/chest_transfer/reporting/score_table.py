@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from chest_transfer.errors import run_command
-from chest_transfer.reporting.gathering import check_results, read_json
+from chest_transfer.reporting.current_results import check_results
+from chest_transfer.reporting.gathering import read_json
 from chest_transfer.settings import read_settings
 from chest_transfer.training.fit_check import OK
 

@@ -7,7 +7,8 @@ from chest_transfer.lockfile import is_recorded, read_lock
 from chest_transfer.model_names import ModelName, packed_model
 from chest_transfer.networks.facts import PackedFacts
 from chest_transfer.reporting.cautions import Caution, dataset_cautions
-from chest_transfer.reporting.gathering import Dataset, gather, is_current
+from chest_transfer.reporting.current_results import is_current
+from chest_transfer.reporting.gathering import Dataset, gather
 from chest_transfer.reporting.wording import REGIMES, STARTS
 from chest_transfer.serving.models import model_file
 from chest_transfer.serving.predictor import Predictor

@@ -9,14 +9,16 @@ import pandas as pd
 from chest_transfer.reporting import charts
 from chest_transfer.reporting.answers import FAILED, claim_of_gain
 from chest_transfer.reporting.chart_looks import COLUMN, WHOLE_PAGE, write_paper_chart
+from chest_transfer.reporting.dataset_charts import block_charts, curve_charts
 from chest_transfer.reporting.gathering import Dataset
-from chest_transfer.reporting.page import CURVES
 from chest_transfer.reporting.paper.experiments import Experiment
 from chest_transfer.reporting.wording import intervals_hold_for, row_in_words, training_in_words
 
+AREA = ("auc", "auc_low", "auc_high")
+
 
 @dataclass(frozen=True)
-class Chart:
+class Figure:
     """A figure of a paper, not drawn yet.
 
     Args:
@@ -38,7 +40,7 @@ class Chart:
         write_paper_chart(folder / self.name, self.width, self.draw, *self.arguments)
 
 
-def figures_of(experiments: list[Experiment]) -> list[Chart]:
+def figures_of(experiments: list[Experiment]) -> list[Figure]:
     """Return the figures of all experiments: gains, and for each dataset its curves."""
     found = [*_gains(experiments)]
     for experiment in experiments:
@@ -48,7 +50,7 @@ def figures_of(experiments: list[Experiment]) -> list[Chart]:
     return found
 
 
-def _gains(experiments: list[Experiment]) -> Iterator[Chart]:
+def _gains(experiments: list[Experiment]) -> Iterator[Figure]:
     rows = [
         (
             f"{dataset.name}, {_backbone(experiment, experiments)}{_model(f'{regime}-{start}')}"
@@ -67,13 +69,10 @@ def _gains(experiments: list[Experiment]) -> Iterator[Chart]:
             f"Gain in test AUC over the control, with 95 % intervals {hold_for}. An interval that contains zero is no "
             "evidence of a gain."
         )
-        yield Chart("gains", caption, WHOLE_PAGE, charts.intervals, (rows, "gain in test AUC", 0.0))
+        yield Figure("gains", caption, WHOLE_PAGE, charts.intervals, (rows, "gain in test AUC", 0.0))
 
 
-AREA = ("auc", "auc_low", "auc_high")
-
-
-def _of_dataset(dataset: Dataset, experiment: Experiment, name: str) -> Iterator[Chart]:
+def _of_dataset(dataset: Dataset, experiment: Experiment, name: str) -> Iterator[Figure]:
     who = f"{experiment.settings.model} on {dataset.name}"
     seeds = len(experiment.settings.seeds)
     together = f" All {seeds} seeds together." if seeds > 1 else ""
@@ -83,14 +82,12 @@ def _of_dataset(dataset: Dataset, experiment: Experiment, name: str) -> Iterator
             f"{who}: test AUC against the number of training patients, with 95 % intervals "
             f"{intervals_hold_for(experiment.settings)}."
         )
-        yield Chart(f"learning_curves_{name}", caption, COLUMN, charts.learning_curves, (_named(learned),))
-    for plot, title, columns, labels, diagonal, caption in CURVES:
-        words = f"{who}: {title}. {caption}{together}"
-        yield Chart(
-            f"{plot}_{name}", words, COLUMN, charts.curves, (_named(dataset.plots[plot]), *columns, labels, diagonal)
-        )
+        yield Figure(f"learning_curves_{name}", caption, COLUMN, charts.learning_curves, (_named(learned),))
+    for chart in (*curve_charts(dataset.plots), *block_charts(dataset)):
+        words = f"{who}: {chart.title}. {chart.caption}{together}"
+        yield Figure(f"{chart.name}_{name}", words, COLUMN, chart.draw, (_named(chart.table),))
     caption = f"{who}: cross-entropy after each epoch, training solid and validation dashed."
-    yield Chart(f"training_{name}", caption, COLUMN, charts.training_curves, (dataset.plots["history"], _model))
+    yield Figure(f"training_{name}", caption, COLUMN, charts.training_curves, (dataset.plots["history"], _model))
 
 
 def _backbone(experiment: Experiment, experiments: list[Experiment]) -> str:
@@ -98,8 +95,8 @@ def _backbone(experiment: Experiment, experiments: list[Experiment]) -> str:
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with its models in words."""
-    return table.assign(model=table["model"].map(_model))
+    """Return a table with its models in words, where they are named by their keys."""
+    return table.assign(model=[_model(key) if "-" in key else key for key in table["model"]])
 
 
 def _model(key: str) -> str:
