@@ -88,7 +88,7 @@ def test_its_file_and_the_file_of_a_packed_model_contain_all_of_it(distribution,
     ).table().to_csv(val, index=False)  # fmt: skip
     write_npz(stored, distribution.arrays())
     assert set(read_npz(stored)) == {field.name for field in fields(OutOfDistribution)}
-    pack(network, val, stored, tmp_path / "packed.keras")
+    pack([network], [val], stored, tmp_path / "packed.keras")
     packed = read_facts(tmp_path / "packed.keras", PackedFacts)
     again = read_out_of_distribution(tmp_path / "packed.keras")
     assert packed.classes == ["Normal", "Tuberculosis"]
