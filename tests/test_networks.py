@@ -313,6 +313,18 @@ class TestWeightsFromAFile:
         expected = donor.predict(np.repeat(gray, 3, axis=-1) / 255, verbose=0)
         assert backbone.predict(gray, verbose=0) == pytest.approx(expected, abs=1e-4)
 
+    @pytest.mark.parametrize(
+        ("name", "application"), [("convnext_tiny", "ConvNeXtTiny"), ("efficientnetv2b0", "EfficientNetV2B0")]
+    )
+    def test_keras_own_file_of_a_network_that_preprocesses_by_itself(self, tmp_path, name, application):
+        donor = getattr(keras.applications, application)(include_top=False, weights=None, input_shape=(32, 32, 3))
+        donor.save(tmp_path / "keras.h5")
+        files = {"other": WeightsFile(path=str(tmp_path / "keras.h5"), preprocessing=BACKBONES[name].preprocessing)}
+        backbone, _ = load_starting_weights(name, "other", 32, ARCHITECTURE, files)
+        gray = radiographs(32).astype(np.float32)
+        expected = np.asarray(donor(np.repeat(gray, 3, axis=-1)))
+        assert np.asarray(backbone(gray)) == pytest.approx(expected, abs=1e-4)
+
     def test_another_backbones_file_is_refused(self, tmp_path):
         build_backbone("vgg16", 32).save_weights(tmp_path / "w.weights.h5")
         with pytest.raises(ChestTransferError, match="does not hold the weights of mobilenetv2"):
