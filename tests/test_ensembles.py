@@ -158,21 +158,31 @@ def test_it_may_be_the_best_on_validation():
     assert best_on_validation(detail) == "train-none-ensemble-all"
 
 
+KNOWN = [f"train-none-seed{seed}-{patients}" for seed in (1, 2, 3) for patients in (50, "all")]
+
+
 @pytest.mark.parametrize(
-    ("name", "fits"),
+    ("settings", "name", "fits"),
     [
-        ("covid/train-none-ensemble", ["seed2-all", "seed1-all"]),
-        ("covid/cnn/train-none-ensemble-50", ["seed2-50", "seed1-50"]),
-        ("covid/train-imagenet-ensemble", None),
+        ("seeds: [2, 1]\npatients: [50, all]", "covid/train-none-ensemble", ["seed2-all", "seed1-all"]),
+        ("seeds: [2, 1]\npatients: [50, all]", "covid/cnn/train-none-ensemble-50", ["seed2-50", "seed1-50"]),
+        ("seeds: [1, 2]\npatients: [50]", "covid/train-none-ensemble", ["seed1-50", "seed2-50"]),  # all: an older one
+        ("seeds: [1, 2]\npatients: [50]", "covid/train-none-ensemble-all", "unknown ensemble .*train-none-ensemble"),
+        ("seeds: [1, 4]\npatients: [all]", "covid/train-none-ensemble", "lacks its network of seed 4; run: dvc repro"),
+        (
+            "seeds: [1]\npatients: [all]",
+            "covid/train-none-ensemble",
+            "the settings name 1; run: dvc exp run -S",
+        ),
+        ("seeds: [1, 2]\npatients: [all]", "covid/probe-none-ensemble", "did you mean 'covid/cnn/train-none-ensemble'"),
     ],
 )
-def test_its_name_means_the_fits_of_all_seeds_in_the_settings(tmp_path, monkeypatch, name, fits):
-    (tmp_path / "params.yaml").write_text("model: cnn\nseeds: [2, 1]\npatients: [50, all]\n")
+def test_its_name_means_the_fits_of_all_seeds_in_the_settings(tmp_path, monkeypatch, settings, name, fits):
+    (tmp_path / "params.yaml").write_text(f"model: cnn\n{settings}\n")
     monkeypatch.chdir(tmp_path)
-    known = [f"train-none-seed{seed}-{patients}" for seed in (1, 2, 3) for patients in (50, "all")]
-    outputs = {f"models/covid/cnn/{fit}.keras": "0" * 32 for fit in (*known, "train-imagenet-seed1-all")}
-    if fits is None:
-        with pytest.raises(ChestTransferError, match=r"unknown ensemble 'covid/cnn/train-imagenet-ensemble'.*seeds="):
+    outputs = {f"models/covid/cnn/{fit}.keras": "0" * 32 for fit in KNOWN}
+    if isinstance(fits, str):
+        with pytest.raises(ChestTransferError, match=fits):
             fits_of_name(name, outputs, None)
     else:
         assert [fit.fit for fit in fits_of_name(name, outputs, None)[1]] == fits

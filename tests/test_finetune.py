@@ -131,7 +131,19 @@ def residual_classifier():
     return build_classifier(backbone, "dropout128", 2, multi_label=False)
 
 
-@pytest.mark.parametrize(("classifier_of", "tensors"), [(toy_classifier, 1), (residual_classifier, 2)])
+def classifier_with_sums_that_are_no_layers():
+    """A classifier that adds tensors as ConvNeXt does, below and above what is trained."""
+    backbone = build_backbone("cnn", 32)
+    hidden = backbone.output + keras.layers.Conv2D(128, 1, name="block4_conv")(backbone.output)
+    hidden = hidden + keras.layers.Conv2D(128, 1, name="block5_conv")(hidden)
+    hidden = keras.layers.Conv2D(128, 1, name="block6_conv")(hidden + 0.5)
+    return build_classifier(keras.Model(backbone.input, hidden, name="cnn"), "dropout128", 2, multi_label=False)
+
+
+@pytest.mark.parametrize(
+    ("classifier_of", "tensors"),
+    [(toy_classifier, 1), (residual_classifier, 2), (classifier_with_sums_that_are_no_layers, 1)],
+)
 def test_without_its_frozen_part_a_network_learns_the_same(tmp_path, classifier_of, tensors):
     settings = SETTINGS.model_copy(update={"unfreeze": "last 2", "unfreeze_every": 1})
     learned = {}

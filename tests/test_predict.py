@@ -49,7 +49,8 @@ def packed(repository) -> Path:
     path = repository.parent / "packed.keras"
     predictions = repository / "data/predictions/pneumonia/cnn/train-none-seed1-all"
     distribution = repository / "data/out_of_distribution/pneumonia.npz"
-    pack(repository / "models/pneumonia/cnn/train-none-seed1-all.keras", predictions / "val.csv", distribution, path)
+    network = repository / "models/pneumonia/cnn/train-none-seed1-all.keras"
+    pack([network], [predictions / "val.csv"], distribution, path)
     return path
 
 
@@ -122,7 +123,7 @@ def test_the_model_at_another_operating_point_is_loaded_once(predictor, members)
     assert other.network is predictor.network
     predictions = list(other.predict(ImageFile(name, content) for name, content in members.items()))
     other.heat_maps(predictions[:1], ["PNEUMONIA"])
-    assert predictor.at("youden")._loaded.grad_cam is other._loaded.grad_cam
+    assert predictor.at("youden")._loaded.heat_maps is other._loaded.heat_maps
     assert (predictor.operating_point, other.operating_point) == ("youden", "sensitivity 0.95")
     assert other.threshold == predictor.facts.thresholds["sensitivity 0.95"][1]
 

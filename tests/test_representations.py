@@ -19,6 +19,7 @@ from chest_transfer.networks.classifier import build_classifier
 from chest_transfer.networks.facts import ClassifierFacts
 from chest_transfer.networks.saving import save_model
 from chest_transfer.networks.starting_points import load_starting_point
+from chest_transfer.reporting import charts
 from chest_transfer.reporting.dataset_charts import block_charts
 from chest_transfer.reporting.gathering import gather
 from chest_transfer.reporting.transfusion import transfusion
@@ -52,13 +53,26 @@ class TestSimilarity:
         assert np.isnan(similarity(np.zeros((10, 3)), RNG.normal(size=(10, 3))))
 
 
-@pytest.mark.parametrize(("name", "count"), [("cnn", 3), ("vgg16", 5), ("resnet50", 5), ("mobilenetv2", 5)])
-def test_each_block_ends_with_feature_maps_of_its_resolution(name, count):
-    backbone = build_backbone(name, 64)
-    assert len(blocks_of(backbone)) == len(block_outputs(backbone)) == count
-    sides = [output.shape[1] for output in block_outputs(backbone)]
-    assert sides == sorted(set(sides), reverse=True)
-    assert block_outputs(backbone)[-1].shape[1] >= backbone.output.shape[1]
+@pytest.mark.parametrize("size", [75, 112])  # at 75 pixels, padding of 5 x 5 maps is nearer to 10 x 10
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("cnn", ["block1_conv", "block2_conv", "block3_conv"]),
+        ("resnet50", ["conv1_relu", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"]),
+        ("mobilenetv2", ["block_1_expand_relu", "block_3_expand_relu", "block_6_expand_relu", "block_13_expand_relu",
+                         "out_relu"]),
+    ],
+)  # fmt: skip
+def test_each_block_ends_with_the_maps_that_all_later_ones_read(name, size, ends):
+    backbone = build_backbone(name, size)
+    assert len(blocks_of(backbone)) == len(ends)
+    assert [output._keras_history.operation.name for output in block_outputs(backbone)] == ends
+
+
+def test_a_block_ends_with_the_sum_and_not_with_a_branch():
+    backbone = build_backbone("convnext_tiny", 64)
+    operations = [output._keras_history.operation for output in block_outputs(backbone)]
+    assert [type(operation).__name__ for operation in operations] == ["Add", "Add", "Add", "LayerNormalization"]
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +174,9 @@ def test_transfusion_counts_pretrained_blocks_from_none_to_all(tmp_path):
         if regime == "probe" or start in ("none", "imagenet")
     }
     table = transfusion(scores, read_settings(toy / "params.yaml"))
+    other = table.iloc[[1]].assign(model="probe, mine", blocks="3")  # of other weights, which have other numbers
+    axes = charts.by_block(pd.concat([table, other]), "blocks", "auc", ("blocks", "AUC")).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "1", "2", "3", "all"]
     assert table["blocks"].to_list() == ["0", "1", "2", "all"]
     assert table["auc"].to_list() == [0.6, 0.7, 0.8, 0.85]
     assert set(table["model"]) == {"probe, imagenet"}

@@ -190,6 +190,11 @@ def ensembles(models: list[ModelName]) -> dict[ModelName, list[ModelName]]:
     return {name: of_seeds for name, of_seeds in members.items() if len(of_seeds) > 1}
 
 
+def is_ensemble(row: str) -> bool:
+    """Return whether a row of the metrics, or a model's key, is of an ensemble."""
+    return row.endswith(f"-{ENSEMBLE}")
+
+
 def own_models(models: list[ModelName]) -> list[ModelName]:
     """Return the models that are fitted to their dataset alone, as `first_of_each`: those that are judged elsewhere."""
     return [name for name in first_of_each(models) if name.regime not in TRANSFERRED]

@@ -140,7 +140,7 @@ class Architecture(Section):
 class WeightsFile(Section):
     path: Annotated[str, Field(min_length=1)]
     preprocessing: one_of(PREPROCESSING)
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
     license: Annotated[str, Field(min_length=1)] | None = None
 
 

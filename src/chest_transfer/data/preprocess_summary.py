@@ -51,6 +51,7 @@ def counts_of(dataset: Dataset, listing: Listing, skipped: dict[str, str], label
         "multi_label": dataset.multi_label,
         "without_patient_id": sum(radiograph.patient is None for radiograph in listing.radiographs),
         "official_test": "test" in _splits_of(listing) and not listing.pool,
+        "official_validation": "val" in _splits_of(listing) and not listing.pool,
         "duplicates": split.duplicates,
         "duplicates_left_out": left_out - split.leaked,
         "leaked_into_official_test": split.leaked,

@@ -74,7 +74,8 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
         record["fits"] = {fit.name.fit: fit.record for fit in fits.values() if fit.name.key == first.name.key}
         detail.setdefault(first.name.regime, {})[first.name.row] = record
         for curve, table in curves_of_model(first.name.key, pooled(predictions)).items():
-            curves[curve].append(table)
+            if curve == "confusion" or first.name not in members:  # a line more for each ensemble would hide the others
+                curves[curve].append(table)
         if first.name.regime not in NOT_FITTED and first.name.seed is not None:
             curves["history"] += [_training_curves(fit, len(of_seeds)) for fit in of_seeds]
     pairs = compare_all(rows, weights, of_first.multi_label)

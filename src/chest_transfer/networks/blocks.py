@@ -15,29 +15,55 @@ def blocks_of(backbone) -> list[list]:
     Returns:
         list of lists of Keras layers, none empty.
     """
-    return [with_weights for layers in _by_halvings(backbone) if (with_weights := [of for of in layers if of.weights])]
+    layers = set(map(id, backbone.layers))
+    blocks = [[of for of in block if id(of) in layers and of.weights] for block in _by_halvings(backbone)]
+    return [block for block in blocks if block]
 
 
 def block_outputs(backbone) -> list:
-    """Return the feature maps (N, h, w, C) that each block of `blocks_of` ends with, as symbolic tensors."""
-    return [
-        [layer.output for layer in layers if len(layer.output.shape) == 4][-1]
-        for layers in _by_halvings(backbone)
-        if any(layer.weights for layer in layers)
-    ]
+    """Return the feature maps (N, h, w, C) that each block of `blocks_of` ends with, as symbolic tensors.
+
+    These are the last ones at its resolution through which everything goes that later blocks read: the sum of a
+    residual block, not one of its branches.
+    """
+    through = _bottlenecks(backbone)
+    outputs = []
+    for block in _by_halvings(backbone):
+        maps = [of for of in block if len(of.output.shape) == 4]
+        if any(getattr(of, "weights", []) for of in block):
+            outputs.append(([of for of in maps if id(of) in through] or maps)[-1].output)
+    return outputs
 
 
 def _by_halvings(backbone) -> list[list]:
-    """Return all layers, by how many times the resolution was halved before them."""
+    """Return all operations in order, by how many times the resolution was halved before them."""
     side = backbone.input.shape[1]
-    halvings = np.array([round(np.log2(side / _side_of_output(layer))) for layer in backbone.layers])
+    halvings = np.array([_halvings(operation, side) for operation in backbone.operations])
     halvings = np.minimum.accumulate(halvings[::-1])[::-1]
     blocks: dict[int, list] = {}
-    for layer, number in zip(backbone.layers, halvings, strict=True):
-        blocks.setdefault(int(number), []).append(layer)
+    for operation, number in zip(backbone.operations, halvings, strict=True):
+        blocks.setdefault(int(number), []).append(operation)
     return [blocks[number] for number in sorted(blocks)]
 
 
-def _side_of_output(layer) -> int:
-    shape = layer.output.shape
-    return shape[1] if len(shape) == 4 else 1
+def _halvings(operation, side: int) -> int:
+    import keras
+
+    shape = operation.output.shape
+    if isinstance(operation, keras.layers.ZeroPadding2D):  # its border is no resolution
+        return 99
+    return round(np.log2(side / (shape[1] if len(shape) == 4 else 1)))
+
+
+def _bottlenecks(backbone) -> set[int]:
+    """Return the operations (by `id`) that no connection goes around."""
+    operations = backbone.operations
+    place = {id(operation): number for number, operation in enumerate(operations)}
+    last_reader = list(range(len(operations)))
+    for number, operation in enumerate(operations):
+        for node in operation._inbound_nodes:
+            for parent in node.parent_nodes:
+                if id(parent.operation) in place:
+                    last_reader[place[id(parent.operation)]] = number
+    furthest = np.maximum.accumulate([0, *last_reader[:-1]])  # of what comes before each
+    return {id(operation) for number, operation in enumerate(operations) if furthest[number] <= number}

@@ -81,7 +81,7 @@ def _checked_file(name: str, file: "WeightsFile") -> Path:
     path = Path(file.path).expanduser()
     if not path.is_file():
         raise ChestTransferError(f"no file at '{path}'; correct weights_files.{name}.path in params.yaml")
-    if file.sha256 and (sha256 := _digest(path, "sha256")) != file.sha256:
+    if file.sha256 and (sha256 := _digest(path, "sha256")) != file.sha256.lower():
         raise ChestTransferError(
             f"'{path}' is not the file that weights_files.{name} names: its SHA-256 is {sha256}, not {file.sha256}; "
             "get the file again, or correct the hash"

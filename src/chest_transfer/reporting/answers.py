@@ -2,7 +2,7 @@
 
 from chest_transfer.evaluation.comparisons import CONTROL
 from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
-from chest_transfer.model_names import ENSEMBLE
+from chest_transfer.model_names import ENSEMBLE, is_ensemble
 from chest_transfer.reporting.html_tables import signed
 from chest_transfer.reporting.wording import REGIMES, start_in_words
 from chest_transfer.training.fit_check import has_failed
@@ -23,9 +23,9 @@ def gain_sentence(dataset: str, scores: dict[str, dict], regime: str, row: str, 
         gain: dict, the entry of `metrics/gain/D.json`.
     """
     area, control = scores[f"{regime}-{row}"]["auc"], scores[gain["against"]]["auc"]
-    start, is_ensemble = row.removesuffix(f"-{ENSEMBLE}"), row.endswith(f"-{ENSEMBLE}")
+    start, of_ensemble = row.removesuffix(f"-{ENSEMBLE}"), is_ensemble(row)
     source, training = start_in_words(regime, start), REGIMES[regime]
-    if is_ensemble:
+    if of_ensemble:
         training, source = f"{training}, from {source}", "averaging the networks of all seeds"
     models = _models_of_gain(regime, row, gain)
     failed = [model for model in models if has_failed(scores[model])]
@@ -40,9 +40,9 @@ def gain_sentence(dataset: str, scores: dict[str, dict], regime: str, row: str, 
     difference = signed(gain["auc"])
     if gain["auc_low"] is not None:
         difference += f", 95 % interval {signed(gain['auc_low'])} to {signed(gain['auc_high'])}"
-    if is_ensemble:
+    if of_ensemble:
         difference += ", over patients"
-    compared = "of a single one on average" if is_ensemble else "from random weights"
+    compared = "of a single one on average" if of_ensemble else "from random weights"
     return (
         f"{dataset}, {training}: {verdict}. Test AUC {area:.3f} against {control:.3f} {compared} ({difference})."
         f"{'' if failed else _speed(gain)}"

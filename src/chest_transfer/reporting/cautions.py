@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
+from chest_transfer.model_names import is_ensemble
 from chest_transfer.training.fit_check import has_failed
 
 WITHOUT_DISEASE = ("border", "file", "color_mode", "source")  # shortcut models that see no disease
@@ -79,7 +80,7 @@ def _failed_fits(name: str, scores: dict[str, dict]) -> list[Caution]:
     return [
         Caution(True, f"{name}: the fit of {model} failed: {record['fit']}.")
         for model, record in scores.items()
-        if has_failed(record)
+        if has_failed(record) and not is_ensemble(model)  # its members are named
     ]
 
 

@@ -10,6 +10,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 COLUMN, WHOLE_PAGE = 3.5, 7.2  # inches, of a paper with two columns
+LONGEST_LABEL = 26  # characters that two columns of a legend have room for
+LINE = 0.14  # inches, of a legend
 # Placeholders that `page_chart` replaces by colors of the page: text, grid, and one for each series.
 INK, GRID, SERIES = "#010101", "#020202", [f"#0{number}0a0b" for number in range(1, 9)]
 # Distinct to the color-blind (Okabe & Ito 2008, Color Universal Design), without yellow, which is faint on paper.
@@ -71,6 +73,13 @@ def write_paper_chart(path: Path, width: float, draw: Callable[..., Figure], *ar
     with mpl.rc_context(_PAPER):
         figure = draw(*arguments, **options)
         drawn_width, height = figure.get_size_inches()
-        figure.set_size_inches(width, height * width / drawn_width)
-        figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
+        height *= width / drawn_width
+        for legend in figure.legends:
+            labels = [text.get_text() for text in legend.get_texts()]
+            columns = 2 if max(map(len, labels)) <= LONGEST_LABEL else 1
+            legend.set_ncols(columns)
+            height += LINE * (-(-len(labels) // columns) - 2)  # the figure was drawn with room for two
+        figure.set_size_inches(width, height)
+        no_date = {"CreationDate": None, "Creator": None, "Producer": None}
+        figure.savefig(path.with_name(f"{path.name}.pdf"), metadata=no_date)
+        figure.savefig(path.with_name(f"{path.name}.svg"), metadata={"Date": None, "Creator": None})

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-STYLES = ("-", "--", "-.", ":")
+STYLES = ("-", "--", ":")  # 3, so that 24 lines differ with 8 colors
 
 
 def curves(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], diagonal: bool = False) -> Figure:
@@ -85,13 +86,14 @@ def by_block(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], zero:
 
     Args:
         table: columns model, those named by x and y, and `<y>_low` and `<y>_high` for a band.
-        x: str, the column of blocks, in order.
+        x: str, the column of blocks: numbers, and words after them.
         y: str, a column.
         labels: (str, str), of the axes.
         zero: float, the value without any effect.
     """
     figure = Figure((4.6, 3.9), layout="constrained")
-    axes, blocks = figure.subplots(), list(dict.fromkeys(table[x].astype(str)))
+    axes = figure.subplots()
+    blocks = sorted(set(table[x].astype(str)), key=lambda block: (int(block) if block.isdigit() else np.inf, block))
     if zero is not None:
         axes.axhline(zero, color=mpl.rcParams["text.color"], linewidth=1)
     for number, (model, points) in enumerate(table.groupby("model", sort=False)):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from chest_transfer.data.catalog import source_of
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.model_names import ModelName, ensembles, first_of_each, models_of_experiment
+from chest_transfer.model_names import ModelName, ensembles, first_of_each, is_ensemble, models_of_experiment
 from chest_transfer.reporting.answers import ORDER, gain_sentence, patients_saved
 from chest_transfer.reporting.cautions import Caution, dataset_cautions, overlap_cautions
 from chest_transfer.reporting.current_results import check_results, is_current
@@ -79,11 +79,19 @@ class Dataset:
     @property
     def answers(self) -> list[str]:
         """A sentence on the gain of each pretrained start, those of the whole network first."""
+        return self._gain_sentences(of_ensembles=False)
+
+    @property
+    def ensemble_answers(self) -> list[str]:
+        """A sentence on the gain of each ensemble over its members."""
+        return self._gain_sentences(of_ensembles=True)
+
+    def _gain_sentences(self, of_ensembles: bool) -> list[str]:
         return [
-            gain_sentence(self.name, self.scores, regime, start, gain)
+            gain_sentence(self.name, self.scores, regime, row, gain)
             for regime in ORDER
-            for start, gain in self.gains.get(regime, {}).items()
-            if gain["auc"] is not None
+            for row, gain in self.gains.get(regime, {}).items()
+            if gain["auc"] is not None and is_ensemble(row) == of_ensembles
         ]
 
     @property
@@ -142,12 +150,11 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
     shown = [path.relative_to(folder) for path in sorted(pictures.glob("*.png"))]
     are_pictures_current = is_current(folder, f"pictures@{name}", shown)
     left_out += ["pictures"] if shown and not are_pictures_current else []
-    looked_into = [folder / f"metrics/representations/{name}/{table}.csv" for table in ("blocks", "networks")]
+    looked_into = [Path(f"metrics/representations/{name}/{table}.csv") for table in ("blocks", "networks")]
     blocks = networks = pd.DataFrame()
-    if name in settings.representations:
-        stage = f"representations@{name}-{settings.model}"
-        if is_current(folder, stage, [path.relative_to(folder) for path in looked_into]):
-            blocks, networks = map(_read_csv, looked_into)
+    if name in settings.representations and all((folder / path).exists() for path in looked_into):
+        if is_current(folder, f"representations@{name}-{settings.model}", looked_into):
+            blocks, networks = (_read_csv(folder / path) for path in looked_into)
         else:
             left_out.append("measures of each block")
     external = {}

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from chest_transfer.model_names import is_ensemble
 from chest_transfer.reporting import charts
 from chest_transfer.reporting.cautions import Caution
 from chest_transfer.reporting.chart_looks import page_chart
@@ -54,7 +55,7 @@ def render_page(settings: Settings, datasets: list[Dataset], cautions: list[Caut
         for dataset in datasets
         for regime, starts in dataset.gains.items()
         for start, gain in starts.items()
-        if gain["auc"] is not None
+        if gain["auc"] is not None and not is_ensemble(start)
     ]
     areas = [
         (f"{dataset.name}, {name}", record["auc"], record["auc_low"], record["auc_high"])

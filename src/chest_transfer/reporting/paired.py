@@ -12,7 +12,7 @@ from chest_transfer.evaluation.fit_scores import EvaluatedFit
 from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
 from chest_transfer.evaluation.metrics import Scores, score_area
 from chest_transfer.evaluation.operating_points import OPERATING_POINTS, fit_calibration
-from chest_transfer.model_names import ENSEMBLE, TRANSFERRED, ModelName
+from chest_transfer.model_names import TRANSFERRED, ModelName, is_ensemble
 from chest_transfer.recorded_files import recorded_file, recorded_outputs
 
 RESAMPLES, SEED = 1000, 1
@@ -36,7 +36,7 @@ def differences_to_the_best(rows: pd.DataFrame) -> list[str]:
     best: dict[str, Fits] = {}
     texts = []
     for row in rows.itertuples():
-        is_compared = row.regime not in TRANSFERRED and not row.weights.endswith(f"-{ENSEMBLE}")
+        is_compared = row.regime not in TRANSFERRED and not is_ensemble(row.weights)
         fits = _fits(row) if is_compared else {}
         if not is_compared:
             texts.append("not compared")

@@ -90,6 +90,8 @@ def _expected_parts(folder: str, params: dict) -> list[str]:
     """Return the outputs that settings ask for in a folder to which several stages write; none for another folder."""
     if folder == "data/fingerprints":
         return [f"{folder}/{dataset}.npz" for dataset in params.get("datasets") or []]
+    if folder == f"models/pretrained/{params.get('model')}":
+        return [f"{folder}/{weights}.keras" for weights in params.get("weights") or []]
     for root, suffix in (("data/predictions/", ""), ("models/", ".keras")):
         dataset, _, backbone = folder.removeprefix(root).partition("/")
         if folder.startswith(root) and backbone and backbone == params.get("model"):

@@ -1,6 +1,6 @@
 """How a report says what was done: training regimes, starting weights, operating point, intervals."""
 
-from chest_transfer.model_names import ENSEMBLE
+from chest_transfer.model_names import ENSEMBLE, TRANSFERRED, is_ensemble
 from chest_transfer.settings import Settings
 
 REGIMES = {
@@ -19,7 +19,7 @@ STARTS = {
 
 def start_in_words(regime: str, start: str) -> str:
     """Return what a model started from."""
-    return f"a model of {start}" if regime == "transfer" else STARTS.get(start, start)
+    return f"a model of {start}" if regime in TRANSFERRED else STARTS.get(start, start)
 
 
 def intervals_hold_for(settings: Settings) -> str:
@@ -32,7 +32,11 @@ def intervals_hold_for(settings: Settings) -> str:
 def operating_point_in_words(settings: Settings) -> str:
     """Return how thresholds were chosen."""
     point = settings.evaluate.operating_point
-    return "the largest sum of sensitivity and specificity (Youden)" if point == "youden" else f"a {point}"
+    return (
+        "the largest sum of sensitivity and specificity (Youden)"
+        if point == "youden"
+        else f"a {point.replace(' ', ' of ')}"
+    )
 
 
 def training_in_words(regime: str) -> str:
@@ -45,4 +49,4 @@ def training_in_words(regime: str) -> str:
 def row_in_words(regime: str, row: str) -> str:
     """Return what the models of a row of the metrics started from, and whether it is their ensemble."""
     start = start_in_words(regime, row.removesuffix(f"-{ENSEMBLE}"))
-    return f"{start}, ensemble" if row.endswith(f"-{ENSEMBLE}") else start
+    return f"{start}, ensemble" if is_ensemble(row) else start

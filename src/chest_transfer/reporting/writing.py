@@ -1,5 +1,6 @@
 """Writing the report: the page, the same in Markdown, and a card for each model."""
 
+import shutil
 from pathlib import Path
 
 from chest_transfer.files import atomic_write
@@ -26,6 +27,8 @@ def write_report(settings: Settings) -> list[Path]:
     datasets, cautions = gather(settings)
     commit = provenance()
     with atomic_write(FOLDER) as aside:
+        if (FOLDER / "paper").exists():  # of `chest-transfer paper`, which an author may have edited
+            shutil.copytree(FOLDER / "paper", aside / "paper")
         (aside / "cards").mkdir(parents=True)
         (aside / "index.html").write_text(render_page(settings, datasets, cautions, commit))
         content = {"settings": settings, "datasets": datasets, "cautions": cautions, "provenance": commit}

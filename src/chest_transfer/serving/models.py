@@ -130,16 +130,31 @@ def fits_of_name(name: str, outputs: dict[str, str], revision: str | None) -> tu
 
 
 def _members(wanted: str, models: list[ModelName], revision: str | None) -> list[ModelName]:
-    """Return the fits of an ensemble, of all seeds in the settings: `<without_fit>-ensemble`, or with `-<patients>`."""
-    seeds, _ = _seeds_and_patients(revision)
-    members = [fit for fit in models if fit.seed in seeds and wanted in _names_of_ensemble(fit)]
+    """Return the fits of an ensemble: of all seeds in the settings, with the most patients that these name.
+
+    Args:
+        wanted: str, `<without_fit>-ensemble`, or with `-<patients>`.
+        models: list of all fits that dvc.lock lists.
+        revision: str, of Git; None for the workspace.
+    """
+    seeds, numbers = _seeds_and_patients(revision)
+    named = [fit for fit in models if (fit.patients or ALL_PATIENTS) in numbers and fit.seed in seeds]
+    members = [fit for fit in named if wanted in _names_of_ensemble(fit)]
     most = max((fit.patients or math.inf for fit in members), default=None)
-    members = [fit for fit in members if (fit.patients or math.inf) == most]
-    if len(members) < 2:
-        known = sorted({_names_of_ensemble(fit)[0] for fit in models if fit.seed in seeds}) if len(seeds) > 1 else []
-        remedy = "an ensemble needs several seeds; run: dvc exp run -S 'seeds=[1,2,3]'"
-        raise unknown_name_error("ensemble", wanted, known or ["none yet"], remedy)
-    return sorted(members, key=lambda fit: seeds.index(fit.seed))
+    members = sorted(
+        (fit for fit in members if (fit.patients or math.inf) == most), key=lambda fit: seeds.index(fit.seed)
+    )
+    if len(seeds) < 2:
+        raise ChestTransferError(
+            f"'{wanted}' is the mean of several seeds, and the settings name {len(seeds)}; "
+            "run: dvc exp run -S 'seeds=[1,2,3]'"
+        )
+    if not members:
+        known = sorted({_names_of_ensemble(fit)[0] for fit in named})
+        raise unknown_name_error("ensemble", wanted, known or ["none yet"], "run: dvc repro")
+    if missing := [str(seed) for seed in seeds if seed not in [fit.seed for fit in members]]:
+        raise ChestTransferError(f"'{wanted}' lacks its network of seed {', '.join(missing)}; run: dvc repro")
+    return members
 
 
 def _names_of_ensemble(fit: ModelName) -> tuple[str, str]:

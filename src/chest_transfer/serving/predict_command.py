@@ -58,7 +58,9 @@ def uncertainty(prediction: Prediction, multi_label: bool) -> float:
 
 
 def _print_json(predictor: Predictor, predictions: list[Prediction]) -> None:
-    facts = predictor.facts.model_dump(include={"dataset", "backbone", "regime", "weights", "classes"})
+    facts = predictor.facts.model_dump(
+        include={"dataset", "backbone", "regime", "weights", "classes", "ensemble_seeds"}
+    )
     model = facts | {"operating_point": predictor.operating_point, "threshold": predictor.threshold}
     content = {"model": model, "predictions": [prediction.record() for prediction in predictions]}
     print(json.dumps(content, indent=2))
@@ -76,7 +78,8 @@ def _print_csv(predictor: Predictor, predictions: list[Prediction]) -> None:
 
 def _print_table(predictor: Predictor, predictions: list[Prediction]) -> None:
     facts, threshold = predictor.facts, predictor.threshold
-    print(f"{facts.dataset}: {facts.backbone}, {facts.regime} from {facts.start}")
+    networks = f", the mean of {len(facts.ensemble_seeds)} networks" if facts.ensemble_seeds else ""
+    print(f"{facts.dataset}: {facts.backbone}, {facts.regime} from {facts.start}{networks}")
     if isinstance(threshold, float):
         point = f"{predictor.operating_point}, chosen on validation"
         print(f"{predictor.classes[1]} is predicted from a probability of {threshold:.3f} ({point})")

@@ -86,20 +86,19 @@ def storable_frozen_part(
 def split_at_frozen_part(network: keras.Model) -> tuple[keras.Model, keras.Model] | None:
     """Split a network, whose layers it shares, into the part that training does not change and the rest.
 
-    The rest are the layers with trainable weights or random states (dropout), and all that follow them.
+    The rest are the layers with trainable weights or random states (dropout), and all operations that follow them.
 
     Returns:
         The frozen part, from images to some tensors, and the rest, from these tensors to the output; None where the
         frozen part has no layer with weights.
     """
     rest = set()
-    for layer in network.layers:  # each after those that it reads
-        is_random = any(variable.path.endswith("seed_generator_state") for variable in layer.variables)
-        if layer.trainable_variables or is_random or any(_source(tensor) in rest for tensor in _inputs(layer)):
-            rest.add(layer)
+    for operation in network.operations:  # layers and sums that are none, each after those that it reads
+        if _changes(operation) or any(_source(tensor) in rest for tensor in _inputs(operation)):
+            rest.add(operation)
     if not any(layer.weights for layer in network.layers if layer not in rest):
         return None
-    crossing = [tensor for layer in network.layers if layer in rest for tensor in _inputs(layer)]
+    crossing = [tensor for operation in network.operations if operation in rest for tensor in _inputs(operation)]
     cut = list({id(tensor): tensor for tensor in crossing if _source(tensor) not in rest}.values())
     return keras.Model(network.input, cut), keras.Model(cut, network.output, name=network.name)
 
@@ -127,9 +126,17 @@ def activations_of(frozen: keras.Model, arrays: Arrays, folder: Path, batch_size
     return Activations(arrays, tuple(np.load(file, mmap_mode="r") for file in files))
 
 
-def _inputs(layer: keras.layers.Layer) -> list:
-    return [] if isinstance(layer, keras.layers.InputLayer) else keras.tree.flatten(layer.input)
+def _changes(operation: keras.Operation) -> bool:
+    """Return whether training changes what an operation computes: it has trainable weights, or random states."""
+    if not isinstance(operation, keras.layers.Layer):
+        return False
+    is_random = any(variable.path.endswith("seed_generator_state") for variable in operation.variables)
+    return is_random or bool(operation.trainable_variables)
 
 
-def _source(tensor) -> keras.layers.Layer:
+def _inputs(operation: keras.Operation) -> list:
+    return [] if isinstance(operation, keras.layers.InputLayer) else keras.tree.flatten(operation.input)
+
+
+def _source(tensor) -> keras.Operation:
     return tensor._keras_history.operation

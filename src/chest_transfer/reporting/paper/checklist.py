@@ -44,10 +44,8 @@ def _facts(experiments: list[Experiment]) -> dict[str, str]:
         "unreadable": _by_dataset({name: of.data["skipped"]["total"] for name, of in datasets.items()}),
         "without_patient_id": _by_dataset({name: of.data["without_patient_id"] for name, of in datasets.items()}),
         "split_seed": _all(of.preprocess.split_seed for of in settings),
-        "leaked_patients": _by_dataset(
-            {name: sum(of.data["leaks"]["patients"].values()) for name, of in datasets.items()}
-        ),
-        "leaked_images": _by_dataset({name: sum(of.data["leaks"]["images"].values()) for name, of in datasets.items()}),
+        "leaked_patients": _by_dataset({name: _leaks(of, "patients") for name, of in datasets.items()}),
+        "leaked_images": _by_dataset({name: _leaks(of, "images") for name, of in datasets.items()}),
         "test_patients": _by_dataset({name: of.data["patients"]["test"] for name, of in datasets.items()}),
         "starts": _all(STARTS.get(name, name) for of in settings for name in of.weights),
         "ensembles": "Means of all seeds, calibrated on validation: rows named ensemble." if is_ensemble else "None.",

@@ -25,6 +25,7 @@ class Experiment:
         datasets: list of Dataset.
         cautions: list of Caution, serious ones first.
         provenance: str, a sentence that names the commit.
+        is_here: bool, whether it is that of this folder, made with the packages that are installed.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Experiment:
     datasets: list[Dataset]
     cautions: list[Caution]
     provenance: str
+    is_here: bool = False
 
 
 def read_experiments(names: list[str]) -> list[Experiment]:
@@ -42,7 +44,7 @@ def read_experiments(names: list[str]) -> list[Experiment]:
     """
     if not names:
         settings = read_settings()
-        return [Experiment(settings.model, settings, *gather(settings), provenance())]
+        return [Experiment(settings.model, settings, *gather(settings), provenance(), is_here=True)]
     read = [_of_revision(name) for name in dict.fromkeys(names)]
     backbones = Counter(settings.model for settings, *_ in read)
     return [
@@ -59,11 +61,14 @@ def _of_revision(name: str) -> tuple[Settings, list[Dataset], list[Caution], str
         for path in paths:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(committed_file(path, revision) or b"")
-        settings = read_settings(folder / "params.yaml")
         try:
+            settings = read_settings(folder / "params.yaml")
             return settings, *gather(settings, folder), f"Made from commit {revision[:12]}."
         except ChestTransferError as error:
-            raise ChestTransferError(f"experiment '{name}': {error}") from None
+            reason = str(error).replace(f"{folder}/", "").split("; run: ")[0]
+            raise ChestTransferError(
+                f"experiment '{name}' cannot be read: {reason}; run it again, or use the code of its own commit"
+            ) from None
 
 
 def _revision_named(name: str) -> str:

@@ -1,11 +1,13 @@
 """The figures of a paper, as PDF and SVG: vectors with their letters inside, as wide as a column or the page."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from chest_transfer.model_names import is_ensemble
 from chest_transfer.reporting import charts
 from chest_transfer.reporting.answers import FAILED, claim_of_gain
 from chest_transfer.reporting.chart_looks import COLUMN, WHOLE_PAGE, write_paper_chart
@@ -42,38 +44,37 @@ class Figure:
 
 def figures_of(experiments: list[Experiment]) -> list[Figure]:
     """Return the figures of all experiments: gains, and for each dataset its curves."""
-    found = [*_gains(experiments)]
-    for experiment in experiments:
-        of_backbone = f"_{experiment.name.replace(', ', '_')}" if len(experiments) > 1 else ""
+    found = []
+    for number, experiment in enumerate(experiments, start=1):
+        suffix = f"_{number}_{experiment.settings.model}" if len(experiments) > 1 else ""
+        found += _gains(experiment, suffix)
         for dataset in experiment.datasets:
-            found += _of_dataset(dataset, experiment, f"{dataset.name}{of_backbone}")
+            found += _of_dataset(dataset, experiment, f"{dataset.name}{suffix}")
     return found
 
 
-def _gains(experiments: list[Experiment]) -> Iterator[Figure]:
+def _gains(experiment: Experiment, suffix: str) -> Iterator[Figure]:
     rows = [
         (
-            f"{dataset.name}, {_backbone(experiment, experiments)}{_model(f'{regime}-{start}')}"
+            f"{dataset.name}, {_model(f'{regime}-{start}')}"
             f"{' (a fit failed)' if claim_of_gain(dataset.scores, regime, start, gain) == FAILED else ''}",
             *map(gain.get, AREA),
         )
-        for experiment in experiments
         for dataset in experiment.datasets
         for regime, starts in dataset.gains.items()
         for start, gain in starts.items()
-        if gain["auc"] is not None
+        if gain["auc"] is not None and not is_ensemble(start)
     ]
     if rows:
-        hold_for = intervals_hold_for(experiments[0].settings)
         caption = (
-            f"Gain in test AUC over the control, with 95 % intervals {hold_for}. An interval that contains zero is no "
-            "evidence of a gain."
+            f"{experiment.name}: gain in test AUC over random weights, with 95 % intervals "
+            f"{intervals_hold_for(experiment.settings)}. An interval that contains zero is no evidence of a gain."
         )
-        yield Figure("gains", caption, WHOLE_PAGE, charts.intervals, (rows, "gain in test AUC", 0.0))
+        yield Figure(f"gains{suffix}", caption, WHOLE_PAGE, charts.intervals, (rows, "gain in test AUC", 0.0))
 
 
 def _of_dataset(dataset: Dataset, experiment: Experiment, name: str) -> Iterator[Figure]:
-    who = f"{experiment.settings.model} on {dataset.name}"
+    who = f"{experiment.name} on {dataset.name}"
     seeds = len(experiment.settings.seeds)
     together = f" All {seeds} seeds together." if seeds > 1 else ""
     learned = dataset.plots["learning_curves"]
@@ -83,15 +84,27 @@ def _of_dataset(dataset: Dataset, experiment: Experiment, name: str) -> Iterator
             f"{intervals_hold_for(experiment.settings)}."
         )
         yield Figure(f"learning_curves_{name}", caption, COLUMN, charts.learning_curves, (_named(learned),))
-    for chart in (*curve_charts(dataset.plots), *block_charts(dataset)):
-        words = f"{who}: {chart.title}. {chart.caption}{together}"
-        yield Figure(f"{chart.name}_{name}", words, COLUMN, chart.draw, (_named(chart.table),))
+    for chart in curve_charts(dataset.plots):
+        caption = f"{chart.title}. {chart.caption}{together}"
+        for part, of_part, table in _parts(chart.table):
+            yield Figure(f"{chart.name}_{name}{part}", f"{who}{of_part}: {caption}", COLUMN, chart.draw, (table,))
+    for chart in block_charts(dataset):
+        yield Figure(
+            f"{chart.name}_{name}", f"{who}: {chart.title}. {chart.caption}", COLUMN, chart.draw, (_named(chart.table),)
+        )
     caption = f"{who}: cross-entropy after each epoch, training solid and validation dashed."
     yield Figure(f"training_{name}", caption, COLUMN, charts.training_curves, (dataset.plots["history"], _model))
 
 
-def _backbone(experiment: Experiment, experiments: list[Experiment]) -> str:
-    return f"{experiment.name}, " if len(experiments) > 1 else ""
+def _parts(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yield the ending of a name, whose figure it is, and its table: of all models, or of each if it has findings."""
+    keys = table["model"].str.split(" ", n=1)
+    if keys.str.len().max() == 1:
+        yield "", "", _named(table)
+        return
+    for key, curves in table.groupby(keys.str[0], sort=False):
+        ending = re.sub(r"\W", "_", f"_{key}")
+        yield ending, f", {_model(key)}", curves.assign(model=curves["model"].str.split(" ", n=1).str[1])
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:

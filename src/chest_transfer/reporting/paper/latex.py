@@ -3,7 +3,7 @@
 import re
 from importlib.resources import files
 
-from chest_transfer.reporting.paper.tables import Table
+from chest_transfer.reporting.paper.table import Table
 
 # Braces first: the replacements of other characters contain some.
 _SPECIAL = {

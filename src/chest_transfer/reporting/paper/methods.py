@@ -3,17 +3,17 @@
 Sentences cite as Pandoc does: `[@guo2017]`, a key of `references.bib`.
 """
 
-from collections.abc import Iterable
 from importlib.metadata import version
 
-from chest_transfer.data.catalog import CATALOG, source_of
+from chest_transfer.data.catalog import CATALOG, POOL, source_of
 from chest_transfer.data.preprocess_summary import REASONS
 from chest_transfer.data.public_sets import public_sets
-from chest_transfer.networks.backbones import BACKBONES
 from chest_transfer.reporting.gathering import Dataset
 from chest_transfer.reporting.paper.experiments import Experiment
-from chest_transfer.reporting.wording import STARTS, operating_point_in_words
-from chest_transfer.settings import Fit, Settings
+from chest_transfer.reporting.paper.phrases import cite, enumeration
+from chest_transfer.reporting.paper.training_methods import models
+from chest_transfer.reporting.wording import operating_point_in_words
+from chest_transfer.settings import Settings
 
 Sections = dict[str, list[str]]  # paragraphs by heading
 SQUARES = {
@@ -21,11 +21,6 @@ SQUARES = {
     "pad": "with black borders",
     "crop": "by cutting the longer side",
 }
-IMBALANCES = {
-    "none": "", "class_weights": "classes were weighted by the inverse of their frequency",
-    "balanced_sampling": "batches were drawn so that classes are equally frequent",
-    "focal": "the loss was the focal loss [@lin2017]",
-}  # fmt: skip
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "dvc")
 
 
@@ -35,9 +30,9 @@ def methods_of(experiment: Experiment) -> Sections:
     return {
         "Data": [*(_data(dataset, settings) for dataset in experiment.datasets), *_elsewhere(settings)],
         "Preprocessing": [_preprocessing(settings)],
-        "Models": _models(settings),
+        "Models": models(settings),
         "Evaluation": [_evaluation(experiment)],
-        "Statistics": [_statistics(settings)],
+        "Statistics": [_statistics(experiment)],
         "Software": [_software(experiment)],
     }
 
@@ -59,45 +54,51 @@ def _data(dataset: Dataset, settings: Settings) -> str:
 
 
 def _origin(name: str, settings: Settings) -> str:
-    source = source_of(name, settings)
-    if source == "pool":
-        return f"a pool of {_and(settings.pools[name])}"
-    known, public = CATALOG.get(name), public_sets().get(name)
-    if known is None:
-        return f"{public.title} ({public.home})" if public else "radiographs of our own institution (to be described)"
-    if source == "phantom":
-        return f"simulated radiographs, in the layout of {known.title} {_cite(*known.references)}"
-    return f"{known.title} {_cite(*known.references)}"
+    """Return what a dataset is, and where its radiographs come from."""
+    source, known, public = source_of(name, settings), CATALOG.get(name), public_sets().get(name)
+    if source == POOL:
+        return f"a pool of {enumeration(f'{member} ({_origin(member, settings)})' for member in settings.pools[name])}"
+    if source == "own" or not (known or public):
+        return "radiographs of our own institution (to be described)"
+    title = f"{known.title} {cite(*known.references)}" if known else f"{public.title} ({public.home})"
+    return f"simulated radiographs, in the layout of {title}" if source == "phantom" else title
 
 
 def _splits(data: dict, settings: Settings) -> str:
-    share, test_share = (100 * getattr(settings.preprocess, f"{name}_share") for name in ("validation", "test"))
-    shares = f"{share:g} % of what was not for testing became the validation split"
-    if data["official_test"]:
-        test = f"The test split is that of the archive; {shares}"
-    else:
-        test = f"The test split is {test_share:g} % of the radiographs; {shares}"
-    unknown = data["without_patient_id"]
-    patients = f", except that the archive names no patient for {unknown:,} radiographs, each of which counts as one"
-    return f"{test}, by patient and stratified by class{patients if unknown else ''}."
+    if data.get("pool"):
+        return "Each member of the pool has the splits that it has by itself, by patient and stratified by class."
+    share, test_share = (f"{100 * getattr(settings.preprocess, f'{of}_share'):g} %" for of in ("validation", "test"))
+    test = "The test split is that of the archive"
+    if not data["official_test"]:
+        test = f"The test split is {test_share} of the radiographs, drawn by patient and stratified by class"
+    validation = "and so is the validation split" if data["official_test"] else "the validation split is the archive's"
+    if not data.get("official_validation"):
+        validation = f"the validation split is {share} of the others, drawn by patient and stratified by class"
+    text = f"{test}; {validation}."
+    if unknown := data["without_patient_id"]:
+        text += (
+            f" The archive gives no patient identifiers for {unknown:,} radiographs, each of which counts as a "
+            "patient: that the same person is in two splits cannot be ruled out."
+        )
+    return text
 
 
 def _left_out(data: dict) -> str:
-    counts = {REASONS.get(reason, reason): count for reason, count in data["not_used"].items() if count}
-    counts |= {"unreadable": data["skipped"]["total"], "in the test split as well": data["leaked_into_official_test"]}
-    counts |= {"exact copies of others": data["duplicates_left_out"]}
+    counts = {REASONS.get(reason, reason): count for reason, count in data["not_used"].items()}
+    counts["unreadable"] = data["skipped"]["total"]
+    counts["of patients who are also in the archive's own test or validation split"] = data["leaked_into_official_test"]
+    counts["exact copies of others"] = data["duplicates_left_out"]
     named = [f"{count:,} {reason}" for reason, count in counts.items() if count]
     if not named:
         return "No file of the archive was left out."
-    return f"Of the archive's files, the following were left out: {_and(named)}."
+    return f"Of the archive's files, the following were left out: {enumeration(named)}."
 
 
 def _elsewhere(settings: Settings) -> list[str]:
     if not settings.external:
         return []
-    return [
-        f"Models were also tested on radiographs on which nothing was trained or chosen: {_and(settings.external)}."
-    ]
+    names = enumeration(settings.external)
+    return [f"Models were also tested on radiographs on which nothing was trained or chosen: {names}."]
 
 
 def _preprocessing(settings: Settings) -> str:
@@ -107,97 +108,6 @@ def _preprocessing(settings: Settings) -> str:
         f"to {size} \N{MULTIPLICATION SIGN} {size} pixels. Gray levels were scaled as the pretraining of the network "
         "expects, and repeated for networks with three channels."
     )
-
-
-def _models(settings: Settings) -> list[str]:
-    reference = BACKBONES[settings.model].reference
-    weights = [_start(name) for name in settings.weights]
-    source = _cite(reference) or "(a small network of our own)"
-    text = f"The backbone was {settings.model} {source}, which started from {_and(weights)}."
-    text += "".join(f" {note}" for name, note in _STARTING_NOTES.items() if name in settings.weights)
-    for name, file in settings.weights_files.items():
-        facts = [f"SHA-256 {file.sha256}"] * bool(file.sha256) + [f"license: {file.license}"] * bool(file.license)
-        text += f" The weights {name} come from a file{': ' * bool(facts)}{'; '.join(facts)}."
-    for name, part in settings.partial_weights.items():
-        text += f" Of {name}, the first {part.blocks} blocks came from {_start(part.weights)}, and the rest was random."
-    standardized = " on features that were standardized over the training split" * settings.probe.standardize
-    paragraphs = [
-        text,
-        f"Probe: the frozen backbone with a new head ({settings.probe.head}){standardized}. {_fit(settings.probe)}",
-    ]
-    if settings.finetune.weights:
-        tuned = settings.finetune
-        paragraphs.append(
-            f"Fine-tuning ({_and(map(_start, tuned.weights))}): the probe with {tuned.unfreeze} of the backbone's "
-            f"layers trained on, in {tuned.groups} groups from the output down, each with {tuned.layer_lr_decay} "
-            f"times the learning rate of the one above it, unfrozen one every {tuned.unfreeze_every} epochs. "
-            f"{_fit(tuned)}"
-        )
-    if settings.train.weights:
-        architecture = settings.architectures[settings.model]
-        paragraphs.append(
-            f"Training of the whole network ({_and(map(_start, settings.train.weights))}), with a new head "
-            f"({architecture.head}). {_fit(settings.train, architecture.learning_rate_factor)}"
-        )
-    if settings.transfer.sources:
-        transfer = settings.transfer
-        paragraphs.append(
-            f"Domain transfer: models of {_and(transfer.sources)} ({transfer.regime}, from "
-            f"{_start(transfer.weights)}) were tested on {transfer.target} as they were, and then trained on it. "
-            f"{_fit(transfer)}"
-        )
-    return [*paragraphs, _repeats(settings)]
-
-
-_STARTING_NOTES = {
-    "imagenet": "The weights of ImageNet [@deng2009] are those that Keras publishes.",
-    "statistics": "Random weights with ImageNet's statistics are drawn from normal distributions with the mean and "
-    "standard deviation of each array of its weights [@raghu2019].",
-    "phantom": "Pretraining on simulated patients was on radiographs that were simulated for it, with the findings of "
-    "NIH ChestX-ray14 [@wang2017].",
-}
-
-
-def _fit(fit: Fit, factor: float = 1.0) -> str:
-    """Return how a network was trained; `factor` multiplies the learning rate."""
-    parts = [
-        f"Adam [@kingma2015] with a learning rate of {fit.learning_rate * factor:g}, {_schedule(fit)}",
-        f"batches of {fit.batch_size}",
-        f"at most {fit.epochs} epochs, stopped early after {fit.patience} without a lower validation loss",
-        IMBALANCES[fit.imbalance],
-    ]
-    augmentation = getattr(fit, "augmentation", None)
-    changes = [f"{name} {value:g}" for name, value in augmentation if value and name != "flip"] if augmentation else []
-    if augmentation and augmentation.flip:
-        changes.append("flips")
-    parts.append(f"random augmentation (at most: {', '.join(changes)})" if changes else "no augmentation")
-    return f"{'; '.join(filter(None, parts))}."
-
-
-def _schedule(fit: Fit) -> str:
-    words = {
-        "constant": "constant", "cosine": f"falling as a cosine to {fit.cosine.smallest_rate:g}",
-        "plateau": f"multiplied by {fit.plateau.factor:g} after {fit.plateau.patience} epochs without improvement",
-    }  # fmt: skip
-    warmup = f", after a warm-up of {fit.warmup:g} epochs" if fit.warmup else ""
-    return words[fit.schedule] + warmup
-
-
-def _repeats(settings: Settings) -> str:
-    count, seeds = len(settings.seeds), ", ".join(map(str, settings.seeds))
-    times = f"once, with training seed {seeds}" if count == 1 else f"with {count} training seeds ({seeds})"
-    text = (
-        f"The weights of the epoch with the lowest validation loss were kept. Every fit was made {times}; the seed "
-        "decides on random weights, the order of radiographs and augmentation."
-    )
-    if settings.patients != ("all",):
-        text += (
-            f" Numbers of training patients were {_and(map(str, settings.patients))}: nested subsets, drawn by "
-            "patient and stratified by class, the same for every start; all validation patients were used each time."
-        )
-    if count > 1:
-        text += " Ensembles are the mean of the probabilities of all seeds, calibrated afterwards [@rahaman2021]."
-    return text
 
 
 def _evaluation(experiment: Experiment) -> str:
@@ -220,23 +130,29 @@ def _evaluation(experiment: Experiment) -> str:
     return text
 
 
-def _statistics(settings: Settings) -> str:
+def _statistics(experiment: Experiment) -> str:
+    settings = experiment.settings
     rounds = f"{settings.evaluate.rounds:,} bootstrap resamples [@efron1979] of patients with all of their radiographs"
+    is_ranked = any(len(dataset.data["classes"]["test"]) == 2 for dataset in experiment.datasets)
+    delong = "DeLong's [@delong1988] for clustered data [@obuchowski1997] where two classes are ranked"
     if len(settings.seeds) == 1:
+        tests = f", and by {delong.replace(' [', ' test [', 1)}" * is_ranked
         text = (
-            f"Patients are the unit of analysis. 95 % intervals are over test patients: percentiles of {rounds}, or, "
-            "where few patients or a perfect score make these too narrow, Newcombe's [@newcombe2006]. Pairs of "
-            "models are compared by the paired bootstrap, and by DeLong's test [@delong1988] for clustered data "
-            "[@obuchowski1997]. There was one training seed, so no interval holds for others."
+            f"Patients are the unit of analysis. 95 % intervals are over test patients: percentiles of {rounds}; "
+            "where few patients or a perfect score make these too narrow, Newcombe's for AUCs [@newcombe2006] and "
+            f"Wilson's for proportions [@wilson1927]. Pairs of models are compared by the paired bootstrap{tests}. "
+            "There was one training seed, so no interval holds for others."
         )
     else:
+        covariances = f"{delong}, and otherwise those of {rounds}" if is_ranked else f"those of {rounds}"
         text = (
             "Patients are the unit of analysis, and training seeds are the readers of a multi-reader multi-case "
             "study: scores are means over seeds, with 95 % intervals for other seeds and other patients by the "
             "method of Obuchowski and Rockette [@obuchowski1995] with the degrees of freedom of Hillis "
-            "[@hillis2007]. Covariances of AUCs are DeLong's [@delong1988] for clustered data [@obuchowski1997] "
-            f"where two classes are ranked, and otherwise those of {rounds}. Mean squares of so few seeds, which are "
-            "mostly too small, were divided by a quantile of their distribution in place of its mean."
+            f"[@hillis2007]. Covariances of AUCs are {covariances}. Because a mean square of two or three seeds is "
+            "usually smaller than its expectation, it was divided by a quantile of its distribution instead of its "
+            "mean. Intervals of ensembles, and of their gains over the mean of their members, are over patients, for "
+            "these very networks."
         )
     return (
         f"{text} A gain is claimed only where its interval excludes zero and no fit failed. Comparisons were not "
@@ -245,21 +161,10 @@ def _statistics(settings: Settings) -> str:
 
 
 def _software(experiment: Experiment) -> str:
-    versions = _and(f"{package} {version(package)}" for package in PACKAGES)
+    versions = "the packages in requirements.lock of its commit"
+    if experiment.is_here:
+        versions = enumeration(f"{package} {version(package)}" for package in PACKAGES)
     return (
         f"Chest Transfer, with {versions}: networks are those of Keras [@keras] on TensorFlow [@tensorflow], and DVC "
         f"[@dvc] records data, settings and results. {experiment.provenance}"
     )
-
-
-def _start(name: str) -> str:
-    return STARTS.get(name, name)
-
-
-def _cite(*keys: str) -> str:
-    return f"[{'; '.join(f'@{key}' for key in keys if key)}]" if any(keys) else ""
-
-
-def _and(words: Iterable[str]) -> str:
-    *others, last = words
-    return f"{', '.join(others)} and {last}" if others else last

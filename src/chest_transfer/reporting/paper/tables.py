@@ -1,66 +1,30 @@
 """The tables of a paper: each as raw numbers for CSV, and as text for Markdown and LaTeX."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-
-import pandas as pd
+from collections.abc import Iterator
 
 from chest_transfer.reporting.answers import claim_of_gain
-from chest_transfer.reporting.html_tables import DASH, decimal, signed_with_interval, with_interval
+from chest_transfer.reporting.html_tables import DASH, decimal, signed_with_interval
 from chest_transfer.reporting.paper.experiments import Experiment
+from chest_transfer.reporting.paper.table import Table, interval, number, p_value, words
 from chest_transfer.reporting.wording import intervals_hold_for, row_in_words, training_in_words
 from chest_transfer.training.fit_check import has_failed
 
 AREA = ("auc", "auc_low", "auc_high")
-Column = tuple[str, Callable[[dict], str]]  # its head, and its text of a row
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of a paper.
-
-    Args:
-        name: str, of its files.
-        caption: str.
-        rows: list of dict, the raw numbers.
-        columns: list of Column.
-    """
-
-    name: str
-    caption: str
-    rows: list[dict]
-    columns: list[Column]
-
-    @property
-    def raw(self) -> pd.DataFrame:
-        """All numbers, a row for each."""
-        return pd.DataFrame(self.rows)
-
-    @property
-    def shown(self) -> pd.DataFrame:
-        """Text, as a reader sees it; a column that is the same dash in all rows is left out."""
-        texts = {head: [text(row) for row in self.rows] for head, text in self.columns}
-        return pd.DataFrame({head: cells for head, cells in texts.items() if set(cells) != {DASH}})
 
 
 def tables_of(experiments: list[Experiment]) -> list[Table]:
     """Return the tables that have rows, datasets first."""
-    hold_for = " and ".join(dict.fromkeys(intervals_hold_for(experiment.settings) for experiment in experiments))
+    kinds = dict.fromkeys(intervals_hold_for(experiment.settings) for experiment in experiments)
+    hold_for = kinds.popitem()[0] if len(kinds) == 1 else "as Methods describe them for each experiment"
+    if any(len(experiment.settings.seeds) > 1 for experiment in experiments):
+        hold_for += " (of ensembles: over patients, for these very networks)"
     made = (_datasets(experiments), *(make(experiments, hold_for) for make in _OF_MODELS))
     return [table for table in made if table.rows]
 
 
-def _words(name: str) -> Column:
-    return name.capitalize(), lambda row: str(row[name])
-
-
-def _interval(name: str, head: str) -> Column:
-    return head, lambda row: with_interval(row, name)
-
-
-_SCORES = [_interval("auc", "AUC"), _interval("sensitivity", "Sensitivity"), _interval("specificity", "Specificity")]
+_SCORES = [interval("auc", "AUC"), interval("sensitivity", "Sensitivity"), interval("specificity", "Specificity")]
 _WHO = [
-    _words("dataset"), _words("backbone"),
+    words("dataset"), words("backbone"),
     ("Training", lambda row: training_in_words(row["regime"])),
     ("Starting weights", lambda row: row_in_words(row["regime"], row["start"])),
 ]  # fmt: skip
@@ -79,7 +43,7 @@ def _datasets(experiments: list[Experiment]) -> Table:
             rows[tuple(row.items())] = row
     others = ("dataset", "split", "patients", "radiographs")
     columns = [
-        _words("dataset"),
+        words("dataset"),
         ("Split", lambda row: {"train": "training", "val": "validation"}.get(row["split"], row["split"])),
         ("Patients", lambda row: f"{row['patients']:,}"),
         ("Radiographs", lambda row: f"{row['radiographs']:,}"),
@@ -87,8 +51,21 @@ def _datasets(experiments: list[Experiment]) -> Table:
             f"{name} {count:,}" for name, count in row.items() if name not in others
         )),
     ]  # fmt: skip
-    caption = "Patients and radiographs of each split. No patient is in two splits of a dataset."
+    caption = f"Patients and radiographs of each split. {_disjoint(experiments)}"
     return Table("datasets", caption, list(rows.values()), columns)
+
+
+def _disjoint(experiments: list[Experiment]) -> str:
+    """Return whether patients are in one split only, as far as the archives tell."""
+    datasets = {dataset.name: dataset.data for experiment in experiments for dataset in experiment.datasets}
+    if shared := [name for name, data in datasets.items() if any(data["leaks"]["patients"].values())]:
+        return f"Some patients of {', '.join(shared)} are in two splits."
+    if unknown := [name for name, data in datasets.items() if data["without_patient_id"]]:
+        return (
+            f"No patient with an identifier is in two splits; in {', '.join(unknown)}, radiographs without one count "
+            "as patients of their own."
+        )
+    return "No patient is in two splits of a dataset."
 
 
 def _each_model(experiments: list[Experiment]) -> Iterator[tuple[dict, dict]]:
@@ -130,14 +107,14 @@ def _gains(experiments: list[Experiment], hold_for: str) -> Table:
     columns = [
         *_WHO,
         ("Difference of AUC", lambda row: signed_with_interval(*map(row.get, AREA))),
-        ("p", lambda row: p_value(row["p"])), _words("claim"),
-        ("Epochs (control)", lambda row: f"{_number(row.get('epochs'))} ({_number(row.get('control_epochs'))})"),
+        ("p", lambda row: p_value(row["p"])), words("claim"),
+        ("Epochs (control)", lambda row: f"{number(row.get('epochs'))} ({number(row.get('control_epochs'))})"),
     ]  # fmt: skip
     caption = (
-        "What each start gains over its control (random weights of the same training, else trained; for an ensemble, "
-        "the mean of its members over patients), as a difference of test AUC on the same patients, with 95 % "
-        f"intervals {hold_for}. Epochs: until the validation loss was at the lowest of the control, and the control's "
-        "own."
+        "What each start gains over random weights with the same training, as a difference of test AUC on the same "
+        "patients; of an ensemble, over the mean of its members. Where no model of that training started from random "
+        "weights, the control is the whole network trained from them. 95 % intervals are "
+        f"{hold_for}. Epochs: until the validation loss was as low as the control's lowest, and the control's own."
     )
     return Table("gains", caption, rows, columns)
 
@@ -151,7 +128,7 @@ def _learning_curves(experiments: list[Experiment], hold_for: str) -> Table:
         for start, record in starts.items()
         for number, point in record["points"].items()
     ]
-    columns = [*_WHO, ("Training patients", lambda row: f"{row['patients']:,}"), _interval("auc", "AUC")]
+    columns = [*_WHO, ("Training patients", lambda row: f"{row['patients']:,}"), interval("auc", "AUC")]
     caption = f"Test AUC against the number of training patients, with 95 % intervals {hold_for}."
     return Table("learning_curves", caption, rows, columns)
 
@@ -189,7 +166,7 @@ def _findings(experiments: list[Experiment], hold_for: str) -> Table:
         for finding, area in scores.get("findings", {}).items()
     ]
     caption = f"Test AUC of each finding, with 95 % intervals {hold_for}."
-    return Table("findings", caption, rows, [*_WHO, _words("finding"), _interval("auc", "AUC")])
+    return Table("findings", caption, rows, [*_WHO, words("finding"), interval("auc", "AUC")])
 
 
 def _subgroups(experiments: list[Experiment], hold_for: str) -> Table:
@@ -221,9 +198,9 @@ def _external(experiments: list[Experiment], hold_for: str) -> Table:
                         who | {"radiographs_of": target} | numbers | {"internal_auc": record["internal"]["auc"]}
                     )
     columns = [
-        *_WHO, ("Radiographs of", lambda row: row["radiographs_of"]), _interval("auc", "AUC there"),
+        *_WHO, ("Radiographs of", lambda row: row["radiographs_of"]), interval("auc", "AUC there"),
         ("AUC on its own test split", lambda row: decimal(row["internal_auc"])),
-        _interval("sensitivity", "Sensitivity"), _interval("specificity", "Specificity"),
+        interval("sensitivity", "Sensitivity"), interval("specificity", "Specificity"),
     ]  # fmt: skip
     caption = (
         "Models on radiographs from elsewhere, on which nothing was trained or chosen, at their own thresholds; with "
@@ -233,14 +210,3 @@ def _external(experiments: list[Experiment], hold_for: str) -> Table:
 
 
 _OF_MODELS = (_scores, _gains, _learning_curves, _patients_saved, _findings, _subgroups, _external)
-
-
-def p_value(p: float | None) -> str:
-    """Return a p value as papers print it."""
-    if p is None or pd.isna(p):
-        return DASH
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _number(value: float | None) -> str:
-    return DASH if value is None else f"{value:.3g}"

@@ -10,7 +10,8 @@ from chest_transfer.reporting.paper.experiments import Experiment
 from chest_transfer.reporting.paper.figures import figures_of
 from chest_transfer.reporting.paper.latex import latex_paragraph, latex_table, latex_text, references_cited
 from chest_transfer.reporting.paper.methods import Sections, methods_of
-from chest_transfer.reporting.paper.tables import Table, tables_of
+from chest_transfer.reporting.paper.table import Table
+from chest_transfer.reporting.paper.tables import tables_of
 
 FOLDER = Path("report/paper")
 # LaTeX is full of braces and percent signs, which are Jinja's own marks.
@@ -52,9 +53,9 @@ def write_paper(experiments: list[Experiment], folder: Path = FOLDER) -> None:
 def _write_table(table: Table, folder: Path) -> None:
     (folder / f"{table.name}.tex").write_text(latex_table(table))
     (folder / f"{table.name}.csv").write_text(table.raw.to_csv(index=False))
-    (folder / f"{table.name}.md").write_text(
-        f"{table.caption}\n\n{table.shown.to_markdown(index=False, disable_numparse=True)}\n"
-    )
+    shown = table.shown.map(lambda cell: cell.replace("|", r"\|"))
+    markdown = shown.to_markdown(index=False, disable_numparse=True)
+    (folder / f"{table.name}.md").write_text(f"{table.caption}\n\n{markdown}\n")
 
 
 def _methods_in_markdown(methods: dict[str, Sections]) -> str:
