@@ -74,10 +74,11 @@ def write_paper_chart(path: Path, width: float, draw: Callable[..., Figure], *ar
         figure = draw(*arguments, **options)
         drawn_width, height = figure.get_size_inches()
         height *= width / drawn_width
-        for legend in figure.legends:
-            labels = [text.get_text() for text in legend.get_texts()]
+        for legend in list(figure.legends):
+            legend.remove()
+            handles, labels = figure.axes[0].get_legend_handles_labels()
             columns = 2 if max(map(len, labels)) <= LONGEST_LABEL else 1
-            legend.set_ncols(columns)
+            figure.legend(handles, labels, loc="outside lower center", ncols=columns)
             height += LINE * (-(-len(labels) // columns) - 2)  # the figure was drawn with room for two
         figure.set_size_inches(width, height)
         no_date = {"CreationDate": None, "Creator": None, "Producer": None}

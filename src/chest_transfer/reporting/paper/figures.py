@@ -17,6 +17,7 @@ from chest_transfer.reporting.paper.experiments import Experiment
 from chest_transfer.reporting.wording import intervals_hold_for, row_in_words, training_in_words
 
 AREA = ("auc", "auc_low", "auc_high")
+MOST_MODELS = 6  # in one figure
 
 
 @dataclass(frozen=True)
@@ -77,39 +78,63 @@ def _of_dataset(dataset: Dataset, experiment: Experiment, name: str) -> Iterator
     who = f"{experiment.name} on {dataset.name}"
     seeds = len(experiment.settings.seeds)
     together = f" All {seeds} seeds together." if seeds > 1 else ""
-    learned = dataset.plots["learning_curves"]
+    learned, history = dataset.plots["learning_curves"], dataset.plots["history"]
     if len(learned):
-        caption = (
-            f"{who}: test AUC against the number of training patients, with 95 % intervals "
-            f"{intervals_hold_for(experiment.settings)}."
-        )
-        yield Figure(f"learning_curves_{name}", caption, COLUMN, charts.learning_curves, (_named(learned),))
+        hold_for = intervals_hold_for(experiment.settings)
+        caption = f"test AUC against the number of training patients, with 95 % intervals {hold_for}."
+        for ending, of_whom, table in _by_training(learned):
+            yield Figure(
+                f"learning_curves_{name}{ending}", f"{who}{of_whom}: {caption}", COLUMN, charts.learning_curves,
+                (_named(table, bool(ending)),),
+            )  # fmt: skip
     for chart in curve_charts(dataset.plots):
         caption = f"{chart.title}. {chart.caption}{together}"
-        for part, of_part, table in _parts(chart.table):
-            yield Figure(f"{chart.name}_{name}{part}", f"{who}{of_part}: {caption}", COLUMN, chart.draw, (table,))
+        for ending, of_whom, table in _readable(chart.table):
+            yield Figure(f"{chart.name}_{name}{ending}", f"{who}{of_whom}: {caption}", COLUMN, chart.draw, (table,))
     for chart in block_charts(dataset):
+        table = _named(chart.table, False)
+        yield Figure(f"{chart.name}_{name}", f"{who}: {chart.title}. {chart.caption}", COLUMN, chart.draw, (table,))
+    caption = "cross-entropy after each epoch, training solid and validation dashed."
+    for ending, of_whom, table in _by_training(history):
         yield Figure(
-            f"{chart.name}_{name}", f"{who}: {chart.title}. {chart.caption}", COLUMN, chart.draw, (_named(chart.table),)
+            f"training_{name}{ending}", f"{who}{of_whom}: {caption}", COLUMN, charts.training_curves, (table, _model)
         )
-    caption = f"{who}: cross-entropy after each epoch, training solid and validation dashed."
-    yield Figure(f"training_{name}", caption, COLUMN, charts.training_curves, (dataset.plots["history"], _model))
 
 
-def _parts(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Yield the ending of a name, whose figure it is, and its table: of all models, or of each if it has findings."""
+def _readable(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yield the ending of a name, whose figure it is, and its table, with lines in words: not too many in one figure.
+
+    Where models have a curve for each finding, there is a figure for each model.
+    """
     keys = table["model"].str.split(" ", n=1)
     if keys.str.len().max() == 1:
-        yield "", "", _named(table)
+        for ending, of_whom, part in _by_training(table):
+            yield ending, of_whom, _named(part, bool(ending))
         return
     for key, curves in table.groupby(keys.str[0], sort=False):
         ending = re.sub(r"\W", "_", f"_{key}")
         yield ending, f", {_model(key)}", curves.assign(model=curves["model"].str.split(" ", n=1).str[1])
 
 
-def _named(table: pd.DataFrame) -> pd.DataFrame:
+def _by_training(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yield the ending of a name, whose figure it is, and its table: one for each regime where they are many."""
+    keys = table["model"].str.split(" ", n=1).str[0]
+    if keys.nunique() <= MOST_MODELS:
+        yield "", "", table
+        return
+    for regime, part in table.groupby(keys.str.split("-").str[0], sort=False):
+        yield f"_{regime}", f", {training_in_words(regime)}", part
+
+
+def _named(table: pd.DataFrame, is_of_one_regime: bool) -> pd.DataFrame:
     """Return a table with its models in words, where they are named by their keys."""
-    return table.assign(model=[_model(key) if "-" in key else key for key in table["model"]])
+
+    def name(key: str) -> str:
+        if "-" not in key:
+            return key
+        return row_in_words(*key.split("-", 1)) if is_of_one_regime else _model(key)
+
+    return table.assign(model=table["model"].map(name))
 
 
 def _model(key: str) -> str:

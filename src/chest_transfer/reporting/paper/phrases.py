@@ -9,7 +9,7 @@ def start_in_methods(name: str) -> str:
     """Return what a network was initialized with."""
     if name in ("phantom", "imagenet"):
         return f"weights pretrained on {STARTS[name]}"
-    return STARTS.get(name, f"the weights {name}")
+    return STARTS.get(name, name)
 
 
 def count(number: float, what: str) -> str:

@@ -61,10 +61,14 @@ def _initialization(settings: Settings) -> str:
         if name in used:
             facts = [f"SHA-256 {file.sha256}"] * bool(file.sha256) + [f"license: {file.license}"] * bool(file.license)
             text += f" The weights {name} come from a file{' (' * bool(facts)}{'; '.join(facts)}{')' * bool(facts)}."
-    for name, part in partial.items():
-        blocks = "first block" if part.blocks == 1 else f"first {part.blocks} blocks"
-        pretrained = start_in_methods(part.weights)
-        text += f" Of {name}, only the {blocks} came from {pretrained}; the rest was random [@raghu2019]."
+    for pretrained in dict.fromkeys(part.weights for part in partial.values()):
+        of_source = {name: str(part.blocks) for name, part in partial.items() if part.weights == pretrained}
+        blocks = enumeration(of_source.values())
+        text += (
+            f" Of {enumeration(of_source)}, only the first {blocks} blocks (parts at one "
+            f"resolution){', in turn,' * (len(of_source) > 1)} came from {start_in_methods(pretrained)}; the rest was "
+            "random [@raghu2019]."
+        )
     return text
 
 
