@@ -57,6 +57,12 @@ def test_every_form_gives_the_probabilities_of_the_model(network, sample, form, 
     assert written == [FACTS.model_dump()] * len(written)
 
 
+def test_a_form_that_cannot_hold_a_backbone_is_refused(network, sample, tmp_path):
+    facts = FACTS.model_copy(update={"backbone": "convnext_tiny"})
+    with pytest.raises(ChestTransferError, match=r"cannot be exported as onnx \(allowed: savedmodel, tflite, "):
+        export(network, facts, "onnx", tmp_path / "model.onnx", sample)
+
+
 def test_an_export_with_other_probabilities_is_not_written(network, sample, tmp_path, monkeypatch):
     write, _ = FORMS["h5"]
     monkeypatch.setitem(FORMS, "h5", (write, lambda path: lambda inputs: np.zeros((len(inputs), 2))))

@@ -54,6 +54,7 @@ class Backbone:
         imagenet: ImageNetFile, or None where no such weights exist.
         options: tuple of str, settings that it takes besides the head and the learning rate.
         reference: str, its paper, a key of `reporting/paper/references.bib`; empty for our own.
+        not_exported_as: tuple of str, keys of `exporting.FORMS` that cannot hold it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Backbone:
     imagenet: ImageNetFile | None = None
     options: tuple[str, ...] = ()
     reference: str = ""
+    not_exported_as: tuple[str, ...] = ()
 
 
 def _keras_application(name: str, **fixed) -> Callable:
@@ -137,7 +139,7 @@ _ROWS = (
              imagenet=ImageNetFile("efficientnet_v2", "efficientnetv2-b0_notop.h5",
                                    "893217f2bb855e2983157299931e43ff")),
     Backbone("convnext_tiny", _keras_application("ConvNeXtTiny", include_preprocessing=False), "torch",
-             reference="liu2022",
+             reference="liu2022", not_exported_as=("h5", "onnx"),  # its LayerScale; its grouped convolutions and Erfc
              imagenet=ImageNetFile("convnext", "convnext_tiny_notop.h5",
                                    "d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1")),
 )  # fmt: skip

@@ -11,6 +11,7 @@ import numpy as np
 
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.files import atomic_write, write_text
+from chest_transfer.networks.backbones import BACKBONES
 from chest_transfer.networks.facts import PackedFacts
 from chest_transfer.networks.saving import FACTS
 from chest_transfer.serving.parity import Sample, area_change
@@ -54,6 +55,9 @@ def export(network, facts: PackedFacts, form: str, path: Path, sample: Sample) -
     """
     if form not in FORMS:
         raise ChestTransferError(f"unknown form '{form}' (allowed: {', '.join(FORMS)})")
+    if form in (impossible := BACKBONES[facts.backbone].not_exported_as):
+        allowed = ", ".join(name for name in FORMS if name not in impossible)
+        raise ChestTransferError(f"{facts.backbone} cannot be exported as {form} (allowed: {allowed})")
     inputs, examples = (images[..., np.newaxis].astype(np.float32) for images in (sample.images, sample.examples))
     expected = network.predict(inputs, verbose=0)
     write, read = FORMS[form]
