@@ -127,6 +127,9 @@ def test_learning_curves_say_how_many_patients_a_start_saves(study):
     assert list(learned["none"]["points"]) == ["50", "200", "1000"]
     assert learned["none"]["exponent"] > 0
     assert "control_needs" not in learned["none"]
+    gain = metrics(study, "all", "gain/covid.json")["train"]["imagenet"]
+    assert learned["imagenet"]["gain"]["1000"] == {key: gain[key] for key in ("auc", "auc_low", "auc_high", "p")}
+    assert learned["imagenet"]["gain"]["50"]["auc"] == pytest.approx(0.09, abs=0.03)
     needs = learned["imagenet"]["control_needs"]
     assert 50 <= needs["50"]["patients_low"] < needs["50"]["patients"] < 1000
     assert needs["1000"]["patients"] == needs["1000"]["patients_high"] == "> 1000"  # never reached

@@ -52,7 +52,8 @@ def learning_curve_records(curves: dict[str, FitsByPatients], weights: np.ndarra
     """Return what learning curves say, as JSON by regime and start.
 
     Each has its `points` (AUC with interval, and whether fits failed, by number of patients), the `exponent` of its
-    power law, and, but for the control, `control_needs` (see there) by number of patients.
+    power law, and, but for the control, its `gain` over the control with the same number of patients, and
+    `control_needs` (see there), by number of patients.
 
     Args:
         curves: dict of `fits_by_patients`.
@@ -67,9 +68,23 @@ def learning_curve_records(curves: dict[str, FitsByPatients], weights: np.ndarra
         control = control_of(name, list(curves))
         if control is not None:
             needs = {str(number): control_needs(fits, curves[control], weights) for number, fits in numbers.items()}
-            record |= {"against": control, "control_needs": needs}
+            gains = {
+                str(number): gain_over(curves[control][number], fits, weights)
+                for number, fits in numbers.items()
+                if number in curves[control]
+            }
+            record |= {"against": control, "gain": gains, "control_needs": needs}
         records.setdefault(name.regime, {})[name.start] = record
     return records
+
+
+def gain_over(control: list[EvaluatedFit], fits: list[EvaluatedFit], weights: np.ndarray) -> dict[str, float | None]:
+    """Return the AUC of a model minus that of the control, as in `metrics/gain/D.json`."""
+    difference = area_difference(control, fits, weights)
+    return {
+        name: None if np.isnan(value) else float(value)
+        for name, value in zip((*AREA, "p"), np.array(difference[:4], float), strict=True)
+    }
 
 
 def control_needs(

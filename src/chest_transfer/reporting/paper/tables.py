@@ -121,15 +121,27 @@ def _gains(experiments: list[Experiment], hold_for: str) -> Table:
 
 def _learning_curves(experiments: list[Experiment], hold_for: str) -> Table:
     rows = [
-        _who(experiment, dataset.name, regime, start) | {"patients": int(number)} | point
+        _who(experiment, dataset.name, regime, start)
+        | {"patients": int(number)}
+        | point
+        | {f"gain_{key}": value for key, value in record.get("gain", {}).get(number, {}).items()}
         for experiment in experiments
         for dataset in experiment.datasets
         for regime, starts in dataset.curves.items()
         for start, record in starts.items()
         for number, point in record["points"].items()
     ]
-    columns = [*_WHO, ("Training patients", lambda row: f"{row['patients']:,}"), interval("auc", "AUC")]
-    caption = f"Test AUC against the number of training patients, with 95 % intervals {hold_for}."
+    columns = [
+        *_WHO,
+        ("Training patients", lambda row: f"{row['patients']:,}"),
+        interval("auc", "AUC"),
+        ("Fit", lambda row: "failed" if has_failed(row) else DASH),
+        ("Gain", lambda row: signed_with_interval(*(row.get(f"gain_{key}") for key in AREA))),
+    ]
+    caption = (
+        "Test AUC against the number of training patients, and its gain over random weights with the same training "
+        f"and as many patients, with 95 % intervals {hold_for}. Nothing is claimed where a fit failed."
+    )
     return Table("learning_curves", caption, rows, columns)
 
 
