@@ -179,6 +179,18 @@ def test_probabilities_that_equal_the_frequencies_have_no_calibration_error():
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
+def test_a_network_without_an_error_on_validation_is_not_made_certain(multi_label):
+    is_ill = np.arange(98) % 4 == 0
+    labels = np.stack([~is_ill, is_ill], axis=1).astype(int)
+    margin = RNG.uniform(1, 6, 98) * np.where(is_ill, 1, -1)
+    logits = np.stack([-margin / 2, margin / 2], axis=1)
+    temperature = fit_temperature(labels, logits, multi_label)
+    assert 0.3 < temperature < 3
+    probabilities = calibrated_probabilities(logits, temperature, multi_label)
+    assert probabilities.max() < 0.9999
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
 def test_the_temperature_corrects_overconfident_logits(multi_label):
     logits = RNG.normal(size=(20_000, 3))
     p = calibrated_probabilities(logits, 1.0, multi_label)

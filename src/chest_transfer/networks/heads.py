@@ -14,10 +14,12 @@ class Head:
         hidden: function that creates its layers, in order.
         pooled: bool, whether it averages each feature map (global average pooling); else it keeps every value. Only a
             pooled head can be trained on stored features.
+        words: str, its hidden layers as a paper describes them.
     """
 
     hidden: Callable[[], list]
     pooled: bool = True
+    words: str = "no hidden layer"
 
 
 def _dense(*units: int, dropout: tuple[float, ...] = (), l2: float = 0.0) -> Callable[[], list]:
@@ -52,14 +54,21 @@ def _dropout_first(rate: float, then: Callable[[], list]) -> Callable[[], list]:
 
 HEADS = {
     "linear": Head(_dense()),
-    "dense256": Head(_dense(256)),
-    "dense1024": Head(_dense(1024)),
-    "dropout128": Head(_dropout_first(0.25, _dense(128, dropout=(0.25,)))),
-    "complex": Head(
-        _dropout_first(0.25, _dense(512, 256, 128, 64, 32, dropout=(0.5, 0.3, 0.5, 0.5, 0.5), l2=0.01))
+    "dense256": Head(_dense(256), words="256 units with ReLU"),
+    "dense1024": Head(_dense(1024), words="1,024 units with ReLU"),
+    "dropout128": Head(
+        _dropout_first(0.25, _dense(128, dropout=(0.25,))),
+        words="128 units with ReLU, dropout of 0.25 before and after",
     ),
-    "dense64": Head(_dense(64), pooled=False),
-    "dense256_128_64": Head(_dense(256, 128, 64, dropout=(0.5, 0.5, 0.5)), pooled=False),
+    "complex": Head(
+        _dropout_first(0.25, _dense(512, 256, 128, 64, 32, dropout=(0.5, 0.3, 0.5, 0.5, 0.5), l2=0.01)),
+        words="512, 256, 128, 64 and 32 units with ReLU, dropout of 0.25 before and 0.3 to 0.5 after, L2 penalty 0.01",
+    ),
+    "dense64": Head(_dense(64), pooled=False, words="64 units with ReLU"),
+    "dense256_128_64": Head(
+        _dense(256, 128, 64, dropout=(0.5, 0.5, 0.5)), pooled=False,
+        words="256, 128 and 64 units with ReLU, dropout of 0.5 after each",
+    ),
 }  # fmt: skip
 
 

@@ -122,7 +122,7 @@ def _shortcuts(name: str, data: dict, scores: dict[str, dict]) -> list[Caution]:
         if score["auc"] is None or score["auc_low"] is None or score["auc_low"] <= 0.5:
             continue
         interval = f"{score['auc_low']:.2f} to {score['auc_high']:.2f}"
-        numbers = f"AUC {score['auc']:.2f} ({interval}); the best model has {best:.2f}"
+        numbers = f"AUC {score['auc']:.2f} ({interval}); the highest of a model is {best:.2f}"
         if shortcut in WITHOUT_DISEASE and score["auc"] - 0.5 >= SERIOUS_SHARE * (best - 0.5):
             verdict = f"{SHORTCUTS[shortcut]} tells the classes apart"
             text = f"{name}: {verdict}: {numbers}. Models may use it instead of disease."

@@ -8,6 +8,7 @@ from chest_transfer.reporting.paper.experiments import Experiment
 from chest_transfer.reporting.wording import STARTS
 from chest_transfer.yaml_files import parse_yaml
 
+_HEAT_MAPS = "Heat maps, and how often they point into known boxes or lungs: report/index.html, Where the models look."
 HEADS = ("Item", "About", "Answered by the pipeline", "Left to the authors")
 
 
@@ -37,6 +38,8 @@ def _facts(experiments: list[Experiment]) -> dict[str, str]:
     datasets = {dataset.name: dataset for experiment in experiments for dataset in experiment.datasets}
     external = dict.fromkeys(name for of in settings for name in of.external)
     is_ensemble = any(len(of.seeds) > 1 for of in settings)
+    has_findings = any(of.data["multi_label"] for of in datasets.values())
+    has_groups = any(len(of.subgroups) for of in datasets.values())
     return {
         "sources": ", ".join(datasets),
         "image_size": _all(of.image_size for of in settings),
@@ -45,6 +48,9 @@ def _facts(experiments: list[Experiment]) -> dict[str, str]:
         "without_patient_id": _by_dataset({name: of.data["without_patient_id"] for name, of in datasets.items()}),
         "split_seed": _all(of.preprocess.split_seed for of in settings),
         "leaked_patients": _by_dataset({name: _leaks(of, "patients") for name, of in datasets.items()}),
+        "unknown_labels": " Unknown labels of findings have no loss and no score." if has_findings else "",
+        "subgroups": "subgroups (Table subgroups)" if has_groups else "no attributes of patients are known",
+        "heat_maps": _HEAT_MAPS if any(of.explained for of in datasets.values()) else "No heat maps were made.",
         "leaked_images": _by_dataset({name: _leaks(of, "images") for name, of in datasets.items()}),
         "test_patients": _by_dataset({name: of.data["patients"]["test"] for name, of in datasets.items()}),
         "starts": _all(STARTS.get(name, name) for of in settings for name in of.weights),
@@ -56,13 +62,16 @@ def _facts(experiments: list[Experiment]) -> dict[str, str]:
     }
 
 
-def _leaks(dataset: Dataset, of_what: str) -> int:
-    return sum(dataset.data["leaks"][of_what].values())
+def _leaks(dataset: Dataset, of_what: str) -> int | str:
+    count = sum(dataset.data["leaks"][of_what].values())
+    unknown = of_what == "patients" and dataset.data["without_patient_id"]
+    return "cannot be checked" if unknown and not count else count
 
 
 def _all(values) -> str:
     return ", ".join(dict.fromkeys(map(str, values)))
 
 
-def _by_dataset(numbers: dict[str, int]) -> str:
-    return ", ".join(f"{number:,} ({name})" for name, number in numbers.items())
+def _by_dataset(numbers: dict[str, int | str]) -> str:
+    counted = {name: f"{number:,}" if isinstance(number, int) else number for name, number in numbers.items()}
+    return ", ".join(f"{number} ({name})" for name, number in counted.items())

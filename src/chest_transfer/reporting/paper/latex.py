@@ -9,7 +9,7 @@ from chest_transfer.reporting.paper.table import Table
 _SPECIAL = {
     "\\": "\0", "{": r"\{", "}": r"\}", "\0": r"\textbackslash{}", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#",
     "$": r"\$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--", "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{MINUS SIGN}": "$-$", "\N{PLUS-MINUS SIGN}": r"$\pm$", "\N{DEGREE SIGN}": r"$^\circ$", "\N{EN DASH}": "--", "\N{MULTIPLICATION SIGN}": r"$\times$",
 }  # fmt: skip
 _CITATION = re.compile(r"\[(@\w+(?:; @\w+)*)\]")
 LONGEST = 40  # rows on one page
@@ -35,7 +35,7 @@ def latex_table(table: Table) -> str:
     """Return a table with caption and label, by booktabs, at most as wide as the page; a long one breaks over pages."""
     shown = table.shown.map(latex_text).rename(columns=latex_text)
     layout = {"index": False, "escape": False, "column_format": "l" * shown.shape[1]}
-    caption, label = latex_text(table.caption), f"tab:{table.name}"
+    caption, label = latex_text(table.whole_caption), f"tab:{table.name}"
     if len(shown) > LONGEST:
         longtable = shown.to_latex(longtable=True, caption=caption, label=label, **layout)
         return f"{{\\scriptsize\n{longtable}}}\n"

@@ -8,19 +8,23 @@ from importlib.metadata import version
 from chest_transfer.data.catalog import CATALOG, POOL, source_of
 from chest_transfer.data.preprocess_summary import REASONS
 from chest_transfer.data.public_sets import public_sets
+from chest_transfer.evaluation.intervals import FEW_PATIENTS
+from chest_transfer.evaluation.reader_study import CAUTION
 from chest_transfer.reporting.gathering import Dataset
 from chest_transfer.reporting.paper.experiments import Experiment
 from chest_transfer.reporting.paper.phrases import cite, enumeration
 from chest_transfer.reporting.paper.training_methods import models
 from chest_transfer.reporting.wording import operating_point_in_words
 from chest_transfer.settings import Settings
+from chest_transfer.training.fit_check import LEAST_EXPLAINED
 
 Sections = dict[str, list[str]]  # paragraphs by heading
 SQUARES = {
-    "squeeze": "by changing their proportions",
+    "squeeze": "without preserving their proportions",
     "pad": "with black borders",
     "crop": "by cutting the longer side",
 }
+MOST_COMPARED = 200  # of `representations`, whose import would load TensorFlow
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "dvc")
 
 
@@ -31,7 +35,7 @@ def methods_of(experiment: Experiment) -> Sections:
         "Data": [*(_data(dataset, settings) for dataset in experiment.datasets), *_elsewhere(settings)],
         "Preprocessing": [_preprocessing(settings)],
         "Models": models(settings),
-        "Evaluation": [_evaluation(experiment)],
+        "Evaluation": [_evaluation(experiment), *_blocks(experiment)],
         "Statistics": [_statistics(experiment)],
         "Software": [_software(experiment)],
     }
@@ -40,16 +44,18 @@ def methods_of(experiment: Experiment) -> Sections:
 def _data(dataset: Dataset, settings: Settings) -> str:
     data = dataset.data
     images, patients = data["images"], data["patients"]
+    total, unknown = sum(images.values()), data["without_patient_id"]
+    of_patients = f" of {sum(patients.values()):,} patients" * (unknown < total)
     parts = [
-        f"{images[split]:,} of {patients[split]:,} patients for {use}"
+        f"{images[split]:,}{f' of {patients[split]:,} patients' * (unknown < total)} for {use}"
         for split, use in (("train", "training"), ("val", "validation"), ("test", "testing"))
     ]
-    classes = ", ".join(data["classes"]["test"])
-    kind = "may show several of these findings" if data["multi_label"] else "has one of these classes"
+    classes = enumeration(data["classes"]["test"], "and" if data["multi_label"] else "or")
+    kind = "may show several of" if data["multi_label"] else "was labeled as"
     return (
-        f"{dataset.name}: {_origin(dataset.name, settings)}. We used {sum(images.values()):,} frontal radiographs of "
-        f"{sum(patients.values()):,} patients: {parts[0]}, {parts[1]} and {parts[2]}. Each radiograph {kind}: "
-        f"{classes}. {_splits(data, settings)} {_left_out(data)}"
+        f"{dataset.name}: {_origin(dataset.name, settings)}. All {total:,} usable frontal radiographs{of_patients} "
+        f"were used: {parts[0]}, {parts[1]} and {parts[2]}. Each radiograph {kind} {classes}. "
+        f"{_splits(data, settings)} {_left_out(data)}"
     )
 
 
@@ -76,9 +82,10 @@ def _splits(data: dict, settings: Settings) -> str:
         validation = f"the validation split is {share} of the others, drawn by patient and stratified by class"
     text = f"{test}; {validation}."
     if unknown := data["without_patient_id"]:
+        which = "its radiographs" if unknown == sum(data["images"].values()) else f"{unknown:,} radiographs"
         text += (
-            f" The archive gives no patient identifiers for {unknown:,} radiographs, each of which counts as a "
-            "patient: that the same person is in two splits cannot be ruled out."
+            f" The archive has no patient identifiers for {which}: each of these was treated as one patient, and "
+            "whether the same person is in two splits could not be checked."
         )
     return text
 
@@ -105,58 +112,78 @@ def _preprocessing(settings: Settings) -> str:
     size = settings.image_size
     return (
         f"Radiographs were decoded to 8-bit gray levels, made square {SQUARES[settings.preprocess.fit]} and resized "
-        f"to {size} \N{MULTIPLICATION SIGN} {size} pixels. Gray levels were scaled as the pretraining of the network "
-        "expects, and repeated for networks with three channels."
+        f"to {size} \N{MULTIPLICATION SIGN} {size} pixels."
     )
 
 
 def _evaluation(experiment: Experiment) -> str:
     settings = experiment.settings
-    averaged = ", averaged over findings or classes where there are several," * any(
+    averaged = ", averaged over findings or classes where there are several" * any(
         len(dataset.data["classes"]["test"]) > 2 for dataset in experiment.datasets
     )
     youden = " [@youden1950]" * (settings.evaluate.operating_point == "youden")
     text = (
-        "Test scores are of patients who took no part in training or in any choice. On the validation split, a "
-        "temperature [@guo2017] was fitted to each model, and its threshold was chosen for "
-        f"{operating_point_in_words(settings)}{youden}. The main score is the area under the ROC curve "
-        f"(AUC){averaged} beside sensitivity, specificity, Brier score and expected calibration error."
+        "Test radiographs were not used for training, calibration or the choice of a model or threshold. On the "
+        "validation split, a temperature [@guo2017] was fitted to each model, with the smoothed targets of Platt "
+        f"[@platt1999], and its threshold was chosen for {operating_point_in_words(settings)}{youden}. The primary "
+        f"metric was the area under the ROC curve (AUC){averaged}; secondary metrics were sensitivity, specificity, "
+        "Brier score and expected calibration error. A fit was considered failed if its predictions were constant, "
+        f"if its validation cross-entropy was less than {100 * LEAST_EXPLAINED:g} % below that of always predicting "
+        "the class frequencies, or if no epoch improved on the network that it started from."
     )
-    if settings.train.weights or settings.finetune.weights:
+    if any(dataset.explained for dataset in experiment.datasets):
         plus_plus = settings.explain.method == "grad-cam++"
-        text += " Heat maps are those of " + (
-            "Grad-CAM++ [@chattopadhay2018]." if plus_plus else "Grad-CAM [@selvaraju2017]."
-        )
+        method = "Grad-CAM++ [@chattopadhay2018]" if plus_plus else "Grad-CAM [@selvaraju2017]"
+        text += f" Heat maps are those of {method}."
     return text
+
+
+def _blocks(experiment: Experiment) -> list[str]:
+    """Return the paragraph on what was measured block by block; none where nothing was."""
+    if not any(len(dataset.blocks) for dataset in experiment.datasets):
+        return []
+    return [
+        "Trained networks were compared with their starting weights block by block: by the distance of weights (L2, "
+        "divided by the norm of the starting weights), by linear centered kernel alignment of outputs "
+        f"[@kornblith2019] in its unbiased form [@nguyen2021] for up to {MOST_COMPARED} test radiographs, and by the "
+        "change of test AUC when the weights of one block are set back to where they started [@zhang2022]. These are "
+        "means over seeds; their intervals are over patients, conditional on the trained networks."
+    ]
 
 
 def _statistics(experiment: Experiment) -> str:
     settings = experiment.settings
     rounds = f"{settings.evaluate.rounds:,} bootstrap resamples [@efron1979] of patients with all of their radiographs"
     is_ranked = any(len(dataset.data["classes"]["test"]) == 2 for dataset in experiment.datasets)
-    delong = "DeLong's [@delong1988] for clustered data [@obuchowski1997] where two classes are ranked"
+    few = (
+        f"where fewer than {FEW_PATIENTS} patients have or lack the disease, or a score is perfect, they are "
+        "Newcombe's for AUCs [@newcombe2006] and Wilson's for proportions [@wilson1927]"
+    )
     if len(settings.seeds) == 1:
-        tests = f", and by {delong.replace(' [', ' test [', 1)}" * is_ranked
+        tests = ", and, for AUCs of two classes, by DeLong's test [@delong1988] for clustered data [@obuchowski1997]"
         text = (
-            f"Patients are the unit of analysis. 95 % intervals are over test patients: percentiles of {rounds}; "
-            "where few patients or a perfect score make these too narrow, Newcombe's for AUCs [@newcombe2006] and "
-            f"Wilson's for proportions [@wilson1927]. Pairs of models are compared by the paired bootstrap{tests}. "
-            "There was one training seed, so no interval holds for others."
+            f"Patients are the unit of analysis. 95 % confidence intervals are percentiles of {rounds}; {few}. "
+            f"Differences between models are compared by the paired bootstrap{tests * is_ranked}. There was one "
+            "training seed, so no interval holds for others."
         )
     else:
-        covariances = f"{delong}, and otherwise those of {rounds}" if is_ranked else f"those of {rounds}"
+        delong = (
+            "DeLong's [@delong1988] in their form for clustered data [@obuchowski1997] for AUCs of two classes, and "
+        )
         text = (
-            "Patients are the unit of analysis, and training seeds are the readers of a multi-reader multi-case "
-            "study: scores are means over seeds, with 95 % intervals for other seeds and other patients by the "
-            "method of Obuchowski and Rockette [@obuchowski1995] with the degrees of freedom of Hillis "
-            f"[@hillis2007]. Covariances of AUCs are {covariances}. Because a mean square of two or three seeds is "
-            "usually smaller than its expectation, it was divided by a quantile of its distribution instead of its "
-            "mean. Intervals of ensembles, and of their gains over the mean of their members, are over patients, for "
-            "these very networks."
+            "Training seeds were treated as the readers of a multireader multicase analysis, by the method of "
+            "Obuchowski and Rockette [@obuchowski1995] with the degrees of freedom of Hillis [@hillis2007]. Scores "
+            "are means over seeds; 95 % confidence intervals reflect both training seeds and test patients. "
+            f"Covariances over patients are {delong * is_ranked}those of {rounds} for other scores. Intervals of "
+            "scores were computed on the logit scale, those of differences on the original scale. Because the mean "
+            f"square of few seeds tends to be too small, it was divided by the {CAUTION} quantile of its scaled "
+            "chi-squared distribution instead of its mean; this is a modification of our own, chosen in simulations. "
+            "Intervals of ensembles, and of their differences from the mean of their members, are percentiles of the "
+            f"bootstrap, conditional on the trained networks; {few}."
         )
     return (
-        f"{text} A gain is claimed only where its interval excludes zero and no fit failed. Comparisons were not "
-        "corrected for their number."
+        f"{text} P values are two-sided and were not adjusted for multiple comparisons; nothing is claimed where a "
+        "fit failed."
     )
 
 

@@ -55,7 +55,7 @@ def _write_table(table: Table, folder: Path) -> None:
     (folder / f"{table.name}.csv").write_text(table.raw.to_csv(index=False))
     shown = table.shown.map(lambda cell: cell.replace("|", r"\|"))
     markdown = shown.to_markdown(index=False, disable_numparse=True)
-    (folder / f"{table.name}.md").write_text(f"{table.caption}\n\n{markdown}\n")
+    (folder / f"{table.name}.md").write_text(f"{table.whole_caption}\n\n{markdown}\n")
 
 
 def _methods_in_markdown(methods: dict[str, Sections]) -> str:
