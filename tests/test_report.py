@@ -171,6 +171,15 @@ def test_a_gain_is_claimed_only_where_the_interval_says_so(bounds, verdict):
     assert "0.800 against 0.700" in sentence
 
 
+@pytest.mark.parametrize(
+    ("seeds", "verdict"), [([1], "ImageNet helped with this one training seed."), ([1, 2], "ImageNet helped. Test AUC")]
+)
+def test_a_gain_of_one_seed_is_called_that(seeds, verdict):
+    fits = {f"seed{seed}-{patients}": {} for seed in seeds for patients in (50, "all")}
+    scores = SCORES | {"train-imagenet": SCORES["train-imagenet"] | {"fits": fits}}
+    assert verdict in gain_sentence("covid", scores, "train", "imagenet", GAIN)
+
+
 @pytest.mark.parametrize("failed", ["train-none", "train-imagenet"])
 def test_no_gain_is_claimed_where_a_fit_failed(failed):
     # A control that learned nothing would make any start look good.

@@ -36,7 +36,8 @@ def gain_sentence(dataset: str, scores: dict[str, dict], regime: str, row: str, 
     claim = claim_of_gain(scores, regime, row, gain)
     verdict = f"no gain from {source} can be claimed{because.get(claim, '')}"
     if claim in (GAIN, HARM):
-        verdict = f"{source} {'helped' if claim == GAIN else 'did harm'}"
+        with_seed = " with this one training seed" * _is_of_one_seed(scores[f"{regime}-{row}"])
+        verdict = f"{source} {'helped' if claim == GAIN else 'did harm'}{with_seed}"
     difference = signed(gain["auc"])
     if gain["auc_low"] is not None:
         difference += f", 95 % interval {signed(gain['auc_low'])} to {signed(gain['auc_high'])}"
@@ -47,6 +48,10 @@ def gain_sentence(dataset: str, scores: dict[str, dict], regime: str, row: str, 
         f"{dataset}, {training}: {verdict}. Test AUC {area:.3f} against {control:.3f} {compared} ({difference})."
         f"{'' if failed else _speed(gain)}"
     )
+
+
+def _is_of_one_seed(scores: dict) -> bool:
+    return len({fit.split("-")[0] for fit in scores.get("fits", {})}) == 1 and "ensemble-all" not in scores["fits"]
 
 
 def claim_of_gain(scores: dict[str, dict], regime: str, row: str, gain: dict) -> str:

@@ -9,7 +9,8 @@ from chest_transfer.reporting.paper.table import Table
 _SPECIAL = {
     "\\": "\0", "{": r"\{", "}": r"\}", "\0": r"\textbackslash{}", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#",
     "$": r"\$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "\N{MINUS SIGN}": "$-$", "\N{PLUS-MINUS SIGN}": r"$\pm$", "\N{DEGREE SIGN}": r"$^\circ$", "\N{EN DASH}": "--", "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{MINUS SIGN}": "$-$", "\N{PLUS-MINUS SIGN}": r"$\pm$", "\N{DEGREE SIGN}": r"$^\circ$",
+    "\N{EN DASH}": "--", "\N{MULTIPLICATION SIGN}": r"$\times$",
 }  # fmt: skip
 _CITATION = re.compile(r"\[(@\w+(?:; @\w+)*)\]")
 LONGEST = 40  # rows on one page
