@@ -19,10 +19,11 @@ from chest_transfer.reporting import charts
 from chest_transfer.reporting.answers import gain_sentence
 from chest_transfer.reporting.cautions import dataset_cautions, overlap_cautions
 from chest_transfer.reporting.chart_looks import page_chart
+from chest_transfer.reporting.gathering import _pretrained_first
 from chest_transfer.reporting.leaderboard import experiment_scores, leaderboard, read_published
 from chest_transfer.reporting.writing import write_report
 from chest_transfer.serving.packing import pack
-from chest_transfer.settings import read_settings
+from chest_transfer.settings import PartialWeights, read_settings
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +170,14 @@ def test_a_gain_is_claimed_only_where_the_interval_says_so(bounds, verdict):
     sentence = gain_sentence("covid", SCORES, "train", "imagenet", gain)
     assert verdict in sentence
     assert "0.800 against 0.700" in sentence
+
+
+def test_the_first_answer_is_of_weights_that_are_all_pretrained():
+    settings = read_settings(ROOT / "params.yaml")
+    partial = {"imagenet_1": PartialWeights(weights="imagenet", blocks=1)}
+    settings = settings.model_copy(update={"partial_weights": partial})
+    gains = {"train": {"statistics": {}, "imagenet_1": {}, "imagenet": {}, "mine": {}}}
+    assert list(_pretrained_first(gains, settings)["train"]) == ["imagenet", "mine", "statistics", "imagenet_1"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pandas as pd
 from chest_transfer.data.catalog import source_of
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.model_names import ModelName, ensembles, first_of_each, is_ensemble, models_of_experiment
+from chest_transfer.networks.facts import RANDOM_STARTS
 from chest_transfer.reporting.answers import ORDER, gain_sentence, patients_saved
 from chest_transfer.reporting.cautions import Caution, dataset_cautions, overlap_cautions
 from chest_transfer.reporting.current_results import check_results, is_current
@@ -169,20 +170,31 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
         data=read_json(metrics / f"data/{name}.json"),
         models=models,
         scores=scores,
-        gains=_known_gains(read_json(metrics / f"gain/{name}.json"), scores),
+        gains=_pretrained_first(_known_gains(read_json(metrics / f"gain/{name}.json"), scores), settings),
         explained=explained,
         comparisons=_read_csv(metrics / f"comparisons/{name}.csv"),
         subgroups=_read_csv(metrics / f"subgroups/{name}.csv"),
         plots={plot: _read_csv(metrics / f"plots/{name}/{plot}.csv") for plot in PLOTS},
         sheets={key: file for key in explained if (file := heat_maps / f"{key}.png").exists()},
         pictures={path.stem: folder / path for path in shown if are_pictures_current},
-        curves=read_json(metrics / f"curves/{name}.json"),
+        curves=_pretrained_first(read_json(metrics / f"curves/{name}.json"), settings),
         blocks=blocks,
         networks=networks,
         transfusion=transfusion(scores, settings),
         external=external,
         left_out=left_out,
     )
+
+
+def _pretrained_first(content: dict[str, dict], settings: Settings) -> dict[str, dict]:
+    """Return what metrics hold by regime and start, with starts that are all pretrained before those partly random."""
+
+    def is_random(start: str) -> bool:
+        return start in RANDOM_STARTS or start in settings.partial_weights
+
+    return {
+        regime: dict(sorted(starts.items(), key=lambda item: is_random(item[0]))) for regime, starts in content.items()
+    }
 
 
 def _known_gains(gains: dict[str, dict], scores: dict[str, dict]) -> dict[str, dict]:
