@@ -27,9 +27,7 @@ from conftest import (
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
     """This checkout as a repository of its own, with toy settings and a remote, its first experiment run."""
-    folder = toy_repository(
-        tmp_path_factory.mktemp("pipeline"), model="cnn_strided", representations=["pneumonia"], **TOY
-    )
+    folder = toy_repository(tmp_path_factory.mktemp("pipeline"), model="cnn_strided", **TOY)
     run(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "remote"))
     commit(folder, "A remote")
     all_recorded(folder)
@@ -66,9 +64,7 @@ def test_the_whole_graph_runs_and_leaves_metrics_in_git(repository):
     assert set(metrics) == {"probe", "train"}
     assert set(metrics["train"]) == set(metrics["probe"]) == {"none"}
     assert {"auc", "auc_low", "auc_high", "sensitivity", "specificity", "loss", "ece"} <= set(metrics["train"]["none"])
-    page = (repository / "report/index.html").read_text()
-    assert len(page) > 50_000
-    assert "What training did, block by block" in page  # current, as dvc.lock has it
+    assert (repository / "report/index.html").stat().st_size > 50_000
     tracked = run(repository, "git", "ls-files").stdout
     for name in (
         "metrics/pneumonia.json",

@@ -195,6 +195,22 @@ def test_a_stage_that_was_never_run_is_noticed():
     assert reason == "the stage that writes data/raw/pneumonia.zip has not been run"
 
 
+def test_a_stage_that_reads_all_starting_networks_is_current():
+    # As representations@D-M does: of a folder into which each stage `pretrained@M-W` writes a file.
+    lock, folder = copy.deepcopy(LOCK), f"models/pretrained/{PARAMS['model']}"
+    outs = [out for stage in LOCK["stages"].values() for out in stage.get("outs", []) if out["path"].startswith(folder)]
+    parts = [{"md5": out["md5"], "relpath": out["path"].rsplit("/", 1)[-1]} for out in outs]
+    lines = json.dumps(sorted(parts, key=lambda part: part["relpath"]), sort_keys=True).encode()
+    md5 = hashlib.md5(lines, usedforsecurity=False).hexdigest() + ".dir"
+    blocks = {"path": "metrics/representations/pneumonia/blocks.csv", "md5": "1" * 32}
+    deps = [{"path": folder, "md5": md5, "size": sum(out["size"] for out in outs), "nfiles": len(outs)}]
+    lock["stages"]["representations@pneumonia-cnn"] = {"cmd": "python", "deps": deps, "outs": [blocks]}
+    assert why_stale(lock, PARAMS, "representations@pneumonia-cnn", {blocks["path"]: blocks["md5"]}) == ""
+    params = PARAMS | {"weights": ["none", "imagenet"]}
+    reason = why_stale(lock, params, "representations@pneumonia-cnn", {blocks["path"]: blocks["md5"]})
+    assert reason == "there is no imagenet in dvc.lock"
+
+
 def test_keys_that_are_numbers_are_those_of_json():
     def with_folders(entry):
         entry["params"]["params.yaml"]["preprocess"]["folders"] = {0: "NORMAL"}
