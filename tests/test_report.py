@@ -189,6 +189,14 @@ def test_a_gain_of_one_seed_is_called_that(seeds, verdict):
     assert verdict in gain_sentence("covid", scores, "train", "imagenet", GAIN)
 
 
+@pytest.mark.parametrize("fit", ["ensemble-all", "ensemble-50"])
+def test_a_gain_of_an_ensemble_is_not_of_one_seed(fit):
+    scores = {"train-imagenet": {"auc": 0.8}, "train-imagenet-ensemble": {"auc": 0.9, "fits": {fit: {}}}}
+    gain = GAIN | {"against": "train-imagenet"}
+    sentence = gain_sentence("covid", scores, "train", "imagenet-ensemble", gain)
+    assert "averaging the networks of all seeds helped. Test AUC" in sentence
+
+
 @pytest.mark.parametrize("failed", ["train-none", "train-imagenet"])
 def test_no_gain_is_claimed_where_a_fit_failed(failed):
     # A control that learned nothing would make any start look good.

@@ -51,7 +51,8 @@ def gain_sentence(dataset: str, scores: dict[str, dict], regime: str, row: str, 
 
 
 def _is_of_one_seed(scores: dict) -> bool:
-    return len({fit.split("-")[0] for fit in scores.get("fits", {})}) == 1 and "ensemble-all" not in scores["fits"]
+    seeds = {fit.split("-")[0] for fit in scores.get("fits", {})}
+    return len(seeds) == 1 and seeds != {ENSEMBLE}
 
 
 def claim_of_gain(scores: dict[str, dict], regime: str, row: str, gain: dict) -> str:
