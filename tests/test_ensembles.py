@@ -11,8 +11,8 @@ from scipy.special import expit, softmax
 from chest_transfer.data.arrays import open_arrays
 from chest_transfer.data.predictions import read_predictions
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.evaluation.averaging import logits_of_mean
 from chest_transfer.evaluation.best_model import best_on_validation
-from chest_transfer.evaluation.ensembles import logits_of_mean
 from chest_transfer.evaluation.operating_points import calibrated_probabilities
 from chest_transfer.model_names import ModelName, ensembles
 from chest_transfer.reporting.answers import gain_sentence

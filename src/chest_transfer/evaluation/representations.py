@@ -23,7 +23,7 @@ from chest_transfer.evaluation.intervals import (
     rounded,
 )
 from chest_transfer.evaluation.metrics import score_area
-from chest_transfer.evaluation.similarity import cka, linear_kernel
+from chest_transfer.evaluation.similarity import MOST_COMPARED, cka, linear_kernel
 from chest_transfer.model_names import ModelName
 from chest_transfer.networks.blocks import block_outputs, blocks_of
 from chest_transfer.networks.classifier import backbone_of, logits_network
@@ -32,8 +32,7 @@ from chest_transfer.networks.saving import load_model
 from chest_transfer.networks.starting_points import load_starting_point
 from chest_transfer.training.batches import Batches
 
-MOST_COMPARED = 200  # test radiographs for similarity
-MOST_SCORED = 1000  # and for the AUC with a block reset
+MOST_SCORED = 1000  # test radiographs for the AUC with a block reset
 PLACES = 8  # a side, that a block's outputs are averaged to: enough to tell positions apart
 BATCH = 32
 COLUMNS = ("model", "block", "moved", "similarity", "auc", "auc_low", "auc_high")

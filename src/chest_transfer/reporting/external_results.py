@@ -3,10 +3,9 @@
 from markupsafe import Markup
 
 from chest_transfer.evaluation.external import COMPARED
+from chest_transfer.evaluation.learning_curves import AREA
 from chest_transfer.reporting.cautions import Caution
 from chest_transfer.reporting.html_tables import decimal, html_table, signed_with_interval, with_interval
-
-AREA = ("auc", "auc_low", "auc_high")
 
 
 def external_cautions(name: str, scores: dict[str, dict], external: dict[str, dict[str, dict]]) -> list[Caution]:

@@ -22,6 +22,11 @@ def decimal(value: float | None) -> str:
     return DASH if value is None or pd.isna(value) else f"{value:.3f}"
 
 
+def p_value(value: float | None) -> str:
+    """Return a p value as papers print it, or a dash where there is none."""
+    return "< 0.001" if value is not None and value < 0.001 else decimal(value)
+
+
 def signed(value: float) -> str:
     """Return a number as `+0.036`, with a true minus sign."""
     return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")

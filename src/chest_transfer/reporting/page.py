@@ -21,6 +21,7 @@ from chest_transfer.reporting.html_tables import (
     confusion_table,
     decimal,
     html_table,
+    p_value,
     signed_with_interval,
     with_interval,
 )
@@ -150,15 +151,11 @@ def _pairs(pairs: pd.DataFrame) -> Markup:
         tests = {"p": "p, bootstrap", "p_delong": "p, DeLong"}
     rows = [
         [row["model"], row["other"], signed_with_interval(row["auc"], row["auc_low"], row["auc_high"]),
-         *(_p_value(row[test]) for test in tests)]
+         *(p_value(row[test]) for test in tests)]
         for row in pairs.to_dict("records")
     ]  # fmt: skip
     heads = ["first", "second", "difference (95 % interval)", *tests.values()]
     return html_table("", heads, rows, text_columns=2)
-
-
-def _p_value(value: float) -> str:
-    return "< 0.001" if value < 0.001 else decimal(value)
 
 
 def subgroup_table(groups: pd.DataFrame) -> Markup | str:

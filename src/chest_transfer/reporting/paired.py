@@ -14,6 +14,7 @@ from chest_transfer.evaluation.metrics import Scores, score_area
 from chest_transfer.evaluation.operating_points import OPERATING_POINTS, fit_calibration
 from chest_transfer.model_names import TRANSFERRED, ModelName, is_ensemble
 from chest_transfer.recorded_files import recorded_file, recorded_outputs
+from chest_transfer.reporting.html_tables import signed_with_interval
 
 RESAMPLES, SEED = 1000, 1
 Fits = dict[int, tuple[Predictions, Predictions]]  # predictions for validation and test, by training seed
@@ -80,10 +81,7 @@ def difference(best: Fits, fits: Fits) -> str:
     patients = pairs[0][0][1].patients
     weights = cluster_bootstrap_weights(patients, RESAMPLES, SEED)
     value, low, high, *_ = area_difference(*([_evaluated(*fit, weights) for fit in of] for of in pairs), weights)
-    if value is None:
-        return "\N{EN DASH}"
-    interval = "" if low is None else f" ({low:+.3f} to {high:+.3f})"
-    return f"{value:+.3f}{interval}".replace("-", "\N{MINUS SIGN}")
+    return signed_with_interval(value, low, high)
 
 
 def _evaluated(val: Predictions, test: Predictions, weights: np.ndarray) -> EvaluatedFit:

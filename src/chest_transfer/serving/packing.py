@@ -5,7 +5,7 @@ from pathlib import Path
 
 from chest_transfer.data.arrays import read_npz
 from chest_transfer.data.predictions import Predictions, read_predictions
-from chest_transfer.evaluation.ensembles import mean_predictions
+from chest_transfer.evaluation.averaging import mean_predictions
 from chest_transfer.evaluation.operating_points import fit_calibration
 from chest_transfer.evaluation.out_of_distribution import OutOfDistribution
 from chest_transfer.networks.facts import ClassifierFacts, PackedFacts

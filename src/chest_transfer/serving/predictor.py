@@ -13,7 +13,7 @@ from chest_transfer.data.dicom import is_dicom
 from chest_transfer.data.gray_levels import COLOR
 from chest_transfer.data.radiographs import UnreadableImage, decode_image, is_color
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.evaluation.ensembles import logits_of_mean
+from chest_transfer.evaluation.averaging import logits_of_mean
 from chest_transfer.evaluation.operating_points import calibrated_probabilities, predicted_labels
 from chest_transfer.evaluation.out_of_distribution import OutOfDistribution
 from chest_transfer.networks.classifier import logits_network

@@ -4,7 +4,7 @@ from importlib.resources import files
 
 from chest_transfer.reporting.gathering import Dataset
 from chest_transfer.reporting.html_tables import DASH
-from chest_transfer.reporting.paper.experiments import Experiment
+from chest_transfer.reporting.paper.experiments import Experiment, datasets_of
 from chest_transfer.reporting.wording import STARTS
 from chest_transfer.yaml_files import parse_yaml
 
@@ -35,9 +35,9 @@ def checklist_of(experiments: list[Experiment]) -> str:
 
 def _facts(experiments: list[Experiment]) -> dict[str, str]:
     settings = [experiment.settings for experiment in experiments]
-    datasets = {dataset.name: dataset for experiment in experiments for dataset in experiment.datasets}
+    datasets = datasets_of(experiments)
     external = dict.fromkeys(name for of in settings for name in of.external)
-    is_ensemble = any(len(of.seeds) > 1 for of in settings)
+    has_ensembles = any(len(of.seeds) > 1 for of in settings)
     has_findings = any(of.data["multi_label"] for of in datasets.values())
     has_groups = any(len(of.subgroups) for of in datasets.values())
     return {
@@ -54,7 +54,7 @@ def _facts(experiments: list[Experiment]) -> dict[str, str]:
         "leaked_images": _by_dataset({name: _leaks(of, "images") for name, of in datasets.items()}),
         "test_patients": _by_dataset({name: of.data["patients"]["test"] for name, of in datasets.items()}),
         "starts": _all(STARTS.get(name, name) for of in settings for name in of.weights),
-        "ensembles": "Means of all seeds, calibrated on validation: rows named ensemble." if is_ensemble else "None.",
+        "ensembles": "Means of all seeds, calibrated on validation: rows named ensemble." if has_ensembles else "None.",
         "seeds": _all(len(of.seeds) for of in settings),
         "external": f"Table external: {', '.join(external)}." if external else "None.",
         "external_authors": "" if external else "Name it as a limitation, or set `external` in params.yaml.",

@@ -36,6 +36,11 @@ class Experiment:
     is_here: bool = False
 
 
+def datasets_of(experiments: list[Experiment]) -> dict[str, Dataset]:
+    """Return the datasets of experiments by name; of one that several have, that of the last."""
+    return {dataset.name: dataset for experiment in experiments for dataset in experiment.datasets}
+
+
 def read_experiments(names: list[str]) -> list[Experiment]:
     """Return experiments by the names of `dvc exp show`, or by any revision of Git; without names, this folder's.
 

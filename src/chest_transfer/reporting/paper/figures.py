@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from chest_transfer.evaluation.learning_curves import AREA
 from chest_transfer.model_names import is_ensemble
 from chest_transfer.reporting import charts
 from chest_transfer.reporting.answers import FAILED, claim_of_gain
@@ -16,7 +17,6 @@ from chest_transfer.reporting.gathering import Dataset
 from chest_transfer.reporting.paper.experiments import Experiment
 from chest_transfer.reporting.wording import intervals_hold_for, row_in_words, training_in_words
 
-AREA = ("auc", "auc_low", "auc_high")
 MOST_MODELS = 6  # in one figure
 
 

@@ -1,13 +1,13 @@
 """The tables on what starts are worth: gains, ensembles, learning curves, and how many patients a start saves."""
 
+from chest_transfer.evaluation.learning_curves import AREA
 from chest_transfer.model_names import is_ensemble
 from chest_transfer.reporting.answers import GAIN, HARM, NOTHING, claim_of_gain
-from chest_transfer.reporting.html_tables import DASH, signed_with_interval
+from chest_transfer.reporting.html_tables import DASH, p_value, signed_with_interval
 from chest_transfer.reporting.paper.experiments import Experiment
-from chest_transfer.reporting.paper.table import WHO, Table, interval, number, p_value, who
+from chest_transfer.reporting.paper.table import WHO, Table, interval, number, who
 from chest_transfer.training.fit_check import has_failed
 
-AREA = ("auc", "auc_low", "auc_high")
 BOUNDS = ("patients_low", "patients_high")
 
 

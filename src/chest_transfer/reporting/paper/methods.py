@@ -10,6 +10,7 @@ from chest_transfer.data.preprocess_summary import REASONS
 from chest_transfer.data.public_sets import public_sets
 from chest_transfer.evaluation.intervals import FEW_PATIENTS
 from chest_transfer.evaluation.reader_study import CAUTION
+from chest_transfer.evaluation.similarity import MOST_COMPARED
 from chest_transfer.reporting.gathering import Dataset
 from chest_transfer.reporting.paper.experiments import Experiment
 from chest_transfer.reporting.paper.phrases import cite, enumeration
@@ -24,7 +25,6 @@ SQUARES = {
     "pad": "with black borders",
     "crop": "by cutting the longer side",
 }
-MOST_COMPARED = 200  # of `representations`, whose import would load TensorFlow
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "dvc")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -34,12 +35,12 @@ class Table:
         """All numbers, a row for each."""
         return pd.DataFrame(self.rows)
 
-    @property
+    @cached_property
     def _texts(self) -> dict[str, list[str]]:
         texts = {head: [text(row) for row in self.rows] for head, text in self.columns}
         return {head: cells for head, cells in texts.items() if set(cells) != {DASH}}
 
-    @property
+    @cached_property
     def _constant(self) -> dict[str, str]:
         """What the same dataset and backbone of all rows are, which the caption says instead."""
         texts = self._texts
@@ -67,13 +68,6 @@ def words(name: str) -> Column:
 def interval(name: str, head: str) -> Column:
     """Return a column of a score with its interval."""
     return head, lambda row: with_interval(row, name)
-
-
-def p_value(p: float | None) -> str:
-    """Return a p value as papers print it."""
-    if p is None or pd.isna(p):
-        return DASH
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def number(value: float | None) -> str:

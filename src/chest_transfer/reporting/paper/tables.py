@@ -4,14 +4,11 @@ from collections.abc import Iterator
 
 from chest_transfer.reporting.html_tables import DASH, decimal
 from chest_transfer.reporting.page import SHORTCUTS
-from chest_transfer.reporting.paper.experiments import Experiment
+from chest_transfer.reporting.paper.experiments import Experiment, datasets_of
 from chest_transfer.reporting.paper.gain_tables import ensembles, gains, learning_curves, patients_saved
 from chest_transfer.reporting.paper.table import WHO, Table, interval, who, words
 from chest_transfer.reporting.wording import intervals_hold_for
 from chest_transfer.training.fit_check import has_failed
-
-AREA = ("auc", "auc_low", "auc_high")
-BOUNDS = ("patients_low", "patients_high")
 
 
 def tables_of(experiments: list[Experiment]) -> list[Table]:
@@ -50,7 +47,7 @@ def _datasets(experiments: list[Experiment]) -> Table:
 
 def _disjoint(experiments: list[Experiment]) -> str:
     """Return whether patients are in one split only, as far as the archives tell."""
-    datasets = {dataset.name: dataset.data for experiment in experiments for dataset in experiment.datasets}
+    datasets = {name: dataset.data for name, dataset in datasets_of(experiments).items()}
     if shared := [name for name, data in datasets.items() if any(data["leaks"]["patients"].values())]:
         return f"Some patients of {', '.join(shared)} are in two splits."
     if unknown := [name for name, data in datasets.items() if data["without_patient_id"]]:
@@ -72,8 +69,8 @@ def _each_model(experiments: list[Experiment]) -> Iterator[tuple[dict, dict]]:
 
 def _scores(experiments: list[Experiment], hold_for: str) -> Table:
     rows = [
-        who | {key: value for key, value in scores.items() if not isinstance(value, dict)}
-        for who, scores in _each_model(experiments)
+        model | {key: value for key, value in scores.items() if not isinstance(value, dict)}
+        for model, scores in _each_model(experiments)
     ]
     columns = [
         *WHO, *_SCORES,
@@ -88,10 +85,9 @@ def _scores(experiments: list[Experiment], hold_for: str) -> Table:
 
 
 def _shortcuts(experiments: list[Experiment], hold_for: str) -> Table:
-    datasets = {dataset.name: dataset for experiment in experiments for dataset in experiment.datasets}
     rows = [
         {"dataset": name, "model": SHORTCUTS[shortcut]} | score
-        for name, dataset in datasets.items()
+        for name, dataset in datasets_of(experiments).items()
         for shortcut, score in dataset.data["shortcuts"].items()
     ]
     caption = (
@@ -105,8 +101,8 @@ def _shortcuts(experiments: list[Experiment], hold_for: str) -> Table:
 
 def _findings(experiments: list[Experiment], hold_for: str) -> Table:
     rows = [
-        who | {"finding": finding} | area
-        for who, scores in _each_model(experiments)
+        model | {"finding": finding} | area
+        for model, scores in _each_model(experiments)
         for finding, area in scores.get("findings", {}).items()
     ]
     caption = f"Test AUC of each finding, with 95 % intervals {hold_for}."
@@ -144,7 +140,7 @@ def _external(experiments: list[Experiment], hold_for: str) -> Table:
     columns = [
         *WHO, ("Radiographs of", lambda row: row["radiographs_of"]), interval("auc", "AUC there"),
         ("AUC on its own test split", lambda row: decimal(row["internal_auc"])),
-        interval("sensitivity", "Sensitivity"), interval("specificity", "Specificity"),
+        *_SCORES[1:],
     ]  # fmt: skip
     caption = (
         "Models on radiographs from elsewhere, on which nothing was trained or chosen, at their own thresholds; with "

@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from chest_transfer.files import atomic_write
 from chest_transfer.reporting.paper.checklist import checklist_of
-from chest_transfer.reporting.paper.experiments import Experiment
+from chest_transfer.reporting.paper.experiments import Experiment, datasets_of
 from chest_transfer.reporting.paper.figures import figures_of
 from chest_transfer.reporting.paper.latex import latex_paragraph, latex_table, latex_text, references_cited
 from chest_transfer.reporting.paper.methods import Sections, methods_of
@@ -43,8 +43,7 @@ def write_paper(experiments: list[Experiment], folder: Path = FOLDER) -> None:
         (aside / "methods.tex").write_text(_methods_in_latex(methods))
         (aside / "references.bib").write_text(references_cited(markdown))
         (aside / "checklist.md").write_text(checklist_of(experiments))
-        datasets = dict.fromkeys(dataset.name for experiment in experiments for dataset in experiment.datasets)
-        title = f"{', '.join(methods)} on {', '.join(datasets)}"
+        title = f"{', '.join(methods)} on {', '.join(datasets_of(experiments))}"
         captions = [{"name": figure.name, "caption": latex_text(figure.caption)} for figure in figures]
         document = TEMPLATES.get_template("paper.tex").render(title=latex_text(title), tables=tables, figures=captions)
         (aside / "paper.tex").write_text(document)
