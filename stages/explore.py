@@ -14,7 +14,8 @@ from chest_transfer.settings import read_settings
 
 def main(dataset: str) -> None:
     settings, folder = read_settings().evaluate, Path(f"data/arrays/{dataset}")
-    summary = explore(folder, Path(f"data/fingerprints/{dataset}.npz"), settings.rounds, settings.seed)
+    fingerprints, shortcuts = (Path(f"data/{kind}/{dataset}.npz") for kind in ("fingerprints", "shortcuts"))
+    summary = explore(folder, fingerprints, shortcuts, settings.rounds, settings.seed)
     for name, table in exploration_plots(read_images(folder)).items():
         write_text(Path(f"metrics/plots/{dataset}/{name}.csv"), table.to_csv(index=False))
     write_json(Path(f"metrics/data/{dataset}.json"), summary)

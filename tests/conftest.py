@@ -172,7 +172,8 @@ def evaluated(tmp_path_factory) -> Path:
     """A project whose toy experiment has been run to its evaluation."""
     folder = toy_project(tmp_path_factory.mktemp("evaluated"))
     words = (
-        "download pneumonia", "preprocess pneumonia", "profile pneumonia", "explore pneumonia", "overlap",
+        "download pneumonia", "preprocess pneumonia", "profile pneumonia", "shortcuts pneumonia", "explore pneumonia",
+        "overlap",
         "pictures pneumonia", "pretrained cnn none", "embed pneumonia cnn none 1", "probe pneumonia cnn none 1 all",
         "train pneumonia cnn none 1 all", "explain pneumonia cnn", "evaluate pneumonia", "best pneumonia",
     )  # fmt: skip

@@ -34,7 +34,8 @@ def study(tmp_path_factory) -> Path:
                       f"train pneumonia cnn none {seed} all")
     ]  # fmt: skip
     words = (
-        "download pneumonia", "preprocess pneumonia", "profile pneumonia", "explore pneumonia", "overlap",
+        "download pneumonia", "preprocess pneumonia", "profile pneumonia", "shortcuts pneumonia", "explore pneumonia",
+        "overlap",
         "pretrained cnn none", *of_fits, "evaluate pneumonia", "best pneumonia",
     )  # fmt: skip
     stages(folder, *(command.split() for command in words))

@@ -550,7 +550,8 @@ def test_the_settings_of_the_evaluation_change_no_network_and_no_raw_predictions
     before, area = files_of(experiment), area_of_trained_model(experiment)
     change_settings(experiment / "params.yaml", evaluate__operating_point="sensitivity 0.95", evaluate__rounds=150)
     words = (
-        "profile pneumonia", "explore pneumonia", "overlap", "pictures pneumonia", *TRAINING, "explain pneumonia cnn",
+        "profile pneumonia", "shortcuts pneumonia", "explore pneumonia",
+        "overlap", "pictures pneumonia", *TRAINING, "explain pneumonia cnn",
         "evaluate pneumonia", "best pneumonia",
     )  # fmt: skip
     stages(experiment, *(command.split() for command in words))

@@ -101,7 +101,8 @@ def judged(tmp_path_factory):
         "sources", "download pneumonia", "preprocess pneumonia", "profile pneumonia", "pretrained cnn none",
         "embed pneumonia cnn none 1", "probe pneumonia cnn none 1 all", "train pneumonia cnn none 1 all",
         "evaluate pneumonia", "best pneumonia", "download ward", "preprocess ward all_test",
-        "external ward pneumonia cnn", "external_evaluate ward pneumonia", "explore pneumonia", "overlap",
+        "external ward pneumonia cnn", "external_evaluate ward pneumonia", "shortcuts pneumonia", "explore pneumonia",
+        "overlap",
     ]  # fmt: skip
     stages(folder, *(command.split() for command in commands))
     return folder

@@ -8,14 +8,16 @@ import pandas as pd
 import pytest
 from conftest import encoded, make_zip, stages
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from scipy.special import logit
 
 from chest_transfer.analysis.exploration import exploration_plots, explore
 from chest_transfer.analysis.overlap import shared_images
-from chest_transfer.analysis.shortcuts import SHORTCUTS
+from chest_transfer.analysis.shortcuts import SCORED_SPLITS, SHORTCUTS, fit_shortcuts
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import open_arrays, write_arrays, write_npz
 from chest_transfer.data.catalog import dataset_named
+from chest_transfer.data.covariates import write_covariates
 from chest_transfer.data.descriptions import read_attributes, read_box_list, read_boxes, read_images
 from chest_transfer.data.fingerprints import split_fingerprints
 from chest_transfer.data.listing import read_listing
@@ -76,7 +78,12 @@ def write_fingerprints(folder: Path, path: Path) -> Path:
 
 def summary_of(folder: Path, tmp_path: Path) -> dict:
     fingerprints = write_fingerprints(folder, tmp_path / "fingerprints.npz")
-    return explore(folder, fingerprints, resamples=200, seed=1)
+    train, *others = (open_arrays(folder / f"{split}.npz") for split in ("train", *SCORED_SPLITS))
+    parts = dict(zip(SCORED_SPLITS, others, strict=True))
+    covariates = fit_shortcuts(train, parts, read_images(folder))
+    shortcuts = tmp_path / "shortcuts.npz"
+    write_covariates(shortcuts, {split: part.names for split, part in parts.items()}, covariates)
+    return explore(folder, fingerprints, shortcuts, resamples=200, seed=1)
 
 
 def test_a_clean_dataset_has_no_leak_and_no_shortcut(clean, tmp_path):
@@ -95,6 +102,17 @@ def test_a_corner_mark_on_one_class_is_found_by_the_border(clean, tmp_path):
     shortcuts = summary_of(copy_with(clean, tmp_path / "marked", mark), tmp_path)["shortcuts"]
     assert shortcuts["border"]["auc"] > 0.99
     assert shortcuts["border"]["auc_low"] > 0.9
+
+
+def test_blurred_radiographs_of_one_class_are_found_by_their_sharpness(clean, tmp_path):
+    def blur(split, columns):
+        ill = columns["labels"] == 1
+        columns["images"][ill] = gaussian_filter(columns["images"][ill], (0, 0.7, 0.7))
+
+    shortcuts = summary_of(copy_with(clean, tmp_path / "blurred", blur), tmp_path)["shortcuts"]
+    assert shortcuts["sharpness"]["auc_low"] > 0.9
+    assert shortcuts["noise"]["auc_low"] > 0.8
+    assert shortcuts["border"]["auc_low"] < 0.8
 
 
 def test_a_patient_in_two_splits_is_found(clean, tmp_path):
@@ -154,7 +172,7 @@ def test_tables_to_draw_count_every_radiograph(clean):
 def test_explore_and_overlap_write_metrics_in_the_project(project, clean):
     (project / "data/arrays").mkdir(parents=True)
     (project / "data/arrays/pneumonia").symlink_to(clean)
-    stages(project, ("profile", "pneumonia"), ("explore", "pneumonia"), ("overlap",))
+    stages(project, ("profile", "pneumonia"), ("shortcuts", "pneumonia"), ("explore", "pneumonia"), ("overlap",))
     tracked = json.loads((project / "metrics/data/pneumonia.json").read_text())
     assert tracked["files"]["NORMAL"]["modes"]["L"] > 0
     assert list(pd.read_csv(project / "metrics/plots/pneumonia/counts.csv")) == ["class", "split", "images"]

@@ -172,7 +172,7 @@ def pooled(tmp_path_factory):
     words = [
         f"{command} {name}" for command in ("download", "preprocess") for name in ("covid", "ward", "chests")
     ]  # fmt: skip
-    words += ["profile chests", "explore chests", "pretrained cnn none", "embed chests cnn none 1"]
+    words += ["profile chests", "shortcuts chests", "explore chests", "pretrained cnn none", "embed chests cnn none 1"]
     words += ["probe chests cnn none 1 all", "train chests cnn none 1 all", "evaluate chests"]
     stages(folder, *(command.split() for command in ["sources", *words]))
     return folder

@@ -224,6 +224,7 @@ def test_the_metrics_of_explore_contain_the_summary(project):
     stage(project, "download", "pneumonia")
     stage(project, "preprocess", "pneumonia")
     stage(project, "profile", "pneumonia")
+    stage(project, "shortcuts", "pneumonia")
     stage(project, "explore", "pneumonia")
     metrics = json.loads((project / "metrics/data/pneumonia.json").read_text())
     summary = json.loads((project / "data/arrays/pneumonia/summary.json").read_text())

@@ -82,7 +82,8 @@ def project(tmp_path_factory):
     change_settings(folder / "params.yaml", weights=["none", "phantom"], train__weights=["none", "phantom"])
     change_settings(folder / "params.yaml", representations=["pneumonia"], train__epochs=1, probe__epochs=1)
     words = (
-        "download pneumonia", "preprocess pneumonia", "profile pneumonia", "explore pneumonia", "overlap",
+        "download pneumonia", "preprocess pneumonia", "profile pneumonia", "shortcuts pneumonia", "explore pneumonia",
+        "overlap",
         "pretrained cnn none", "pretrained cnn phantom", "embed pneumonia cnn none 1", "embed pneumonia cnn phantom",
         "probe pneumonia cnn none 1 all", "probe pneumonia cnn phantom 1 all", "train pneumonia cnn none 1 all",
         "train pneumonia cnn phantom 1 all", "evaluate pneumonia", "representations pneumonia cnn",

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from chest_transfer.analysis.shortcuts import shortcut_scores
+from chest_transfer.analysis.shortcuts import SCORED_SPLITS, shortcut_scores
 from chest_transfer.data.arrays import open_arrays, read_npz
+from chest_transfer.data.covariates import read_covariates
 from chest_transfer.data.descriptions import read_images
 from chest_transfer.data.findings import NO_FINDING
 from chest_transfer.data.fingerprints import is_among
@@ -20,12 +21,13 @@ SIZE_STEP = 32  # pixels a side
 UNKNOWN = "unknown"  # what images are called of which no finding is known to be present, and not all to be absent
 
 
-def explore(folder: Path, fingerprints: Path, resamples: int, seed: int) -> dict:
+def explore(folder: Path, fingerprints: Path, shortcuts: Path, resamples: int, seed: int) -> dict:
     """Return everything that is tracked of a dataset.
 
     Args:
         folder: Path of the folder of `preprocess`.
         fingerprints: Path of the file of image fingerprints.
+        shortcuts: Path of the file of shortcuts, of `covariates.write_covariates`.
         resamples: int, of the bootstrap.
         seed: int, of the bootstrap.
 
@@ -39,7 +41,9 @@ def explore(folder: Path, fingerprints: Path, resamples: int, seed: int) -> dict
     summary["files"] = {name: _file_facts(rows) for name, rows in rows_by_class(images)}
     patients = {split: part.patients for split, part in arrays.items()}
     summary["leaks"] = {"patients": _shared_patients(patients), "images": _shared_images(read_npz(fingerprints))}
-    summary["shortcuts"] = shortcut_scores(arrays["train"], arrays["test"], images, resamples, seed)
+    parts = {split: arrays[split] for split in SCORED_SPLITS}
+    covariates = read_covariates(shortcuts, {split: part.names for split, part in parts.items()})
+    summary["shortcuts"] = shortcut_scores(covariates, parts, resamples, seed)
     return summary
 
 

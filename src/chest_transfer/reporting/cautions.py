@@ -8,14 +8,20 @@ from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
 from chest_transfer.model_names import is_ensemble
 from chest_transfer.training.fit_check import has_failed
 
-WITHOUT_DISEASE = ("border", "file", "color_mode", "source")  # shortcut models that see no disease
+# Shortcut models that see no disease, or of it only that it blurs the lung.
+WITHOUT_DISEASE = ("border", "sharpness", "noise", "field_of_view", "file", "color_mode", "source")
 SERIOUS_SHARE = 0.5  # of the best model's lead over 0.5 that a shortcut model without disease must have
 AS_GOOD = 0.02  # of AUC: a shortcut model within it of the best model does as well
 FEW_IMAGES = 50  # test radiographs of a class
 SHORTCUTS = {
-    "border": "the border of the image alone, where no lung is,",
+    "border": "the border of the image alone, where no lung is",
     "outside_center": "the image without its middle",
     "thumbnail": "a thumbnail of 16 x 16 pixels, by a linear model",
+    "sharpness": "how sharp the image is",
+    "noise": "how noisy the image is",
+    "contrast": "the brightness and contrast of the image",
+    "gray_levels": "the histogram of gray levels",
+    "field_of_view": "the black margins and the shares of black and white pixels",
     "file": "the size and shape of the file alone",
     "color_mode": "the color mode of the file alone",
     "source": "where a radiograph comes from",
@@ -118,19 +124,51 @@ def _shortcuts(name: str, data: dict, scores: dict[str, dict]) -> list[Caution]:
     if not areas:
         return []
     best, cautions = max(areas), []
-    for shortcut, score in data["shortcuts"].items():
-        if score["auc"] is None or score["auc_low"] is None or score["auc_low"] <= 0.5:
-            continue
-        interval = f"{score['auc_low']:.2f} to {score['auc_high']:.2f}"
-        numbers = f"AUC {score['auc']:.2f} ({interval}); the highest of a model is {best:.2f}"
-        if shortcut in WITHOUT_DISEASE and score["auc"] - 0.5 >= SERIOUS_SHARE * (best - 0.5):
-            verdict = f"{SHORTCUTS[shortcut]} tells the classes apart"
-            text = f"{name}: {verdict}: {numbers}. Models may use it instead of disease."
-            cautions.append(Caution(True, text))
-        elif shortcut not in WITHOUT_DISEASE and score["auc"] >= best - AS_GOOD:
-            text = f"{name}: no model is better than one that sees {SHORTCUTS[shortcut]}: {numbers}."
-            cautions.append(Caution(False, text))
-    return cautions
+    telling = {key: score for key, score in data["shortcuts"].items() if (score["auc_low"] or 0) > 0.5}
+    without = {key: score for key, score in telling.items() if key in WITHOUT_DISEASE}
+    strong = {key: score for key, score in without.items() if score["auc"] - 0.5 >= SERIOUS_SHARE * (best - 0.5)}
+    if strong:
+        text = (
+            f"{name}: the classes can be told apart without looking at disease: by {_listed(strong)}; the highest AUC "
+            f"of a model is {best:.2f}. Models may use it instead of disease."
+        )
+        cautions.append(Caution(True, text))
+    if weak := {key: score for key, score in without.items() if key not in strong}:
+        cautions.append(Caution(False, f"{name}: classes differ in what shows no disease: {_listed(weak)}."))
+    for key, score in telling.items():
+        if key not in WITHOUT_DISEASE and score["auc"] >= best - AS_GOOD:
+            numbers = f"AUC {score['auc']:.2f} ({score['auc_low']:.2f} to {score['auc_high']:.2f})"
+            verdict = f"no model is better than one that sees {SHORTCUTS[key]}"
+            cautions.append(Caution(False, f"{name}: {verdict}: {numbers}; the highest is {best:.2f}."))
+    return cautions + _shift(name, data)
+
+
+def _listed(shortcuts: dict[str, dict]) -> str:
+    """Return shortcuts with their areas as words, the largest first."""
+    ordered = sorted(shortcuts, key=lambda key: -shortcuts[key]["auc"])
+    return ", ".join(
+        f"{SHORTCUTS[key]} (AUC {shortcuts[key]['auc']:.2f}, {shortcuts[key]['auc_low']:.2f} to "
+        f"{shortcuts[key]['auc_high']:.2f})"
+        for key in ordered
+    )
+
+
+def _shift(name: str, data: dict) -> list[Caution]:
+    """Return the caution that shortcuts are worth another thing in validation than in the test."""
+    differing = []
+    for key, score in data["shortcuts"].items():
+        bounds = [score[f"{prefix}auc_{end}"] for prefix in ("", "validation_") for end in ("low", "high")]
+        if None not in bounds and (bounds[1] < bounds[2] or bounds[3] < bounds[0]):
+            differing.append(
+                f"{SHORTCUTS[key]} (AUC {score['validation_auc']:.2f}, and {score['auc']:.2f} in the test)"
+            )
+    if not differing:
+        return []
+    text = (
+        f"{name}: the test is not like validation. What tells the classes apart in validation differs: "
+        f"{', '.join(differing)}. A threshold that validation chose may not hold there."
+    )
+    return [Caution(True, text)]
 
 
 def _sources(name: str, scores: dict[str, dict]) -> list[Caution]:

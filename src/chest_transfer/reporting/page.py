@@ -34,6 +34,8 @@ TEMPLATES = Environment(
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "pandas", "pillow", "dvc")
 SHORTCUTS = {
     "border": "border only", "outside_center": "without the middle", "thumbnail": "16 x 16 thumbnail",
+    "sharpness": "sharpness", "noise": "noise", "contrast": "brightness, contrast", "gray_levels": "gray levels",
+    "field_of_view": "black margins",
     "file": "file size and shape", "color_mode": "color mode", "source": "source",
 }  # fmt: skip
 PICTURES = {

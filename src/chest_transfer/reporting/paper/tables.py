@@ -94,9 +94,11 @@ def _shortcuts(experiments: list[Experiment], hold_for: str) -> Table:
         "Test AUC of simple models that see no disease, or hardly any, with 95 % intervals over patients: where they "
         "do nearly as well as a network, it may have learned the same."
     )
-    return Table(
-        "shortcuts", caption, rows, [words("dataset"), ("Sees", lambda row: row["model"]), interval("auc", "AUC")]
-    )
+    columns = [
+        words("dataset"), ("Sees", lambda row: row["model"]), interval("auc", "AUC"),
+        interval("validation_auc", "AUC on validation"),
+    ]  # fmt: skip
+    return Table("shortcuts", caption, rows, columns)
 
 
 def _findings(experiments: list[Experiment], hold_for: str) -> Table:
