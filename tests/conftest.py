@@ -176,6 +176,7 @@ def evaluated(tmp_path_factory) -> Path:
         "overlap",
         "pictures pneumonia", "pretrained cnn none", "embed pneumonia cnn none 1", "probe pneumonia cnn none 1 all",
         "train pneumonia cnn none 1 all", "explain pneumonia cnn", "evaluate pneumonia", "best pneumonia",
+        "degraded pneumonia cnn", "stress pneumonia",
     )  # fmt: skip
     stages(folder, *(command.split() for command in words))
     return folder

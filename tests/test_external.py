@@ -78,7 +78,7 @@ def test_the_change_from_the_own_test_split_has_an_interval():
     rng = np.random.default_rng(1)
     external, internal = predictions(rng, 300, 1.0, seen=40), predictions(rng, 300, 3.0)
     images = pd.DataFrame({"sex": ["F", "M"] * 150}, index=pd.Index(external.names, name="name"))
-    settings = Evaluate(operating_point="youden", rounds=200, seed=1)
+    settings = Evaluate(operating_point="youden", error_rate=0.1, rounds=200, seed=1)
     scores = external_scores(CHILDREN, external, False, images, settings, internal)
     record = scores.record
     assert record["images"] == 260

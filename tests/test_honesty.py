@@ -17,7 +17,7 @@ from chest_transfer.analysis.shortcuts import SCORED_SPLITS, SHORTCUTS, fit_shor
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import open_arrays, write_arrays, write_npz
 from chest_transfer.data.catalog import dataset_named
-from chest_transfer.data.covariates import write_covariates
+from chest_transfer.data.covariates import WITHOUT_DISEASE, write_covariates
 from chest_transfer.data.descriptions import read_attributes, read_box_list, read_boxes, read_images
 from chest_transfer.data.fingerprints import split_fingerprints
 from chest_transfer.data.listing import read_listing
@@ -28,7 +28,6 @@ from chest_transfer.data.squares import box_in_square
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
 from chest_transfer.evaluation.subgroups import subgroup_scores
 from chest_transfer.phantom.archive import write_archive
-from chest_transfer.reporting.cautions import WITHOUT_DISEASE
 from chest_transfer.settings import read_settings
 
 SIZE = 64

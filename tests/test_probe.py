@@ -21,7 +21,7 @@ from chest_transfer.training.features import embed, feature_extractor
 from chest_transfer.training.fitting import fit
 from chest_transfer.training.probing import feature_moments, logits_from_features
 
-ROTATED = Augmentation(flip=False, rotation=20, shift=0.1, zoom=0, contrast=0)
+ROTATED = Augmentation(flip=False, rotation=20, shift=0.1, zoom=0, contrast=0, degrade={}, degraded_share=0)
 EMBED = Embed(batch_size=20, views=0, augmentation=ROTATED)
 SETTINGS = Probe(
     epochs=8, patience=8, batch_size=16, learning_rate=1e-2, **CONSTANT, imbalance="class_weights", head="linear",

@@ -18,24 +18,25 @@ import tensorflow as tf
 from conftest import ENVIRONMENT, ROOT, change_settings, stage, stages, toy_project
 from scipy.special import expit, log_softmax, softmax
 
-from chest_transfer.data.arrays import Arrays, open_arrays
+from chest_transfer.data.arrays import UNKNOWN, Arrays, open_arrays
 from chest_transfer.data.predictions import read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.backbones import build_backbone
 from chest_transfer.networks.classifier import build_classifier, logits_network
 from chest_transfer.networks.facts import ClassifierFacts, StartingFacts
 from chest_transfer.networks.saving import load_model, read_facts, save_model
-from chest_transfer.settings import Augmentation, Cosine, Plateau, Train
+from chest_transfer.settings import Augmentation, Cosine, Plateau, Regularization, Train
 from chest_transfer.training import fused_norm
 from chest_transfer.training.augmentation import augmentation_layers
 from chest_transfer.training.batch_norm import BatchNormStatistics
-from chest_transfer.training.batches import Batches, sampling_probabilities
+from chest_transfer.training.batches import Batches, mix, sampling_probabilities
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import make_deterministic
 from chest_transfer.training.fit_check import OK, check_fit
 from chest_transfer.training.fitting import TrainingCallback, fit
 from chest_transfer.training.fused_norm import fold_batch_norms, fuse_batch_norms
 from chest_transfer.training.losses import FOCAL_GAMMA, IMBALANCES, cross_entropy
+from chest_transfer.training.optimizers import Adam
 from chest_transfer.training.schedules import epoch_learning_rate, warmup_factor
 
 CONSTANT = {
@@ -43,8 +44,9 @@ CONSTANT = {
     "schedule": "constant",
     "plateau": Plateau(patience=2, factor=0.1, smallest_rate=0.01),
     "cosine": Cosine(smallest_rate=0.1),
+    "regularization": Regularization(weight_decay=0, label_smoothing=0, mixup=0),
 }
-NO_AUGMENTATION = Augmentation(flip=False, rotation=0, shift=0, zoom=0, contrast=0)
+NO_AUGMENTATION = Augmentation(flip=False, rotation=0, shift=0, zoom=0, contrast=0, degrade={}, degraded_share=0)
 SETTINGS = Train(
     epochs=6, patience=6, batch_size=16, learning_rate=1e-3, **CONSTANT, imbalance="class_weights",
     augmentation=NO_AUGMENTATION, weights=("none",),
@@ -296,7 +298,7 @@ class TestFusedBatchNorm:
 
 
 class TestAugmentation:
-    LAYERS = Augmentation(flip=True, rotation=20, shift=0.1, zoom=0.2, contrast=0.3)
+    LAYERS = Augmentation(flip=True, rotation=20, shift=0.1, zoom=0.2, contrast=0.3, degrade={}, degraded_share=0)
 
     def test_it_changes_images_while_training_and_not_at_inference(self):
         images = toy_arrays(8).images[..., None].astype(np.float32)
@@ -309,11 +311,62 @@ class TestAugmentation:
         assert augmentation_layers(NO_AUGMENTATION, 1) == []
         assert len(augmentation_layers(self.LAYERS, 1)) == 5
 
+    def test_degraded_radiographs_are_a_share_of_each_batch_and_come_back_with_the_seed(self):
+        arrays = toy_arrays(64)
+        degraded = NO_AUGMENTATION.model_copy(update={"degrade": {"noise": 20.0, "blur": 0.05}, "degraded_share": 0.5})
+        batches = [
+            Batches(arrays, 64, seed=1, augmentation=augmentation)[0] for augmentation in (degraded, degraded, None)
+        ]
+        (images, targets), (again, _), (unchanged, their_targets) = batches
+        np.testing.assert_array_equal(images, again)
+        np.testing.assert_array_equal(targets, their_targets)
+        assert 0.3 < (images != unchanged).any(axis=(1, 2, 3)).mean() < 0.7
+
     def test_the_saved_model_has_no_trace_of_it(self, tmp_path):
         classifier = toy_classifier()
         settings = SETTINGS.model_copy(update={"epochs": 1, "augmentation": self.LAYERS})
         fit_classifier(classifier, tmp_path, settings)
         assert not any("random" in layer.name for layer in classifier.layers)
+
+
+class TestRegularization:
+    def test_mixup_mixes_images_and_labels_by_the_same_shares(self):
+        # Each image is as bright as it is ill.
+        targets = np.eye(2, dtype=np.float32)[np.arange(32) % 2]
+        images = np.round(200 * targets[:, 1])[:, None, None, None] * np.ones((1, 8, 8, 1))
+        mixed, of_mixed = mix(images.astype(np.uint8), targets, 0.4, np.random.default_rng(1))
+        np.testing.assert_allclose(mixed[:, 0, 0, 0], 200 * of_mixed[:, 1], atol=0.01)
+        np.testing.assert_allclose(of_mixed.sum(axis=1), 1, rtol=1e-6)
+        assert (of_mixed[:, 1] > 0.05).mean() < 1
+        assert ((of_mixed[:, 1] > 0.05) & (of_mixed[:, 1] < 0.95)).any()
+
+    def test_a_label_that_is_unknown_of_one_of_two_is_unknown_of_their_mixture(self):
+        targets = np.array([[1, UNKNOWN], [0, 1]], np.float32)
+        for seed in range(5):
+            _, mixed = mix(np.zeros((2, 4, 4, 1), np.uint8), targets, 1.0, np.random.default_rng(seed))
+            assert mixed[0, 1] == UNKNOWN
+            assert (mixed[:, 0] >= 0).all()
+
+    def test_label_smoothing_is_that_of_keras(self):
+        targets, logits = np.eye(3, dtype=np.float32), np.array([[2, 0, 1], [0, 3, 0], [1, 1, 0]], np.float32)
+        ours = cross_entropy(targets, multi_label=False, imbalance="none", smoothing=0.1)(targets, logits)
+        keras_own = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1, reduction=None)
+        np.testing.assert_allclose(ours, keras_own(targets, logits), rtol=1e-5)
+
+    @pytest.mark.parametrize("name", ["kernel", "bias"])
+    def test_weight_decay_shrinks_kernels_alone_and_without_it_adam_is_that_of_keras(self, name):
+        shape = (2, 2) if name == "kernel" else (2,)
+        values = {}
+        for key, optimizer in {
+            "keras": keras.optimizers.Adam(0.01), "ours": Adam(0.01), "decayed": Adam(0.01, weight_decay=0.5)
+        }.items():  # fmt: skip
+            variable = keras.Variable(np.full(shape, 3.0, np.float32))
+            optimizer.build([variable])
+            optimizer.apply([np.full(shape, 0.2, np.float32)], [variable])
+            values[key] = np.asarray(variable)
+        np.testing.assert_array_equal(values["ours"], values["keras"])
+        lost = 3.0 * 0.01 * 0.5 if name == "kernel" else 0.0
+        np.testing.assert_allclose(values["keras"] - values["decayed"], lost, atol=1e-6)
 
 
 def exclusive_targets(count: int, classes: int, rng) -> np.ndarray:

@@ -37,12 +37,11 @@ def _parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="run a model on radiographs")
     predict.add_argument("model", help="a file, or dataset, dataset/regime-start, dataset/backbone/regime-start")
-    predict.add_argument(
-        "images", nargs="+", help="files, folders, zip archives or glob patterns of PNG, JPEG, DICOM and other images"
-    )
+    predict.add_argument("images", nargs="+", help="files, folders, zip archives or patterns of PNG, JPEG, DICOM ...")
     predict.add_argument("--rev", help="Git revision to take the model from (default: this folder)")
+    predict.add_argument("--operating-point", default="youden", help="one of those in the model (default: youden)")
     predict.add_argument(
-        "--operating-point", default="youden", help="one of those saved with the model (default: youden)"
+        "--error-rate", type=float, default=0.1, help="no answer where more would be wrong: 0.05, 0.1 or 0.2"
     )
     predict.add_argument("--json", action="store_true", help="print one JSON document")
     predict.add_argument("--csv", action="store_true", help="print comma-separated values, one row per image")

@@ -9,8 +9,10 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
+from chest_transfer.data.degradations import DEGRADATIONS
 from chest_transfer.data.own_section import Own, check_own_section
 from chest_transfer.data.squares import SQUARE_FITS
 from chest_transfer.errors import ChestTransferError
@@ -64,12 +66,37 @@ class Cosine(Section):
     smallest_rate: Annotated[Float, Field(gt=0, le=1)]
 
 
+def _check_strengths(strengths: dict[str, float]) -> dict[str, float]:
+    for name, strength in strengths.items():
+        weakest, strongest = DEGRADATIONS[name].weakest, DEGRADATIONS[name].strongest
+        if not weakest < strength <= strongest:
+            allowed = f"Input should be more than {weakest:g} and at most {strongest:g} for {name}"
+            raise PydanticCustomError("strength", allowed)
+    return strengths
+
+
+Strengths = Annotated[dict[one_of(DEGRADATIONS), Float], AfterValidator(_check_strengths)]
+
+
 class Augmentation(Section):
     flip: bool
     rotation: Annotated[Float, Field(ge=0, le=180)]
     shift: Annotated[Float, Field(ge=0, le=0.5)]
     zoom: Annotated[Float, Field(ge=0, le=0.5)]
     contrast: Annotated[Float, Field(ge=0, le=0.9)]
+    degrade: Strengths
+    degraded_share: Annotated[Float, Field(ge=0, le=1)]
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether a radiograph can look another way than it is."""
+        return any((self.flip, self.rotation, self.shift, self.zoom, self.contrast, self.degrade))
+
+
+class Regularization(Section):
+    weight_decay: Annotated[Float, Field(ge=0, le=1)]
+    label_smoothing: Annotated[Float, Field(ge=0, le=0.5)]
+    mixup: Annotated[Float, Field(ge=0, le=10)]
 
 
 class Fit(Section):
@@ -82,6 +109,7 @@ class Fit(Section):
     plateau: Plateau
     cosine: Cosine
     imbalance: one_of(IMBALANCES)
+    regularization: Regularization
 
 
 class Pretrain(Fit):
@@ -122,8 +150,13 @@ class Transfer(Fit):
 
 class Evaluate(Section):
     operating_point: one_of(OPERATING_POINTS)
+    error_rate: Annotated[Float, Field(gt=0, le=0.5)]
     rounds: Annotated[int, Field(ge=100, le=100_000)]
     seed: Seed
+
+
+class Stress(Section):
+    radiographs: Annotated[int, Field(ge=10, le=1_000_000)]
 
 
 class Explain(Section):
@@ -178,6 +211,7 @@ class Settings(Section):
     train: Train
     transfer: Transfer
     evaluate: Evaluate
+    stress: Stress
     explain: Explain
     architectures: dict[Name, Architecture]
 

@@ -12,6 +12,9 @@ import numpy as np
 from chest_transfer.data.arrays import read_npz, write_npz
 from chest_transfer.errors import ChestTransferError
 
+# Shortcuts that show no disease, or of it only that it blurs the lung.
+WITHOUT_DISEASE = ("border", "sharpness", "noise", "field_of_view", "file", "color_mode", "source")
+
 
 @dataclass(frozen=True)
 class Covariates:
@@ -26,8 +29,13 @@ class Covariates:
     inputs: np.ndarray | None
 
     def of_class(self, k: int) -> np.ndarray:
-        """Return (N, D) what can be balanced between a class and the rest: the inputs, else the class's log odds."""
-        return self.log_odds[:, [k]] if self.inputs is None else self.inputs
+        """Return (N, D) what is balanced between a class and the rest: its log odds, then inputs if they are few."""
+        of_model = self.log_odds[:, [k]]
+        return of_model if self.inputs is None else np.hstack([of_model, self.inputs])
+
+    def of_images(self, rows: np.ndarray) -> "Covariates":
+        """Return the shortcut of some of the radiographs, chosen by (N,) bool."""
+        return Covariates(self.log_odds[rows], None if self.inputs is None else self.inputs[rows])
 
 
 def write_covariates(path: Path, names: dict[str, np.ndarray], covariates: dict[str, dict[str, Covariates]]) -> None:

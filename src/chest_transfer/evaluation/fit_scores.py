@@ -8,10 +8,11 @@ import pandas as pd
 
 from chest_transfer.data.predictions import Predictions, read_predictions
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions, calibrate, uncalibrated_predictions
+from chest_transfer.evaluation.conformal import conformal_scores, fit_cutoffs
 from chest_transfer.evaluation.health import as_health, is_health
 from chest_transfer.evaluation.intervals import rounded, with_interval
 from chest_transfer.evaluation.metrics import Scores, area_under_curve, other_scores, score
-from chest_transfer.evaluation.operating_points import fit_calibration
+from chest_transfer.evaluation.operating_points import calibrated_probabilities, fit_calibration
 from chest_transfer.model_names import NOT_FITTED, TRANSFERRED, ModelName
 from chest_transfer.training.fit_check import check_fit
 
@@ -82,6 +83,8 @@ def evaluate_predictions(
     scores = score(on_scored, weights[:, is_scored])
     record = score_record(on_scored, scores)
     on_val = uncalibrated_predictions(val.labels, val.logits, val.classes, multi_label)
+    probabilities = calibrated_probabilities(val.logits, calibration.temperature, multi_label)
+    record |= conformal_scores(on_scored, fit_cutoffs(val.labels, probabilities, multi_label, settings.error_rate))
     record |= _facts(on_scored, test, settings.operating_point)
     record["validation_auc"] = rounded(area_under_curve(on_val))  # by which one model of several may be chosen
     if name.regime in TRANSFERRED:

@@ -76,10 +76,12 @@ class PackedFacts(ClassifierFacts):
     Args:
         temperature: that logits are divided by before they become probabilities.
         thresholds: of calibrated probabilities, one for each class, by operating point.
+        cutoffs: by error rate, the cutoffs of `conformal.fit_cutoffs`: two for each class.
         ensemble_seeds: of the members of an ensemble, which takes the time of so many networks; `seed` is then that of
             the first. None for a single network.
     """
 
     temperature: float
     thresholds: dict[str, list[float]]
+    cutoffs: dict[str, list[list[float]]]
     ensemble_seeds: list[int] | None = None

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from chest_transfer.data.covariates import WITHOUT_DISEASE
 from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
 from chest_transfer.model_names import is_ensemble
 from chest_transfer.training.fit_check import has_failed
 
-# Shortcut models that see no disease, or of it only that it blurs the lung.
-WITHOUT_DISEASE = ("border", "sharpness", "noise", "field_of_view", "file", "color_mode", "source")
 SERIOUS_SHARE = 0.5  # of the best model's lead over 0.5 that a shortcut model without disease must have
 AS_GOOD = 0.02  # of AUC: a shortcut model within it of the best model does as well
 FEW_IMAGES = 50  # test radiographs of a class

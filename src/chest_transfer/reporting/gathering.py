@@ -16,6 +16,7 @@ from chest_transfer.reporting.answers import ORDER, gain_sentence, patients_save
 from chest_transfer.reporting.cautions import Caution, dataset_cautions, overlap_cautions
 from chest_transfer.reporting.current_results import check_results, is_current
 from chest_transfer.reporting.external_results import external_cautions
+from chest_transfer.reporting.stress_results import stress_cautions
 from chest_transfer.reporting.transfusion import transfusion
 from chest_transfer.settings import Settings
 
@@ -54,6 +55,7 @@ class Dataset:
         networks: table of `representations.compare_networks`; likewise.
         transfusion: table of scores by the number of pretrained blocks; empty where there are no such starts.
         external: dict, the scores of each model on each dataset from elsewhere.
+        stress: dict, the stress test of each model.
         left_out: list of str, what is not shown because it is of other settings.
         cautions: list of Caution.
     """
@@ -74,6 +76,7 @@ class Dataset:
     networks: pd.DataFrame = field(default_factory=pd.DataFrame)
     transfusion: pd.DataFrame = field(default_factory=pd.DataFrame)
     external: dict[str, dict[str, dict]] = field(default_factory=dict)
+    stress: dict[str, dict] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     cautions: list[Caution] = field(default_factory=list)
 
@@ -117,6 +120,7 @@ def gather(settings: Settings, folder: Path = Path()) -> tuple[list[Dataset], li
     for dataset in datasets:
         dataset.cautions = dataset_cautions(dataset.name, dataset.data, dataset.scores, dataset.explained)
         dataset.cautions += external_cautions(dataset.name, dataset.scores, dataset.external)
+        dataset.cautions += stress_cautions(dataset.name, dataset.scores, dataset.stress)
         for part in dataset.left_out:
             text = (
                 f"{dataset.name}: the {part} are not of the settings in params.yaml, and are left out; run: dvc repro."
@@ -165,6 +169,9 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
             external[target] = _by_model(read_json(folder / file), models)
         else:
             left_out.append(f"scores on {target}")
+    stressed = Path(f"metrics/stress/{name}.json")
+    is_stressed = is_current(folder, f"stress@{name}", [stressed])
+    left_out += ["stress test"] if (folder / stressed).exists() and not is_stressed else []
     return Dataset(
         name=name,
         data=read_json(metrics / f"data/{name}.json"),
@@ -182,6 +189,7 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
         networks=networks,
         transfusion=transfusion(scores, settings),
         external=external,
+        stress=_by_model(read_json(folder / stressed), models) if is_stressed else {},
         left_out=left_out,
     )
 

@@ -25,6 +25,7 @@ from chest_transfer.reporting.html_tables import (
     signed_with_interval,
     with_interval,
 )
+from chest_transfer.reporting.stress_results import degradation_table, shortcut_table
 from chest_transfer.reporting.wording import intervals_hold_for, operating_point_in_words
 from chest_transfer.settings import Settings
 
@@ -131,6 +132,8 @@ def _part(dataset: Dataset) -> dict:
         "pairs": _pairs(dataset.comparisons),
         "subgroups": subgroup_table(dataset.subgroups),
         "external": external_table(dataset.external),
+        "under_shortcuts": shortcut_table(dataset.stress),
+        "degraded": degradation_table(dataset.stress),
         "shortcut_chart": page_chart(charts.intervals, rows, "test AUC", zero=0.5),
         "sheets": [{"model": model, "content": _inline(path)} for model, path in dataset.sheets.items()],
         "pointing": _pointing(dataset.explained),

@@ -43,7 +43,10 @@ def evaluate(arguments) -> None:
         raise ChestTransferError(f"'{arguments.html}' is a folder; name a file: --html page.html")
     predictor = Predictor(model_file(arguments.model, arguments.rev), arguments.operating_point)
     name, entry = _described(arguments)
-    facts, point = predictor.facts, Evaluate(operating_point=arguments.operating_point, rounds=ROUNDS, seed=SEED)
+    facts, point = (
+        predictor.facts,
+        Evaluate(operating_point=arguments.operating_point, error_rate=0.1, rounds=ROUNDS, seed=SEED),
+    )
     options = Preprocess(
         fit=facts.fit, test_share=0.5, validation_share=0.5, split_seed=0, splits="archive", folders={},
         duplicates="keep", max_skipped=_MOST_UNREADABLE,

@@ -6,7 +6,8 @@ from pathlib import Path
 from chest_transfer.data.arrays import read_npz
 from chest_transfer.data.predictions import Predictions, read_predictions
 from chest_transfer.evaluation.averaging import mean_predictions
-from chest_transfer.evaluation.operating_points import fit_calibration
+from chest_transfer.evaluation.conformal import ERROR_RATES, fit_cutoffs
+from chest_transfer.evaluation.operating_points import calibrated_probabilities, fit_calibration
 from chest_transfer.evaluation.out_of_distribution import OutOfDistribution
 from chest_transfer.networks.facts import ClassifierFacts, PackedFacts
 from chest_transfer.networks.saving import load_model, read_array, read_facts, repack_model, save_model
@@ -46,7 +47,12 @@ def pack(networks: list[Path], validation_predictions: list[Path], out_of_distri
 def _packed_facts(facts: ClassifierFacts, val: Predictions, **others) -> PackedFacts:
     calibration = fit_calibration(val.labels, val.logits, facts.multi_label)
     thresholds = {point: thresholds.tolist() for point, thresholds in calibration.thresholds.items()}
-    return PackedFacts(**facts.model_dump(), temperature=calibration.temperature, thresholds=thresholds, **others)
+    probabilities = calibrated_probabilities(val.logits, calibration.temperature, facts.multi_label)
+    cutoffs = {
+        f"{rate:g}": fit_cutoffs(val.labels, probabilities, facts.multi_label, rate).tolist() for rate in ERROR_RATES
+    }
+    calibrated = {"temperature": calibration.temperature, "thresholds": thresholds, "cutoffs": cutoffs}
+    return PackedFacts(**facts.model_dump(), **calibrated, **others)
 
 
 def read_out_of_distribution(path: Path) -> OutOfDistribution:

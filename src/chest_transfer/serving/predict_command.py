@@ -24,7 +24,7 @@ def predict(arguments) -> int:
         ChestTransferError: there is no such model, or there are no pictures.
     """
     path = model_file(arguments.model, arguments.rev)
-    predictor = Predictor(path, arguments.operating_point)
+    predictor = Predictor(path, arguments.operating_point, arguments.error_rate)
     from chest_transfer.training.determinism import use_all_threads
 
     use_all_threads()
@@ -62,18 +62,22 @@ def _print_json(predictor: Predictor, predictions: list[Prediction]) -> None:
         include={"dataset", "backbone", "regime", "weights", "classes", "ensemble_seeds"}
     )
     model = facts | {"operating_point": predictor.operating_point, "threshold": predictor.threshold}
+    model |= {"error_rate": predictor.error_rate}
     content = {"model": model, "predictions": [prediction.record() for prediction in predictions]}
     print(json.dumps(content, indent=2))
 
 
 def _print_csv(predictor: Predictor, predictions: list[Prediction]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["name", "predicted", *(f"p:{name}" for name in predictor.classes), "cautions", "error"])
+    writer.writerow(
+        ["name", "predicted", *(f"p:{name}" for name in predictor.classes), "possible", "cautions", "error"]
+    )
     for prediction in predictions:
         probabilities = [f"{value:.6f}" for value in (prediction.probabilities or {}).values()]
         probabilities = probabilities or [""] * len(predictor.classes)
-        labels, cautions = "|".join(prediction.labels), "; ".join(prediction.cautions)
-        writer.writerow([prediction.name, labels, *probabilities, cautions, prediction.error])
+        labels, possible = "|".join(prediction.labels), "|".join(prediction.possible)
+        cautions = "; ".join(prediction.cautions)
+        writer.writerow([prediction.name, labels, *probabilities, possible, cautions, prediction.error])
 
 
 def _print_table(predictor: Predictor, predictions: list[Prediction]) -> None:

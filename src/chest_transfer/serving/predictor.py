@@ -14,6 +14,7 @@ from chest_transfer.data.gray_levels import COLOR
 from chest_transfer.data.radiographs import UnreadableImage, decode_image, is_color
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.averaging import logits_of_mean
+from chest_transfer.evaluation.conformal import possible
 from chest_transfer.evaluation.operating_points import calibrated_probabilities, predicted_labels
 from chest_transfer.evaluation.out_of_distribution import OutOfDistribution
 from chest_transfer.networks.classifier import logits_network
@@ -34,6 +35,8 @@ class Prediction:
 
     Args:
         name: str, of the picture.
+        possible: tuple of str, the classes that are possible at the error rate; of independent ones those that may be
+            present.
         labels: tuple of str, the predicted classes; none where no threshold is reached, or the picture is unreadable.
         probabilities: dict of calibrated probabilities by class; None if unreadable.
         cautions: tuple of str, why the prediction should not be trusted: unlike the training images, in color ...
@@ -44,6 +47,7 @@ class Prediction:
     name: str
     labels: tuple[str, ...] = ()
     probabilities: dict[str, float] | None = None
+    possible: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     error: str = ""
     pixels: np.ndarray | None = None
@@ -52,7 +56,7 @@ class Prediction:
         """Return the prediction as JSON, without the pixels."""
         return {
             "name": self.name, "predicted": list(self.labels), "probabilities": self.probabilities or {},
-            "cautions": list(self.cautions), "error": self.error,
+            "possible": list(self.possible), "cautions": list(self.cautions), "error": self.error,
         }  # fmt: skip
 
 
@@ -88,17 +92,22 @@ class Predictor:
     Args:
         path: Path of its `.keras` file; one that could run code is refused.
         operating_point: str, one of those in the file.
+        error_rate: float, of prediction sets, one of those in the file.
 
     Raises:
-        ChestTransferError: there is no such file, it is not a packed model, or it has no such operating point.
+        ChestTransferError: there is no such file, it is not a packed model, or it has no such operating point or rate.
     """
 
-    def __init__(self, path: Path, operating_point: str = "youden"):
+    def __init__(self, path: Path, operating_point: str = "youden", error_rate: float = 0.1):
         check_untrusted_model(path)
         self.path, self.facts = path, read_facts(path, PackedFacts)
         self.classes, self.multi_label = self.facts.classes, self.facts.multi_label
         self._loaded = _LoadedParts(path)
         self._set_operating_point(operating_point)
+        if f"{error_rate:g}" not in self.facts.cutoffs:
+            allowed = ", ".join(self.facts.cutoffs)
+            raise ChestTransferError(f"'{path}' has no error rate {error_rate:g} (allowed: {allowed})")
+        self.error_rate, self._cutoffs = error_rate, np.array(self.facts.cutoffs[f"{error_rate:g}"])
 
     def _set_operating_point(self, operating_point: str) -> None:
         if operating_point not in self.facts.thresholds:
@@ -196,10 +205,23 @@ class Predictor:
         self, name: str, pixels: np.ndarray, cautions: tuple[str, ...], probabilities: np.ndarray, labels: np.ndarray,
         is_outside: bool,
     ) -> Prediction:  # fmt: skip
+        sets = possible(probabilities[None], self._cutoffs)[0]
         return Prediction(
             name=name,
             labels=tuple(label for label, is_predicted in zip(self.classes, labels, strict=True) if is_predicted),
             probabilities=dict(zip(self.classes, map(float, probabilities), strict=True)),
-            cautions=(*cautions, OUTSIDE) if is_outside else cautions,
+            possible=tuple(name for name, (_, present) in zip(self.classes, sets, strict=True) if present),
+            cautions=(*cautions, *[OUTSIDE] * bool(is_outside), *self._unanswered(sets)),
             pixels=pixels,
         )
+
+    def _unanswered(self, sets: np.ndarray) -> list[str]:
+        """Return the caution that the model gives no answer, from which classes may be absent and present (K, 2)."""
+        unanswered = f"no answer at an error rate of {self.error_rate:.0%}: "
+        if self.multi_label:
+            names = [name for name, of_class in zip(self.classes, sets, strict=True) if of_class.sum() != 1]
+            return [f"{unanswered}{', '.join(names)} can be neither stated nor excluded"] if names else []
+        names = [name for name, (_, present) in zip(self.classes, sets, strict=True) if present]
+        if len(names) == 1:
+            return []
+        return [unanswered + (f"{' and '.join(names)} are possible" if names else "it fits none of the classes")]

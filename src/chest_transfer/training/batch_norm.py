@@ -5,6 +5,8 @@ that still change: the model then validates at chance while it trains well, and 
 Source: precise batch norm, Wu and Johnson 2021, arXiv 2105.07576.
 """
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
@@ -24,37 +26,60 @@ class BatchNormStatistics:
     """
 
     def __init__(self, network: keras.Model, batches: Batches, images: int):
-        import tensorflow as tf
-
         norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
         self._norms = [layer for layer in norms if layer.trainable]
         self._batches = batches
         self._images = int(np.clip(images * SHARE, FEWEST_IMAGES, MOST_IMAGES))
-        if self._norms:
-            signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)]
-            self._forward = tf.function(lambda inputs: network(inputs, training=True), input_signature=signature)
+        self._forward = training_mode(network) if self._norms else None
 
     def estimate(self) -> None:
         """Set each mean and variance to those of all the images of the estimate together."""
-        if not self._norms:
-            return
-        momenta = [layer.momentum for layer in self._norms]
-        for layer in self._norms:
-            layer.momentum = 0.0  # the moving averages are then those of the last batch
-        count, mean_sums, square_sums = 0, [0.0] * len(self._norms), [0.0] * len(self._norms)
-        for index in range(len(self._batches)):
-            inputs, _ = self._batches[index]
-            self._forward(inputs.astype(np.float32))
-            count += len(inputs)
-            for number, layer in enumerate(self._norms):
-                mean = np.asarray(layer.moving_mean, dtype=np.float64)
-                variance = np.asarray(layer.moving_variance, dtype=np.float64)
-                mean_sums[number] += len(inputs) * mean
-                square_sums[number] += len(inputs) * (variance + mean**2)
-            if count >= self._images:
-                break
-        for layer, momentum, mean_sum, square_sum in zip(self._norms, momenta, mean_sums, square_sums, strict=True):
-            mean = mean_sum / count
-            layer.momentum = momentum
-            layer.moving_mean.assign(mean)
-            layer.moving_variance.assign(np.maximum(square_sum / count - mean**2, 0))
+        if self._norms:
+            statistics = image_statistics(self._forward, self._norms, self._batches, self._images)
+            for layer, (mean, variance) in zip(self._norms, statistics, strict=True):
+                layer.moving_mean.assign(mean)
+                layer.moving_variance.assign(variance)
+
+
+def training_mode(network: keras.Model) -> Callable:
+    """Return a traced function from gray levels (N, H, W, 1) float32 that runs a network as training does."""
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)]
+    return tf.function(lambda inputs: network(inputs, training=True), input_signature=signature)
+
+
+def image_statistics(
+    forward: Callable, norms: list[keras.layers.BatchNormalization], batches: Batches, images: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the mean and the variance (C,) float64 of the inputs of each batch norm, over at least so many images.
+
+    The layers keep their momentum; their moving averages are left as those of the last batch.
+
+    Args:
+        forward: function of `training_mode`.
+        norms: list of batch norms of that network, trainable ones.
+        batches: Batches of (images, targets).
+        images: int, after which the estimate ends.
+    """
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 0.0  # the moving averages are then those of the last batch
+    count, mean_sums, square_sums = 0, [0.0] * len(norms), [0.0] * len(norms)
+    for index in range(len(batches)):
+        inputs, _ = batches[index]
+        forward(inputs.astype(np.float32))
+        count += len(inputs)
+        for number, layer in enumerate(norms):
+            mean = np.asarray(layer.moving_mean, dtype=np.float64)
+            variance = np.asarray(layer.moving_variance, dtype=np.float64)
+            mean_sums[number] += len(inputs) * mean
+            square_sums[number] += len(inputs) * (variance + mean**2)
+        if count >= images:
+            break
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+    means = [total / count for total in mean_sums]
+    return [
+        (mean, np.maximum(square_sum / count - mean**2, 0)) for mean, square_sum in zip(means, square_sums, strict=True)
+    ]

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from chest_transfer.data.arrays import Arrays, write_arrays
+from chest_transfer.data.degradations import degrade_at_random
 from chest_transfer.files import atomic_write
 from chest_transfer.networks.classifier import pooled_backbone
 from chest_transfer.training.augmentation import augmentation_layers
@@ -49,7 +50,13 @@ def _feature_batches(network, arrays: Arrays, settings: "Embed", views: int, see
         for view in range(1 + views):
             reseed((variable for layer in layers for variable in layer.variables), seed, view)
             for index in range(len(batches)):
-                images = batches[index][0].astype(np.float32)
+                images = batches[index][0]
+                if view and settings.augmentation.degrade:
+                    rng, augmentation = np.random.default_rng([seed, view, index]), settings.augmentation
+                    images = degrade_at_random(images[..., 0], augmentation.degrade, augmentation.degraded_share, rng)[
+                        ..., np.newaxis
+                    ]
+                images = images.astype(np.float32)
                 for layer in layers if view else ():
                     images = layer(images, training=True)
                 yield network.predict_on_batch(images)

@@ -17,6 +17,7 @@ from chest_transfer.training.determinism import reseed
 from chest_transfer.training.frozen_part import Activations
 from chest_transfer.training.fused_norm import fuse_batch_norms
 from chest_transfer.training.losses import accuracy, cross_entropy, plain_cross_entropy
+from chest_transfer.training.optimizers import Adam
 from chest_transfer.training.schedules import epoch_learning_rate, warmup_factor
 from chest_transfer.training.unfreezing import GradualUnfreezing
 
@@ -69,9 +70,11 @@ def fit(
         fuse_batch_norms(network)
     trainer = _trainer(network, train, settings, seed)
     probabilities = sampling_probabilities(train, settings.imbalance == "balanced_sampling")
+    regularization, weight_decay = settings.regularization, settings.regularization.weight_decay
+    smoothing = regularization.label_smoothing
     trainer.compile(
-        optimizer=unfreezing.optimizer(learning_rate) if unfreezing else keras.optimizers.Adam(learning_rate),
-        loss=cross_entropy(train.targets, multi_label, settings.imbalance, probabilities),
+        optimizer=unfreezing.optimizer(learning_rate) if unfreezing else Adam(learning_rate, weight_decay),
+        loss=cross_entropy(train.targets, multi_label, settings.imbalance, probabilities, smoothing),
         metrics=[plain_cross_entropy(multi_label), accuracy(multi_label)],
     )
     history = checkpoints.restore(trainer)
@@ -89,14 +92,17 @@ def fit(
     if not callback.is_finished():
         first_epoch = last_epoch(callback.history)
         trainer.fit(
-            Batches(train, settings.batch_size, seed, first_epoch, probabilities),
+            Batches(
+                train, settings.batch_size, seed, first_epoch, probabilities,
+                augmentation=settings.augmentation if isinstance(train, Arrays) else None, mixup=regularization.mixup,
+            ),
             validation_data=validation,
             epochs=settings.epochs,
             initial_epoch=first_epoch,
             callbacks=[callback],
             shuffle=False,
             verbose=1 if sys.stdout.isatty() else 2,
-        )
+        )  # fmt: skip
     checkpoints.load_best(network)
     return callback.history
 

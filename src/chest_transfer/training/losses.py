@@ -16,7 +16,11 @@ FOCAL_GAMMA = 2.0  # focal loss multiplies an image's cross-entropy by (1 - p)^g
 
 
 def cross_entropy(
-    targets: np.ndarray, multi_label: bool, imbalance: str, probabilities: np.ndarray | None = None
+    targets: np.ndarray,
+    multi_label: bool,
+    imbalance: str,
+    probabilities: np.ndarray | None = None,
+    smoothing: float = 0.0,
 ) -> Callable:
     """Return the loss function `(targets (n, K), logits (n, K)) -> (n,)`, a tensor of one loss per image.
 
@@ -31,11 +35,13 @@ def cross_entropy(
             or exclusive (categorical cross-entropy of a softmax).
         imbalance: str, one of `IMBALANCES`.
         probabilities: (N,) array, with which images are drawn, and so count; None where all are equal.
+        smoothing: float, of labels: this share of each is spread evenly over all classes (Szegedy et al. 2016).
     """
     from keras import ops
 
     times = np.ones(len(targets)) if probabilities is None else probabilities * len(targets)  # an image is drawn
     positives, known = times @ (targets == 1), times @ (targets != UNKNOWN)
+    classes = targets.shape[1]
     known_share = float(np.float32(known.sum() / targets.size))
     if multi_label:
         positive_weights = _balanced_weights(positives, known, classes=2)
@@ -47,9 +53,11 @@ def cross_entropy(
         targets = ops.cast(targets, logits.dtype)
         if multi_label:
             is_known, targets = _known(targets, logits)
-            entropies = ops.binary_crossentropy(targets, logits, from_logits=True)
+            smoothed = (1 - smoothing) * targets + smoothing / 2
+            entropies = ops.binary_crossentropy(smoothed, logits, from_logits=True)
         else:
-            entropies = ops.categorical_crossentropy(targets, logits, from_logits=True)
+            smoothed = (1 - smoothing) * targets + smoothing / classes
+            entropies = ops.categorical_crossentropy(smoothed, logits, from_logits=True)
         if imbalance == "focal":
             # -expm1(-entropy) is 1 - p of the true class, without cancellation.
             entropies *= (-ops.expm1(-entropies)) ** FOCAL_GAMMA

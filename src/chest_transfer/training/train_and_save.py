@@ -166,7 +166,7 @@ def train_and_save(
 
 def _storable_parts(network, arrays: dict[str, Arrays], options: FitOptions):
     """Return the frozen part of a network and the rest; None where each epoch must run both."""
-    if any(options.settings.augmentation.model_dump().values()):
+    if options.settings.augmentation.changes_anything or options.settings.regularization.mixup:
         return None
     if options.fused_batch_norm:
         fuse_batch_norms(network)

@@ -9,6 +9,7 @@ import keras
 
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.classifier import is_head_layer
+from chest_transfer.training.optimizers import GroupedAdam
 
 if TYPE_CHECKING:
     from chest_transfer.settings import Finetune
@@ -49,6 +50,7 @@ class GradualUnfreezing:
             for position, layer in enumerate(unfrozen)
             for variable in layer.trainable_variables
         }
+        self._weight_decay = settings.regularization.weight_decay
         self._unfreeze_every, self._layer_lr_decay = settings.unfreeze_every, settings.layer_lr_decay
         self._rate_factors = [
             keras.Variable(1.0, trainable=False, name=f"rate_factor{group}") for group in range(count)
@@ -56,30 +58,13 @@ class GradualUnfreezing:
 
     def optimizer(self, learning_rate: float) -> keras.optimizers.Optimizer:
         """Return an Adam with a learning rate of its own for each group of layers."""
-        return GroupedAdam(learning_rate, self._group_of, self._rate_factors)
+        return GroupedAdam(learning_rate, self._weight_decay, self._group_of, self._rate_factors)
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the learning-rate factor of each group for an epoch, 0 for the first."""
         for group, factor in enumerate(self._rate_factors):
             is_unfrozen = epoch >= group * self._unfreeze_every
             factor.assign(self._layer_lr_decay**group if is_unfrozen else 0.0)
-
-
-class GroupedAdam(keras.optimizers.Adam):
-    """Adam whose learning rate is multiplied by a factor for each group of variables."""
-
-    def __init__(self, learning_rate: float, group_of: dict[str, int], rate_factors: list[keras.Variable]):
-        super().__init__(learning_rate)
-        self._group_of, self._rate_factors = group_of, rate_factors
-
-    def build(self, variables):
-        super().build(variables)
-        self._groups = [self._group_of.get(variable.path) for variable in variables]
-
-    def update_step(self, gradient, variable, learning_rate):
-        group = self._groups[self._get_variable_index(variable)]
-        factor = 1.0 if group is None else self._rate_factors[group]
-        super().update_step(gradient, variable, learning_rate * factor)
 
 
 def _can_train(layer: keras.layers.Layer) -> bool:

@@ -1,0 +1,87 @@
+"""What a report says of the stress test: a caution for the best model of a dataset, and two tables."""
+
+from markupsafe import Markup
+
+from chest_transfer.data.covariates import WITHOUT_DISEASE
+from chest_transfer.data.degradations import DEGRADATIONS
+from chest_transfer.evaluation.balancing import MATCHED, REVERSED
+from chest_transfer.reporting.cautions import AS_GOOD, SHORTCUTS, Caution
+from chest_transfer.reporting.html_tables import DASH, decimal, html_table, signed_with_interval, with_interval
+
+CHANGE = ("change", "change_low", "change_high")
+
+
+def stress_cautions(name: str, scores: dict[str, dict], stress: dict[str, dict]) -> list[Caution]:
+    """Return how a dataset's best model, by validation, does where a shortcut is matched, and on degraded radiographs.
+
+    Args:
+        name: str, the dataset.
+        scores: dict, the scores of each of its models.
+        stress: dict, of `stress_test.stress_test`, by model.
+    """
+    known = [model for model in stress if scores[model]["auc"] is not None]
+    if not known:
+        return []
+    best = max(known, key=lambda model: scores[model]["validation_auc"] or 0)
+    record, area, cautions = stress[best], scores[best]["auc"], []
+    lost = {key: record[f"{MATCHED}_{key}"] for key in WITHOUT_DISEASE if f"{MATCHED}_{key}" in record}
+    lost = {
+        key: one
+        for key, one in lost.items()
+        if one["change"] is not None and (one["change_high"] or 0) < 0 and one["change"] < -AS_GOOD
+    }
+    if lost:
+        key = min(lost, key=lambda key: lost[key]["change"])
+        opposite = record[f"{REVERSED}_{key}"]["auc"]
+        text = (
+            f"{name}: {best} has an AUC of {area:.2f}, and of {lost[key]['auc']:.2f} "
+            f"({lost[key]['auc_low']:.2f} to {lost[key]['auc_high']:.2f}) among radiographs on which {SHORTCUTS[key]} "
+            f"says nothing of the classes" + (f", {opposite:.2f} where it says the opposite." if opposite else ".")
+        )
+        cautions.append(Caution(True, text))
+    degraded = record["degraded"]
+    if degraded["worst"]:
+        kind, _, level = degraded["worst"].rpartition("_")
+        strength = DEGRADATIONS[kind].levels[int(level) - 1]
+        text = (
+            f"{name}: on degraded radiographs {best} has a mean AUC of {decimal(degraded['mean_auc'])} "
+            f"({decimal(degraded['unchanged']['auc'])} on the same ones as they are), at worst "
+            f"{decimal(degraded['worst_auc'])}: {kind}, {strength:g} ({DEGRADATIONS[kind].unit})."
+        )
+        cautions.append(Caution(False, text))
+    return cautions
+
+
+def shortcut_table(stress: dict[str, dict]) -> Markup | str:
+    """Return a table of the models where each shortcut is matched and reversed; empty where there is no stress test."""
+    rows = []
+    for model, record in stress.items():
+        for key in SHORTCUTS:
+            if f"{MATCHED}_{key}" in record:
+                matched, opposite = record[f"{MATCHED}_{key}"], record[f"{REVERSED}_{key}"]
+                counts = [matched["effective_ill"], matched["effective_healthy"]]
+                change = signed_with_interval(*map(matched.get, CHANGE))
+                rows.append([
+                    model, SHORTCUTS[key], with_interval(matched, "auc"), change, decimal(matched["sensitivity"]),
+                    decimal(matched["specificity"]), DASH if None in counts else str(min(counts)),
+                    with_interval(opposite, "auc"),
+                ])  # fmt: skip
+    heads = ["model", "shortcut", "AUC, matched", "change", "sensitivity", "specificity", "patients", "AUC, reversed"]
+    caption = (
+        "Test radiographs weighted so that a shortcut says nothing of the classes (matched), or the opposite "
+        "(reversed). Patients: as many equally weighted ones of the rarer class say as much"
+    )
+    return html_table(caption, heads, rows, text_columns=2) if rows else ""
+
+
+def degradation_table(stress: dict[str, dict]) -> Markup | str:
+    """Return a table of the AUC of each model with each degradation, weak to strong; empty without a stress test."""
+    rows = [
+        [f"{name} ({', '.join(f'{level:g}' for level in degradation.levels)})", *(
+            " / ".join(decimal(record["degraded"]["by_degradation"][f"{name}_{level}"]["auc"]) for level in (1, 2, 3))
+            for record in stress.values()
+        )]
+        for name, degradation in DEGRADATIONS.items()
+    ]  # fmt: skip
+    heads, caption = ["degradation (levels)", *stress], "Test AUC on degraded radiographs, weak / medium / strong"
+    return html_table(caption, heads, rows, text_columns=1) if stress else ""
