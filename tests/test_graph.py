@@ -170,8 +170,8 @@ def traced(every_kind_of_model) -> dict[str, list[str]]:
 @pytest.mark.slow
 def test_the_graph_transfers_from_one_dataset_to_the_next(every_kind_of_model):
     metrics = json.loads((every_kind_of_model / "metrics/pneumonia.json").read_text())
-    assert set(metrics) == {"probe", "finetune", "train", "as_is", "transfer"}
-    for regime in ("as_is", "transfer"):
+    assert set(metrics) == {"probe", "finetune", "train", "as_is", "adapted", "transfer"}
+    for regime in ("as_is", "adapted", "transfer"):
         scores = metrics[regime]["tuberculosis"]
         assert scores["overlap"] == 0
         assert scores["auc_with_overlap"] == scores["auc"]

@@ -167,6 +167,13 @@ def test_a_model_that_was_applied_as_it_is_has_no_network():
         "outs": [{"path": "data/predictions/pneumonia/cnn/as_is-tuberculosis-seed1-all", "md5": "0" * 32 + ".dir"}]
     }
     lock["stages"]["as_is@pneumonia-cnn-tuberculosis-1"] = as_is
+    adapted = {
+        "outs": [
+            {"path": f"{folder}/pneumonia/cnn/adapted-tuberculosis-seed1-all{ending}", "md5": "0" * 32}
+            for folder, ending in (("data/predictions", ""), ("models", ".keras"))
+        ]
+    }
+    lock["stages"]["adapted@pneumonia-cnn-tuberculosis-1"] = adapted
     assert (
         why_stale(lock, params, "explain@pneumonia-cnn", {})
         == "there is no transfer-tuberculosis-seed1-all in dvc.lock"

@@ -1,5 +1,7 @@
 """From one disease to the next: a model applied to another dataset as it is, trained on it, scored without overlap."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -121,6 +123,7 @@ def test_images_that_the_model_was_trained_on_are_found_and_left_out(tmp_path):
         ("pretrained", "cnn_strided", "none"),
         ("train", "tuberculosis", "cnn_strided", "none", "1", "all"),
         ("as_is", "pneumonia", "cnn_strided", "tuberculosis", "1"),
+        ("adapted", "pneumonia", "cnn_strided", "tuberculosis", "1"),
     )
     count = len(test.labels)
     assert f"4 of {count} test radiographs of pneumonia are in tuberculosis's training or validation split" in output
@@ -131,3 +134,8 @@ def test_images_that_the_model_was_trained_on_are_found_and_left_out(tmp_path):
     # Its calibration comes from the validation split of the dataset that it was trained on.
     source = folder / "data/predictions/tuberculosis/cnn_strided/train-none-seed1-all"
     assert (predictions / "val.csv").read_bytes() == (source / "val.csv").read_bytes()
+    # There are too few to adapt to: the model is as it was, and that is said.
+    adapted = folder / "data/predictions/pneumonia/cnn_strided/adapted-tuberculosis-seed1-all"
+    assert "not adapted: 65 radiographs are too few" in output
+    assert "are too few" in json.loads((adapted / "adaptation.json").read_text())["statistics"]
+    pd.testing.assert_frame_equal(pd.read_csv(adapted / "test.csv"), table, atol=1e-5)

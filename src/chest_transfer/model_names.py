@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from chest_transfer.settings import Settings
 
 # Ways to make a model; those of TRANSFERRED start from a model of another dataset.
-REGIMES = ("probe", "finetune", "train", "as_is", "transfer")
-TRANSFERRED = ("as_is", "transfer")
-NOT_FITTED = ("as_is",)
+REGIMES = ("probe", "finetune", "train", "as_is", "adapted", "transfer")
+TRANSFERRED = ("as_is", "adapted", "transfer")
+NOT_FITTED = ("as_is", "adapted")  # to labels of the dataset
+WITHOUT_NETWORK = ("as_is",)  # of their own
 EXPLAINED = ("finetune", "train")
 ALL_PATIENTS = "all"
 ENSEMBLE = "ensemble"

@@ -26,12 +26,25 @@ class ModelOutputs:
         multi_label: bool, whether these are independent.
         temperature: float.
         thresholds: (K,) array of calibrated probabilities.
+        shares: list of K float, of each class among the radiographs of its validation split.
     """
 
     classes: list[str]
     multi_label: bool
     temperature: float
     thresholds: np.ndarray
+    shares: list[float]
+
+
+def source_shares(findings: list[str], model: ModelOutputs) -> list[float | None]:
+    """Return the share of each finding of `shared_findings` in the model's validation split; without any, of the ill.
+
+    None where that is not known: of independent classes, how many radiographs show any.
+    """
+    if findings:
+        numbers = _numbers(model.classes, model.multi_label)
+        return [model.shares[numbers[finding]] for finding in findings]
+    return [None if model.multi_label else 1 - model.shares[0]]
 
 
 def shared_findings(model: ModelOutputs, classes: list[str], multi_label: bool) -> list[str]:

@@ -1,40 +1,181 @@
-"""How frequent classes are where no labels are known, and what probabilities and thresholds become there.
+"""How frequent a disease is where no labels are known, and the threshold that predicts it that often.
 
-The assumption is label shift: the ill look as the ill of the source do, and the healthy as the healthy, and only their
-shares differ. Where radiographs look otherwise for other reasons, the estimate is wrong, and nothing here can notice.
+The share is estimated under label shift: the ill look as the ill of validation do, the healthy as the healthy, and only
+how many there are differs. Where radiographs look otherwise for other reasons the estimate is wrong, and nothing here
+can notice.
 """
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
+from scipy.special import entr, logit
+
+from chest_transfer.data.arrays import UNKNOWN
+from chest_transfer.data.predictions import Predictions
+from chest_transfer.evaluation.class_matching import DISEASED
+from chest_transfer.evaluation.health import as_health, health_logits
+from chest_transfer.evaluation.operating_points import fit_calibration, to_probabilities
+
+if TYPE_CHECKING:
+    from chest_transfer.networks.facts import PackedFacts
 
 ROUNDS, TOLERANCE = 1000, 1e-7
-SMALLEST_SHARE = 0.01
+PLAUSIBLE_SHARES = (0.05, 0.95)  # an estimate beyond them says that the assumption does not hold
+OPERATING_POINT = "youden"
 
 
-def estimate_class_shares(probabilities: np.ndarray, source_shares: np.ndarray) -> np.ndarray:
-    """Return the shares (K,) of exclusive classes among radiographs without labels.
-
-    The maximum of the likelihood by expectation maximization (Saerens, Latinne and Decaestecker 2002, Neural
-    Computation 14, 21-41). None is below `SMALLEST_SHARE`.
+@dataclass(frozen=True)
+class Question:
+    """What a model is asked of each radiograph: any disease, or a finding; and how validation answers.
 
     Args:
-        probabilities: (N, K) array, calibrated where the classes have the source's shares.
-        source_shares: (K,) array.
+        name: str, `diseased` or the finding.
+        temperature: float, of the model.
+        threshold: float, calibrated probability.
+        share: float, of the radiographs of validation that show it.
     """
-    shares = source_shares = np.asarray(source_shares, np.float64)
+
+    name: str
+    temperature: float
+    threshold: float
+    share: float
+
+
+@dataclass(frozen=True)
+class MovedThreshold:
+    """A question whose threshold was moved to unlabelled radiographs.
+
+    Args:
+        share: float, of the radiographs that show it, estimated or stated.
+        offset: float, to add to the logit of it, so that the old threshold predicts it as often; 0 where the estimate
+            is not plausible.
+    """
+
+    share: float
+    offset: float
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether the share is one that a hospital can have."""
+        return PLAUSIBLE_SHARES[0] <= self.share <= PLAUSIBLE_SHARES[1]
+
+
+def questions_of_validation(val: Predictions) -> list[Question]:
+    """Return the questions of a model from its predictions for its validation split: of exclusive classes one."""
+    if not val.multi_label:
+        val = as_health(val, multi_label_labels=False)
+    calibration = fit_calibration(val.labels, val.logits, val.multi_label)
+    return _questions(
+        val.classes, val.multi_label, calibration.temperature, calibration.thresholds[OPERATING_POINT],
+        class_shares(val.labels),
+    )  # fmt: skip
+
+
+def questions_of_facts(facts: "PackedFacts") -> list[Question]:
+    """Return the questions of a packed model; none of several exclusive classes, which have no threshold."""
+    if not facts.multi_label and len(facts.classes) > 2:
+        return []
+    thresholds = np.array(facts.thresholds[OPERATING_POINT])
+    return _questions(facts.classes, facts.multi_label, facts.temperature, thresholds, facts.validation_shares)
+
+
+def class_shares(labels: np.ndarray) -> list[float]:
+    """Return the share of each class (K,) among the radiographs of which it is known; 0 where it never is."""
+    known = labels != UNKNOWN
+    return ((labels == 1).sum(axis=0) / np.maximum(known.sum(axis=0), 1)).tolist()
+
+
+def _questions(
+    classes: list[str], multi_label: bool, temperature: float, thresholds: np.ndarray, shares: list[float]
+) -> list[Question]:
+    if not multi_label:
+        return [Question(DISEASED, temperature, float(thresholds[1]), shares[1])]
+    return [
+        Question(name, temperature, float(threshold), share)
+        for name, threshold, share in zip(classes, thresholds, shares, strict=True)
+        if 0 < share < 1
+    ]
+
+
+def estimate_share(log_odds: np.ndarray, source_share: float) -> float:
+    """Return the share of the ill among radiographs without labels.
+
+    The maximum of the likelihood by expectation maximization (Saerens, Latinne and Decaestecker 2002, Neural
+    Computation 14, 21-41).
+
+    Args:
+        log_odds: (N,) array, calibrated where the ill have the source's share.
+        source_share: float, between 0 and 1.
+    """
+    share = source_share
     for _ in range(ROUNDS):
-        weighted = probabilities * (shares / source_shares)
-        updated = (weighted / weighted.sum(axis=1, keepdims=True)).mean(axis=0)
-        if np.abs(updated - shares).max() < TOLERANCE:
+        change = np.log(max(share, 1e-12) / max(1 - share, 1e-12)) - logit(source_share)
+        updated = float(to_probabilities(log_odds + change).mean())
+        if abs(updated - share) < TOLERANCE:
             break
-        shares = updated
-    shares = np.maximum(shares, SMALLEST_SHARE)
-    return shares / shares.sum()
+        share = updated
+    return share
 
 
-def shifted_threshold(threshold: float, source_shares: np.ndarray, shares: np.ndarray) -> float:
-    """Return the probability of the second of two classes that means what `threshold` meant with the source's shares.
+def move_threshold(question: Question, logits: np.ndarray, stated_share: float | None = None) -> MovedThreshold:
+    """Return where the threshold of a question lies among unlabelled radiographs: as many are predicted as there are.
 
-    The ratio of likelihoods stays: the odds change by the factor by which those of the classes do.
+    Args:
+        question: Question.
+        logits: (N,) array, of the unlabelled radiographs: log odds before calibration.
+        stated_share: float, the share of the ill that is known; None to estimate it.
     """
-    odds = threshold / max(1 - threshold, 1e-12) * (shares[1] / shares[0]) / (source_shares[1] / source_shares[0])
-    return float(odds / (1 + odds))
+    log_odds = logits / question.temperature
+    share = estimate_share(log_odds, question.share) if stated_share is None else stated_share
+    if stated_share is None and not MovedThreshold(share, 0.0).is_plausible:
+        return MovedThreshold(share, 0.0)
+    threshold = logit(np.clip(question.threshold, 1e-9, 1 - 1e-9))
+    return MovedThreshold(share, float(question.temperature * (threshold - np.quantile(log_odds, 1 - share))))
+
+
+def move_thresholds(
+    questions: list[Question],
+    classes: list[str],
+    multi_label: bool,
+    logits: np.ndarray,
+    stated_share: float | None = None,
+) -> tuple[np.ndarray, dict[str, MovedThreshold]]:
+    """Return the offset (K,) of each logit, and what was moved, by the name of the question.
+
+    Of exclusive classes the first is the healthy one, and all others are moved together.
+
+    Args:
+        questions: list of Question.
+        classes: list of K str.
+        multi_label: bool, whether these are independent.
+        logits: (N, K) array, of unlabelled radiographs.
+        stated_share: float, the share of the ill that is known; None to estimate it.
+    """
+    offsets, moved = np.zeros(len(classes)), {}
+    for question in questions:
+        columns = [classes.index(question.name)] if multi_label else slice(1, None)
+        moved[question.name] = move_threshold(
+            question, _of_question(question, classes, multi_label, logits), stated_share
+        )
+        offsets[columns] = moved[question.name].offset
+    return offsets, moved
+
+
+def mean_entropy(questions: list[Question], classes: list[str], multi_label: bool, logits: np.ndarray) -> float:
+    """Return how uncertain a model is of radiographs (N, K), in nats: the mean over questions of the binary entropy.
+
+    It goes with the error where radiographs change (Wang et al. 2021, Tent, arXiv 2006.10726, figure 2).
+    """
+    entropies = []
+    for question in questions:
+        p = to_probabilities(_of_question(question, classes, multi_label, logits) / question.temperature)
+        entropies.append((entr(p) + entr(1 - p)).mean())
+    return float(np.mean(entropies)) if entropies else 0.0
+
+
+def _of_question(question: Question, classes: list[str], multi_label: bool, logits: np.ndarray) -> np.ndarray:
+    """Return the log odds (N,) of a question before calibration."""
+    if multi_label:
+        return logits[:, classes.index(question.name)]
+    return np.diff(health_logits(logits, classes, multi_label=False), axis=1)[:, 0]

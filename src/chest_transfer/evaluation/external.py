@@ -10,7 +10,8 @@ from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.data.predictions import Predictions, read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
-from chest_transfer.evaluation.class_matching import ModelOutputs, judge, shared_findings
+from chest_transfer.evaluation.class_matching import ModelOutputs, judge, shared_findings, source_shares
+from chest_transfer.evaluation.class_shares import class_shares
 from chest_transfer.evaluation.fit_scores import score_record
 from chest_transfer.evaluation.intervals import (
     cluster_bootstrap_weights,
@@ -21,6 +22,7 @@ from chest_transfer.evaluation.intervals import (
 from chest_transfer.evaluation.metrics import Scores, score
 from chest_transfer.evaluation.operating_points import fit_calibration
 from chest_transfer.evaluation.subgroups import subgroup_scores
+from chest_transfer.evaluation.transport import thresholds_elsewhere
 from chest_transfer.model_names import ModelName
 
 if TYPE_CHECKING:
@@ -62,7 +64,13 @@ def model_outputs(name: ModelName, operating_point: str) -> ModelOutputs:
     """Return what is known of the outputs of a model of this experiment, calibrated on its own validation split."""
     val = read_predictions(name.predictions_of("val"))
     calibration = fit_calibration(val.labels, val.logits, val.multi_label)
-    return ModelOutputs(val.classes, val.multi_label, calibration.temperature, calibration.thresholds[operating_point])
+    return ModelOutputs(
+        val.classes,
+        val.multi_label,
+        calibration.temperature,
+        calibration.thresholds[operating_point],
+        class_shares(val.labels),
+    )
 
 
 def external_scores(
@@ -111,6 +119,7 @@ def external_scores(
         "images": len(asked.labels),
         "patients": len(np.unique(asked.patients)),
         "overlap": int(is_seen.sum()),
+        "thresholds": thresholds_elsewhere(asked, source_shares(findings, model), averaged),
     }
     if own is not None:
         record |= _beside_internal(own, scores, averaged, settings)

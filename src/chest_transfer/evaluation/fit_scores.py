@@ -1,5 +1,6 @@
 """One fit evaluated: its raw predictions, calibrated on its own validation split, and all scores on the test split."""
 
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from chest_transfer.evaluation.health import as_health, is_health
 from chest_transfer.evaluation.intervals import rounded, with_interval
 from chest_transfer.evaluation.metrics import Scores, area_under_curve, other_scores, score
 from chest_transfer.evaluation.operating_points import calibrated_probabilities, fit_calibration
+from chest_transfer.evaluation.transport import threshold_transport
 from chest_transfer.model_names import NOT_FITTED, TRANSFERRED, ModelName
 from chest_transfer.training.fit_check import check_fit
 
@@ -66,7 +68,14 @@ def evaluate_fit(name: ModelName, multi_label: bool, weights: np.ndarray, settin
     """
     test, val = test_predictions(name, multi_label), _validation_predictions(name)
     fit = evaluate_predictions(name, test, val, multi_label, weights, settings)
-    if name.regime not in NOT_FITTED:
+    if name.regime in NOT_FITTED:
+        adaptation = _adaptation_of(name)
+        offset = adaptation.get("offsets", {}).get("diseased", 0.0)
+        if not fit.calibrated.multi_label and len(fit.calibrated.classes) == 2:
+            fit.record["thresholds"] = threshold_transport(fit.on_scored, offset)
+        if adaptation:
+            fit.record["adaptation"] = adaptation
+    else:
         fit.record["fit"] = check_fit(val.labels, val.logits, history_of(name), val.multi_label)
     return fit
 
@@ -109,6 +118,12 @@ def test_predictions(name: ModelName, multi_label: bool) -> Predictions:
 def history_of(name: ModelName) -> pd.DataFrame:
     """Return the table of the epochs of a fit."""
     return pd.read_csv(name.predictions / "history.csv")
+
+
+def _adaptation_of(name: ModelName) -> dict:
+    """Return what was changed in an adapted model; nothing of another one."""
+    path = name.predictions / "adaptation.json"
+    return json.loads(path.read_text()) if name.regime == "adapted" else {}
 
 
 def score_record(predictions: CalibratedPredictions, scores: Scores) -> dict:

@@ -5,11 +5,12 @@ the training images. An image that is far along them, or not made of them, is no
 kind: a photograph, a negative, an image turned on its side. The score does not detect disease, nor another hospital.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from chest_transfer.data.gray_statistics import gray_statistics
 from chest_transfer.data.thumbnails import box_thumbnails
 
 SIDE = 24
@@ -30,6 +31,8 @@ class OutOfDistribution:
         variances: (C,) float32 array, of the training images along each component.
         residual_variance: () float array, the training images' mean squared distance from the span of the components.
         threshold: () float array, the score from which an image is out of distribution.
+        gray_mean: () float array, of the pixels of the training images.
+        gray_deviation: () float array, their standard deviation.
     """
 
     mean: np.ndarray
@@ -37,6 +40,8 @@ class OutOfDistribution:
     variances: np.ndarray
     residual_variance: np.ndarray
     threshold: np.ndarray
+    gray_mean: np.ndarray
+    gray_deviation: np.ndarray
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the fields as arrays by name, to be stored."""
@@ -78,9 +83,12 @@ def fit_out_of_distribution(train: np.ndarray, val: np.ndarray) -> OutOfDistribu
     variances = np.maximum(singular_values[:count] ** 2 / len(thumbnails), 1e-6)
     total_variance = ((thumbnails - mean) ** 2).sum(axis=1).mean()
     residual_variance = np.float64(max(float(total_variance - variances.sum()), 1e-6))
-    distribution = (mean, components[:count], variances.astype(np.float32), residual_variance)
-    scores = OutOfDistribution(*distribution, threshold=np.float64(np.inf)).score(val)
-    return OutOfDistribution(*distribution, threshold=np.float64(np.quantile(scores, 1 - FALSE_ALARM_RATE)))
+    gray = gray_statistics(train[::step])
+    distribution = OutOfDistribution(
+        mean, components[:count], variances.astype(np.float32), residual_variance, np.float64(np.inf),
+        np.float64(gray.mean), np.float64(gray.deviation),
+    )  # fmt: skip
+    return replace(distribution, threshold=np.float64(np.quantile(distribution.score(val), 1 - FALSE_ALARM_RATE)))
 
 
 def _standardized_thumbnails(images: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from chest_transfer.evaluation.intervals import EXACT_INTERVALS, NO_WIDTH, Patie
 from chest_transfer.evaluation.reader_study import ReaderStudy, bootstrap_covariance
 from chest_transfer.training.fit_check import OK, has_failed
 
-OF_A_FIT = ("threshold", "temperature")  # what the mean of several fits does not have
+OF_A_FIT = ("threshold", "temperature", "adaptation")  # what the mean of several fits does not have
 
 
 def mean_over_seeds(
@@ -73,6 +73,12 @@ def record_over_seeds(fits: list[EvaluatedFit]) -> dict:
         }  # fmt: skip
     if "fit" in record:
         record["fit"] = fit_verdict(fits)
+    if "thresholds" in record:
+        record["thresholds"] = {
+            kind: {score: _mean_of_known([fit.record["thresholds"][kind][score] for fit in fits]) for score in scores}
+            for kind, scores in record["thresholds"].items()
+            if all(kind in fit.record["thresholds"] for fit in fits)
+        }
     return record
 
 

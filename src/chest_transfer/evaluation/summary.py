@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 HEADLINE = (
     "auc", "auc_low", "auc_high", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1", "loss", "ece",
-    "coverage", "answered",
+    "coverage", "answered", "thresholds",
     "fit", "overlap", "auc_with_overlap", "sources",
 )  # fmt: skip
 

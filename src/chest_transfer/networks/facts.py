@@ -76,6 +76,7 @@ class PackedFacts(ClassifierFacts):
     Args:
         temperature: that logits are divided by before they become probabilities.
         thresholds: of calibrated probabilities, one for each class, by operating point.
+        validation_shares: of each class among the radiographs of the validation split.
         cutoffs: by error rate, the cutoffs of `conformal.fit_cutoffs`: two for each class.
         ensemble_seeds: of the members of an ensemble, which takes the time of so many networks; `seed` is then that of
             the first. None for a single network.
@@ -83,5 +84,6 @@ class PackedFacts(ClassifierFacts):
 
     temperature: float
     thresholds: dict[str, list[float]]
+    validation_shares: list[float]
     cutoffs: dict[str, list[list[float]]]
     ensemble_seeds: list[int] | None = None

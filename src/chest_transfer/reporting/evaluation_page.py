@@ -5,6 +5,7 @@ from chest_transfer.evaluation.external import ExternalScores
 from chest_transfer.reporting.dataset_charts import curve_charts
 from chest_transfer.reporting.html_tables import decimal, html_table, with_interval
 from chest_transfer.reporting.page import TEMPLATES, subgroup_table
+from chest_transfer.reporting.transported import THRESHOLDS
 
 SCORES = {
     "auc": "AUC", "average_precision": "average precision", "sensitivity": "sensitivity", "specificity": "specificity",
@@ -17,6 +18,11 @@ def score_rows(record: dict) -> list[list[str]]:
     """Return each score of `external_scores` and its value with its interval, as text."""
     rows = [[title, with_interval(record, key)] for key, title in SCORES.items()]
     rows += [[title, decimal(record[key])] for key, title in WITHOUT_INTERVAL.items()]
+    rows += [
+        [f"threshold {THRESHOLDS[name]}", f"sensitivity {decimal(at['sensitivity'])}, "
+         f"specificity {decimal(at['specificity'])}, accuracy {decimal(at['accuracy'])}"]
+        for name, at in record["thresholds"].items()
+    ]  # fmt: skip
     findings = record.get("findings", {})
     return rows + [[f"AUC, {name}", with_interval(of_finding, "auc")] for name, of_finding in findings.items()]
 

@@ -5,7 +5,7 @@ from markupsafe import Markup
 from chest_transfer.evaluation.external import COMPARED
 from chest_transfer.evaluation.learning_curves import AREA
 from chest_transfer.reporting.cautions import Caution
-from chest_transfer.reporting.html_tables import decimal, html_table, signed_with_interval, with_interval
+from chest_transfer.reporting.html_tables import DASH, decimal, html_table, signed_with_interval, with_interval
 
 
 def external_cautions(name: str, scores: dict[str, dict], external: dict[str, dict[str, dict]]) -> list[Caution]:
@@ -43,13 +43,32 @@ def external_table(external: dict[str, dict[str, dict]]) -> Markup | str:
     rows = [
         [target, model, ", ".join(record["asked"]), str(record["images"]), str(record["overlap"]),
          with_interval(record, "auc"), signed_with_interval(*map(record["change"].get, AREA)),
-         *(with_interval(record, key) for key in COMPARED[1:])]
+         *(with_interval(record, key) for key in COMPARED[1:]), _at(record, "moved"), _at(record, "best")]
         for target, records in external.items()
         for model, record in records.items()
     ]  # fmt: skip
-    heads = ["radiographs", "model", "asked", "images", "left out", "AUC", "change", "sensitivity", "specificity"]
+    heads = [
+        "radiographs",
+        "model",
+        "asked",
+        "images",
+        "left out",
+        "AUC",
+        "change",
+        "sensitivity",
+        "specificity",
+        "moved",
+        "best",
+    ]
     caption = (
         "Thresholds are the model's own. Left out are radiographs that it was trained on. Change: from the AUC on its "
-        "own test patients"
+        "own test patients. Moved, best: sensitivity / specificity at a threshold moved without labels, and at the "
+        "best one on these very labels"
     )
     return html_table(caption, heads, rows, text_columns=3) if rows else ""
+
+
+def _at(record: dict, threshold: str) -> str:
+    """Return sensitivity and specificity at a threshold, or a dash."""
+    at = record["thresholds"].get(threshold)
+    return f"{decimal(at['sensitivity'])} / {decimal(at['specificity'])}" if at else DASH

@@ -26,6 +26,7 @@ from chest_transfer.reporting.html_tables import (
     with_interval,
 )
 from chest_transfer.reporting.stress_results import degradation_table, shortcut_table
+from chest_transfer.reporting.transported import threshold_table
 from chest_transfer.reporting.wording import intervals_hold_for, operating_point_in_words
 from chest_transfer.settings import Settings
 
@@ -132,6 +133,7 @@ def _part(dataset: Dataset) -> dict:
         "pairs": _pairs(dataset.comparisons),
         "subgroups": subgroup_table(dataset.subgroups),
         "external": external_table(dataset.external),
+        "transported": threshold_table(dataset.scores),
         "under_shortcuts": shortcut_table(dataset.stress),
         "degraded": degradation_table(dataset.stress),
         "shortcut_chart": page_chart(charts.intervals, rows, "test AUC", zero=0.5),

@@ -4,7 +4,7 @@ from itertools import islice, product
 from pathlib import PurePosixPath
 
 from chest_transfer.lockfile import folder_listing, folder_md5
-from chest_transfer.model_names import ALL_PATIENTS, NOT_FITTED, REGIMES, TRANSFERRED
+from chest_transfer.model_names import ALL_PATIENTS, NOT_FITTED, REGIMES, TRANSFERRED, WITHOUT_NETWORK
 
 WRITTEN_BY_STAGES = (
     "data/arrays/",
@@ -96,7 +96,7 @@ def _expected_parts(folder: str, params: dict) -> list[str]:
         dataset, _, backbone = folder.removeprefix(root).partition("/")
         if folder.startswith(root) and backbone and backbone == params.get("model"):
             keys = _model_keys(params, dataset)
-            has_part = [key for key in keys if not suffix or key.split("-")[0] not in NOT_FITTED]
+            has_part = [key for key in keys if not suffix or key.split("-")[0] not in WITHOUT_NETWORK]
             return [f"{folder}/{key}{suffix}" for key in has_part]
     return []
 

@@ -41,9 +41,13 @@ def operating_point_in_words(settings: Settings) -> str:
 
 def training_in_words(regime: str) -> str:
     """Return the name of a training regime in a table."""
-    return {"finetune": "fine-tuned", "train": "trained", "transfer": "transferred", "as_is": "as is"}.get(
-        regime, regime
-    )
+    return {
+        "finetune": "fine-tuned",
+        "train": "trained",
+        "transfer": "transferred",
+        "as_is": "as is",
+        "adapted": "adapted",
+    }.get(regime, regime)
 
 
 def row_in_words(regime: str, row: str) -> str:

@@ -63,7 +63,11 @@ def evaluate(arguments) -> None:
         seen, remark = _seen(test, facts.dataset, is_of_this_folder)
         predictions = predictions_of(test, predictor.logits(test), facts.classes, facts.multi_label, seen)
         outputs = ModelOutputs(
-            facts.classes, facts.multi_label, facts.temperature, np.array(facts.thresholds[predictor.operating_point])
+            facts.classes,
+            facts.multi_label,
+            facts.temperature,
+            np.array(facts.thresholds[predictor.operating_point]),
+            facts.validation_shares,
         )
         scores = external_scores(outputs, predictions, test.multi_label, images, point)
     remarks = [

@@ -143,7 +143,7 @@ class Predictor:
         """Yield a prediction for each picture, in order; an unreadable one has an error and does not stop the rest."""
         pictures = iter(pictures)
         while batch := list(islice(pictures, BATCH)):
-            decoded = [self._decode(picture) for picture in batch]
+            decoded = [self.decode(picture) for picture in batch]
             images = [pixels for pixels, _ in decoded if isinstance(pixels, np.ndarray)]
             results = iter(self.predict_images(np.array(images)) if images else ())
             for picture, (pixels_or_error, cautions) in zip(batch, decoded, strict=True):
@@ -189,7 +189,7 @@ class Predictor:
         images = np.array([prediction.pixels for prediction in predictions])
         return maps_in_batches(self._loaded.heat_maps, images, numbers)
 
-    def _decode(self, picture: ImageFile) -> tuple[np.ndarray | str, tuple[str, ...]]:
+    def decode(self, picture: ImageFile) -> tuple[np.ndarray | str, tuple[str, ...]]:
         """Return the pixels, or the reason why there are none, and cautions."""
         if picture.content is None:
             return picture.reason, ()

@@ -131,6 +131,16 @@ def _evaluation(experiment: Experiment) -> str:
         f"if its validation cross-entropy was less than {100 * LEAST_EXPLAINED:g} % below that of always predicting "
         "the class frequencies, or if no epoch improved on the network that it started from."
     )
+    text += (
+        " Prediction sets were those of split conformal prediction, class by class [@vovk2012], at an error rate of "
+        f"{100 * settings.evaluate.error_rate:g} %."
+    )
+    if any(dataset.stress for dataset in experiment.datasets):
+        text += (
+            " In a stress test, test radiographs were weighted by overlap weights [@li2018] so that a shortcut said "
+            "nothing of the classes, and by the odds of its propensity so that it said the opposite; and the networks "
+            "were applied to test radiographs degraded by blur, noise and other changes at three strengths."
+        )
     if any(dataset.explained for dataset in experiment.datasets):
         plus_plus = settings.explain.method == "grad-cam++"
         method = "Grad-CAM++ [@chattopadhay2018]" if plus_plus else "Grad-CAM [@selvaraju2017]"

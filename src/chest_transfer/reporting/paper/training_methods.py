@@ -111,8 +111,19 @@ def _fit(fit: Fit, factor: float = 1.0) -> str:
         f"batches of {fit.batch_size}",
         f"at most {count(fit.epochs, 'epoch')}, early stopping with a patience of {count(fit.patience, 'epoch')}",
         f"cross-entropy {IMBALANCES[fit.imbalance]}".strip(),
+        *_regularization(fit),
     ]
     return f"{'; '.join(parts)}."
+
+
+def _regularization(fit: Fit) -> list[str]:
+    chosen = fit.regularization
+    words = {
+        f"decoupled weight decay of {chosen.weight_decay:g} [@loshchilov2019]": chosen.weight_decay,
+        f"labels smoothed by {chosen.label_smoothing:g}": chosen.label_smoothing,
+        f"mixup with a parameter of {chosen.mixup:g} [@zhang2018]": chosen.mixup,
+    }
+    return [text for text, is_used in words.items() if is_used]
 
 
 def _augmentation(augmentation: Augmentation) -> str:
@@ -122,7 +133,14 @@ def _augmentation(augmentation: Augmentation) -> str:
         if (value := getattr(augmentation, name))
     ]
     changes += ["horizontal flips"] * augmentation.flip
-    return f"Augmentation: {', '.join(changes)}." if changes else "No augmentation."
+    text = f"Augmentation: {', '.join(changes)}." if changes else "No augmentation."
+    if augmentation.degrade:
+        strengths = [f"{name} {value:g}" for name, value in augmentation.degrade.items()]
+        text += (
+            f" In addition, {100 * augmentation.degraded_share:g} % of the radiographs were degraded by one or two of "
+            f"the following, at a random strength up to the one given: {', '.join(strengths)}."
+        )
+    return text
 
 
 def _schedule(fit: Fit) -> str:
