@@ -6,7 +6,7 @@ from chest_transfer.data.arrays import open_arrays, write_npz
 from chest_transfer.data.fingerprints import split_fingerprints
 from chest_transfer.data.splits import SPLITS
 from chest_transfer.errors import run_stage
-from chest_transfer.evaluation.out_of_distribution import fit_out_of_distribution
+from chest_transfer.evaluation.out_of_distribution import fit_out_of_distribution, sample_thumbnails
 
 
 def main(dataset: str) -> None:
@@ -14,6 +14,7 @@ def main(dataset: str) -> None:
     write_npz(Path(f"data/fingerprints/{dataset}.npz"), split_fingerprints(arrays))
     distribution = fit_out_of_distribution(arrays["train"].images, arrays["val"].images)
     write_npz(Path(f"data/out_of_distribution/{dataset}.npz"), distribution.arrays())
+    write_npz(Path(f"data/thumbnails/{dataset}.npz"), {"images": sample_thumbnails(arrays["test"].images)})
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ READ_ELSEWHERE = {
     "pretrained": {"weights_files", "partial_weights"},
 }  # fmt: skip
 # Stages that write files for Git.
-IN_GIT = ("sources", "explore", "overlap", "evaluate", "stress", "external_evaluate")
+IN_GIT = ("sources", "explore", "overlap", "told_apart", "evaluate", "stress", "external_evaluate")
 
 
 def test_every_stage_depends_on_the_fingerprint_of_its_own_code():

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chest_transfer.analysis.told_apart import told_apart
 from chest_transfer.data.arrays import open_arrays, read_npz, write_npz
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.predictions import Predictions
 from chest_transfer.data.preprocessing import preprocess
 from chest_transfer.evaluation.operating_points import OPERATING_POINTS
-from chest_transfer.evaluation.out_of_distribution import OutOfDistribution, fit_out_of_distribution
+from chest_transfer.evaluation.out_of_distribution import OutOfDistribution, fit_out_of_distribution, sample_thumbnails
 from chest_transfer.networks.facts import ClassifierFacts, PackedFacts
 from chest_transfer.networks.saving import read_facts, save_model
 from chest_transfer.phantom.archive import write_archive
@@ -95,3 +96,18 @@ def test_its_file_and_the_file_of_a_packed_model_contain_all_of_it(distribution,
     assert set(packed.thresholds) == set(OPERATING_POINTS)
     assert (again.score(splits["test"]) == distribution.score(splits["test"])).all()
     assert float(again.threshold) == float(distribution.threshold)
+
+
+def test_how_well_the_scores_of_two_datasets_tell_their_radiographs_apart(distribution, splits, tmp_path):
+    upside_down = {split: np.ascontiguousarray(images[:, ::-1]) for split, images in splits.items()}
+    parts = {"upright": splits, "upside_down": upside_down}
+    distributions, thumbnails = ({name: tmp_path / f"{name}-{kind}.npz" for name in parts} for kind in ("a", "b"))
+    for name, part in parts.items():
+        write_npz(distributions[name], fit_out_of_distribution(part["train"], part["val"]).arrays())
+        write_npz(thumbnails[name], {"images": sample_thumbnails(part["test"])})
+    table = told_apart(distributions, thumbnails)
+    assert list(table["dataset"]) == ["upright", "upside_down"]
+    assert (table["auc"] > 0.99).all()
+    assert (table["flagged"] > 0.9).all()
+    assert (table["false_alarms"] <= 0.1).all()
+    assert told_apart({"upright": distributions["upright"]}, {"upright": thumbnails["upright"]}).empty

@@ -91,6 +91,12 @@ def fit_out_of_distribution(train: np.ndarray, val: np.ndarray) -> OutOfDistribu
     return replace(distribution, threshold=np.float64(np.quantile(distribution.score(val), 1 - FALSE_ALARM_RATE)))
 
 
+def sample_thumbnails(images: np.ndarray) -> np.ndarray:
+    """Return at most `MOST_IMAGES` of images (N, H, W) uint8, evenly spread, as the score sees them: uint8, `SIDE`."""
+    step = max(1, -(-len(images) // MOST_IMAGES))
+    return np.rint(box_thumbnails(images[::step], SIDE)).astype(np.uint8)
+
+
 def _standardized_thumbnails(images: np.ndarray) -> np.ndarray:
     thumbnails = box_thumbnails(images, SIDE).reshape(len(images), SIDE**2)
     thumbnails -= thumbnails.mean(axis=1, keepdims=True)
