@@ -23,6 +23,7 @@ def main(target: str, model: str, source: str, seed: str) -> None:
         GrayStatistics(float(of_source["gray_mean"]), float(of_source["gray_deviation"])),
         {split: open_arrays(f"data/arrays/{target}/{split}.npz") for split in ("train", "test")},
         {dataset: Path(f"data/fingerprints/{dataset}.npz") for dataset in (target, source)},
+        settings.evaluate.operating_point,
     )
     print(f"{target}: {adaptation}")
 

@@ -18,6 +18,7 @@ from chest_transfer.evaluation.class_shares import (
     Question,
     class_shares,
     estimate_share,
+    fit_intercept,
     move_threshold,
     move_thresholds,
     questions_of_validation,
@@ -40,10 +41,21 @@ def test_the_share_of_the_ill_is_estimated_without_labels(share):
     assert estimate_share(values, SOURCE_SHARE) == pytest.approx(share, abs=0.02)
 
 
+@pytest.mark.parametrize(("source_share", "share"), [(0.74, 0.74), (0.74, 0.3), (0.1, 0.1), (0.25, 0.6)])
+def test_the_share_is_also_estimated_for_a_model_that_was_trained_with_class_weights(source_share, share):
+    # Its log odds are those of classes that are equally frequent.
+    rng = np.random.default_rng(6)
+    labels, val = log_odds(20_000, source_share, rng)
+    _, values = log_odds(20_000, share, rng)
+    intercept = fit_intercept(val, labels.mean())
+    assert intercept == pytest.approx(np.log(source_share / (1 - source_share)), abs=0.1)
+    assert estimate_share(values + intercept, labels.mean()) == pytest.approx(share, abs=0.03)
+
+
 @pytest.mark.parametrize("stated", [None, 0.4])
 def test_the_moved_threshold_predicts_as_many_as_there_are(stated):
     _, values = log_odds(5000, 0.2, np.random.default_rng(2))
-    question = Question("diseased", temperature=1.7, threshold=0.6, share=SOURCE_SHARE)
+    question = Question("diseased", temperature=1.7, threshold=0.6, share=SOURCE_SHARE, intercept=0.0)
     moved = move_threshold(question, 1.7 * values, stated)
     probabilities = 1 / (1 + np.exp(-(1.7 * values + moved.offset) / 1.7))
     assert (probabilities >= 0.6).mean() == pytest.approx(moved.share, abs=0.001)
@@ -52,10 +64,10 @@ def test_the_moved_threshold_predicts_as_many_as_there_are(stated):
 
 def test_an_estimate_that_no_hospital_has_moves_nothing():
     values = np.random.default_rng(3).normal(9, 1, 500)
-    moved = move_threshold(Question("diseased", 1.0, 0.5, SOURCE_SHARE), values)
+    moved = move_threshold(Question("diseased", 1.0, 0.5, SOURCE_SHARE, 0.0), values)
     assert moved.share > 0.95
     assert moved.offset == 0
-    assert move_threshold(Question("diseased", 1.0, 0.5, SOURCE_SHARE), values, 0.5).offset != 0
+    assert move_threshold(Question("diseased", 1.0, 0.5, SOURCE_SHARE, 0.0), values, 0.5).offset != 0
 
 
 def predictions(labels: np.ndarray, logits: np.ndarray, classes: list[str], multi_label: bool) -> Predictions:
@@ -71,7 +83,7 @@ def test_the_logits_of_diseases_are_moved_and_that_of_the_healthy_is_not(classes
     if not multi_label:
         labels = np.eye(classes, dtype=int)[rng.integers(classes, size=600)]
     val = predictions(labels, rng.normal(3 * labels, 1.0), names, multi_label)
-    questions = questions_of_validation(val)
+    questions = questions_of_validation(val, "youden")
     assert [question.name for question in questions] == (names if multi_label else ["diseased"])
     offsets, moved = move_thresholds(questions, names, multi_label, val.logits)
     assert set(moved) == {question.name for question in questions}
@@ -97,6 +109,7 @@ def test_threshold_transport_compares_the_old_threshold_the_moved_one_and_the_be
     assert accuracies == sorted(accuracies)
     assert by_threshold["source"]["specificity"] < by_threshold["moved"]["specificity"]
     assert list(threshold_transport(moved)) == ["source", "best"]
+    assert list(threshold_transport(moved, were_others_moved=True)) == ["moved", "best"]
 
 
 def test_batch_norms_get_the_averages_of_the_radiographs_mixed_with_those_of_training():

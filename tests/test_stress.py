@@ -10,14 +10,14 @@ from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.covariates import Covariates, read_covariates, write_covariates
 from chest_transfer.data.degradations import DEGRADATIONS, degrade, degrade_at_random
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.evaluation.balancing import MATCHED, REVERSED
+from chest_transfer.evaluation.balancing import MATCHED, REVERSED, is_balanced
 from chest_transfer.evaluation.calibrated_predictions import uncalibrated_predictions
 from chest_transfer.evaluation.degraded import rows_to_degrade
 from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
 from chest_transfer.evaluation.stress import (
     class_weights,
     reversed_validation_area,
-    shortcut_area,
+    shortcut_areas,
     stress_record,
     weighted_scores,
 )
@@ -79,9 +79,9 @@ def test_a_model_that_reads_both_loses_what_it_read_of_sharpness(cohort):
 def test_reversed_the_shortcut_says_the_opposite_with_fewer_effective_patients(cohort):
     predictions = cohort.predictions(cohort.finding)
     weights = class_weights(predictions, cohort.covariates)
-    areas = {kind: shortcut_area(predictions, cohort.covariates, weights[kind]) for kind in (MATCHED, REVERSED)}
+    areas = {kind: shortcut_areas(predictions, cohort.covariates, weights[kind])[0] for kind in (MATCHED, REVERSED)}
     assert areas[MATCHED] == pytest.approx(0.5, abs=0.01)
-    assert areas[REVERSED] == pytest.approx(1 - shortcut_area(predictions, cohort.covariates, None), abs=0.05)
+    assert areas[REVERSED] == pytest.approx(1 - shortcut_areas(predictions, cohort.covariates, None)[0], abs=0.05)
     matched, opposite = (cohort.record(cohort.finding, kind) for kind in (MATCHED, REVERSED))
     assert opposite["effective_ill"] < matched["effective_ill"] < cohort.labels.sum()
 
@@ -94,6 +94,18 @@ def test_a_model_is_chosen_by_the_strongest_shortcut_that_leaves_enough_patients
     honest = reversed_validation_area(cohort.predictions(cohort.finding), shortcuts)
     assert both["shortcut"] == honest["shortcut"] == "sharpness"
     assert both["auc"] < honest["auc"]
+
+
+def test_where_one_of_several_classes_cannot_be_balanced_the_shortcut_is_not():
+    assert is_balanced(MATCHED, [0.5, 0.52])
+    assert not is_balanced(MATCHED, [0.4, 0.6])
+    assert not is_balanced(REVERSED, [0.1, 0.2, 1.0])
+
+
+def test_radiographs_of_one_class_have_no_scores(cohort):
+    healthy = cohort.predictions(cohort.finding).of_images(cohort.labels == 0)
+    scores = weighted_scores(healthy, None, cohort.resamples[:, cohort.labels == 0])
+    assert stress_record([scores], [scores])["auc"] is None
 
 
 def test_covariates_come_back_as_written_and_those_of_other_radiographs_are_refused(cohort, tmp_path):
@@ -116,13 +128,23 @@ def images() -> np.ndarray:
 @pytest.mark.parametrize("name", DEGRADATIONS)
 def test_each_degradation_changes_more_the_stronger_it_is_and_comes_back_the_same(images, name):
     changes = []
+    others = np.roll(images, -1, axis=0)
     for level in DEGRADATIONS[name].levels:
-        degraded = degrade(images, name, level, np.random.default_rng(1))
-        np.testing.assert_array_equal(degraded, degrade(images, name, level, np.random.default_rng(1)))
+        degraded, again = (degrade(images, others, name, level, np.random.default_rng(1)) for _ in range(2))
+        np.testing.assert_array_equal(degraded, again)
         assert degraded.dtype == np.uint8
         assert degraded.shape == images.shape
         changes.append(np.abs(degraded.astype(int) - images).mean())
     assert 0 < changes[0] < changes[1] < changes[2]
+
+
+def test_matching_a_histogram_gives_only_gray_levels_that_the_other_radiograph_has():
+    rng = np.random.default_rng(4)
+    saturated = np.where(rng.random((1, 64, 64)) < 0.05, 255, rng.integers(20, 200, (1, 64, 64))).astype(np.uint8)
+    other = rng.integers(40, 180, (1, 64, 64)).astype(np.uint8)
+    matched = degrade(saturated, other, "histogram", 1.0, rng)
+    assert matched.max() <= other.max()
+    assert abs(np.median(matched) - np.median(other)) <= 2
 
 
 def test_in_training_a_share_of_the_radiographs_is_degraded(images):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy.ndimage import convolve, laplace
 
-IMAGES_AT_ONCE = 256
+PIXELS_AT_ONCE = 2**22
 EDGE_FREQUENCY = 0.25  # cycles per pixel: half of what an image can hold
 GRAY_BINS = 16
 DARK, BRIGHT = 16, 240  # gray levels below and from which a pixel is black or white
@@ -60,8 +60,9 @@ def _of_batches(measure: Callable[[np.ndarray], np.ndarray], images: np.ndarray)
 
 
 def _batches(images: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(images), IMAGES_AT_ONCE):
-        yield np.asarray(images[start : start + IMAGES_AT_ONCE], np.float32)
+    at_once = max(1, PIXELS_AT_ONCE // (images.shape[1] * images.shape[2]))
+    for start in range(0, len(images), at_once):
+        yield np.asarray(images[start : start + at_once], np.float32)
 
 
 def _sharpness(images: np.ndarray) -> np.ndarray:

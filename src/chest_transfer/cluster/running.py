@@ -14,7 +14,18 @@ from chest_transfer.cluster.worker import Experiment, remove_clones, run_stage
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.git import check_commit, git
 
-GPU_STAGES = ("pretrained", "embed", "train", "finetune", "transfer", "as_is", "adapted", "explain")
+GPU_STAGES = (
+    "pretrained",
+    "embed",
+    "train",
+    "finetune",
+    "transfer",
+    "as_is",
+    "adapted",
+    "degraded",
+    "external",
+    "explain",
+)
 RETRIES = 2  # of a stage that fails; Dask itself moves the tasks of a worker that dies
 
 

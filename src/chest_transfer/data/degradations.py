@@ -61,7 +61,8 @@ def _contrast(image, strength, rng, other):
 def _histogram(image, strength, rng, other):
     """Move gray levels towards those that make the histogram that of the other image (histogram matching)."""
     shares, other_shares = (np.cumsum(np.bincount(one.ravel(), minlength=256)) / one.size for one in (image, other))
-    matched = np.interp(shares, other_shares, np.arange(256))
+    levels = np.unique(other)
+    matched = np.interp(shares, other_shares[levels], levels)
     return _gray((1 - strength) * np.arange(256) + strength * matched)[image]
 
 
@@ -121,16 +122,17 @@ DEGRADATIONS = {
 }
 
 
-def degrade(images: np.ndarray, name: str, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Return images with one degradation; the other image of each is the next one.
+def degrade(images: np.ndarray, others: np.ndarray, name: str, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """Return images with one degradation.
 
     Args:
         images: (N, H, W) uint8 array.
+        others: (N, H, W) uint8 array, another image for each.
         name: str, a key of `DEGRADATIONS`.
         strength: float, in its unit.
         rng: random generator.
     """
-    apply, others = DEGRADATIONS[name].apply, np.roll(images, -1, axis=0)
+    apply = DEGRADATIONS[name].apply
     return np.stack([apply(image, strength, rng, other) for image, other in zip(images, others, strict=True)])
 
 

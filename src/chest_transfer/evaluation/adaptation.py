@@ -80,8 +80,9 @@ def adapt(
     statistics = adapt_statistics(classifier, arrays, gray)
     after = _logits(logits_network(classifier), arrays)
     _, as_is = move_thresholds(questions, classes, multi_label, before)
-    entropies = [mean_entropy(questions, classes, multi_label, logits) for logits in (before, after)]
-    if questions and entropies[1] >= entropies[0] and all(one.is_plausible for one in as_is.values()):
+    plausible = [question for question in questions if as_is[question.name].is_plausible]
+    entropies = [mean_entropy(plausible, classes, multi_label, logits) for logits in (before, after)]
+    if plausible and entropies[1] >= entropies[0]:
         raise ChestTransferError(
             f"adapted to these {len(arrays.names)} radiographs, the model would be less certain of them (mean entropy "
             f"{entropies[1]:.3f}, and {entropies[0]:.3f} as it is): that does more harm than good; use it as it is"

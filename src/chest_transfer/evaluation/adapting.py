@@ -9,6 +9,7 @@ from chest_transfer.data.predictions import predictions_of, read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.adaptation import BATCH, adapt
 from chest_transfer.evaluation.class_shares import questions_of_validation
+from chest_transfer.evaluation.transport import REFUSED
 from chest_transfer.files import atomic_write, write_json
 from chest_transfer.model_names import ModelName
 from chest_transfer.networks.classifier import logits_network
@@ -20,7 +21,12 @@ ADAPTATION = "adaptation.json"
 
 
 def adapt_and_save(
-    applied: ModelName, name: ModelName, gray: GrayStatistics, target: dict[str, Arrays], fingerprints: dict[str, Path]
+    applied: ModelName,
+    name: ModelName,
+    gray: GrayStatistics,
+    target: dict[str, Arrays],
+    fingerprints: dict[str, Path],
+    operating_point: str,
 ) -> str:
     """Adapt a model to the training radiographs of a target, and save it with its predictions for the target's test.
 
@@ -34,18 +40,19 @@ def adapt_and_save(
         gray: GrayStatistics of the training split of the model's dataset.
         target: dict of Arrays, `train`, of which only the images are used, and `test`.
         fingerprints: dict of Path, by dataset, of the files of image fingerprints, the target's first.
+        operating_point: str, whose threshold is moved.
 
     Returns:
         str: what was done, in words.
     """
     classifier, facts = load_model(applied.network, ClassifierFacts)
-    questions = questions_of_validation(read_predictions(applied.predictions_of("val")))
+    questions = questions_of_validation(read_predictions(applied.predictions_of("val")), operating_point)
     try:
         record = adapt(classifier, target["train"], gray, facts, questions).record()
     except ChestTransferError as refusal:
         classifier, _ = load_model(applied.network, ClassifierFacts)
         images = len(target["train"].names)
-        record = {"images": images, "statistics": f"not adapted: {refusal}", "shares": {}, "offsets": {}}
+        record = {"images": images, "statistics": f"{REFUSED}: {refusal}", "shares": {}, "offsets": {}}
     changed = {"dataset": name.dataset, "regime": name.regime, "source": name.start}
     settings = facts.settings | {"adaptation": record}
     save_model(classifier, name.network, facts.model_copy(update=changed | {"settings": settings}))

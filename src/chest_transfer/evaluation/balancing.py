@@ -39,12 +39,14 @@ def balancing_weights(is_ill: np.ndarray, covariates: np.ndarray) -> dict[str, n
     }
 
 
-def is_balanced(kind: str, shortcut_area: float) -> bool:
-    """Return whether weights did what they should, by the area under the ROC curve of the shortcut itself.
+def is_balanced(kind: str, shortcut_areas: list[float]) -> bool:
+    """Return whether weights did what they should for each class, by the areas under the ROC curve of the shortcut.
 
     Where a shortcut separates the classes, no radiographs are left that go against it.
     """
-    return abs(shortcut_area - 0.5) <= TOLERANCE if kind == MATCHED else shortcut_area <= 0.5 + TOLERANCE
+    if kind == MATCHED:
+        return all(abs(area - 0.5) <= TOLERANCE for area in shortcut_areas)
+    return all(area <= 0.5 + TOLERANCE for area in shortcut_areas)
 
 
 def effective_count(weights: np.ndarray) -> float:

@@ -27,6 +27,8 @@ class ModelOutputs:
         temperature: float.
         thresholds: (K,) array of calibrated probabilities.
         shares: list of K float, of each class among the radiographs of its validation split.
+        intercepts: list of K float, of `class_shares.fit_intercept`.
+        is_adapted: bool, whether its thresholds were moved to other radiographs already.
     """
 
     classes: list[str]
@@ -34,17 +36,21 @@ class ModelOutputs:
     temperature: float
     thresholds: np.ndarray
     shares: list[float]
+    intercepts: list[float]
+    is_adapted: bool = False
 
 
-def source_shares(findings: list[str], model: ModelOutputs) -> list[float | None]:
-    """Return the share of each finding of `shared_findings` in the model's validation split; without any, of the ill.
+def shares_and_intercepts(findings: list[str], model: ModelOutputs) -> list[tuple[float, float] | None]:
+    """Return the share in the model's validation split, and the intercept, of each finding; without any, of the ill.
 
-    None where that is not known: of independent classes, how many radiographs show any.
+    None where they are not known: of independent classes, how many radiographs show any; of an adapted model.
     """
+    if model.is_adapted or (not findings and model.multi_label):
+        return [None] * max(len(findings), 1)
     if findings:
         numbers = _numbers(model.classes, model.multi_label)
-        return [model.shares[numbers[finding]] for finding in findings]
-    return [None if model.multi_label else 1 - model.shares[0]]
+        return [(model.shares[numbers[finding]], model.intercepts[numbers[finding]]) for finding in findings]
+    return [(1 - model.shares[0], -model.intercepts[0])]
 
 
 def shared_findings(model: ModelOutputs, classes: list[str], multi_label: bool) -> list[str]:

@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import entr, logit
 
 from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.data.predictions import Predictions
 from chest_transfer.evaluation.class_matching import DISEASED
 from chest_transfer.evaluation.health import as_health, health_logits
-from chest_transfer.evaluation.operating_points import fit_calibration, to_probabilities
+from chest_transfer.evaluation.operating_points import calibrated_log_odds, fit_calibration, to_probabilities
 
 if TYPE_CHECKING:
     from chest_transfer.networks.facts import PackedFacts
 
 ROUNDS, TOLERANCE = 1000, 1e-7
-PLAUSIBLE_SHARES = (0.05, 0.95)  # an estimate beyond them says that the assumption does not hold
-OPERATING_POINT = "youden"
+LARGEST_CHANGE = 20.0  # of the odds of a disease: a larger one says that the assumption does not hold
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,14 @@ class Question:
         temperature: float, of the model.
         threshold: float, calibrated probability.
         share: float, of the radiographs of validation that show it.
+        intercept: float, of `fit_intercept`.
     """
 
     name: str
     temperature: float
     threshold: float
     share: float
+    intercept: float
 
 
 @dataclass(frozen=True)
@@ -50,34 +52,61 @@ class MovedThreshold:
         share: float, of the radiographs that show it, estimated or stated.
         offset: float, to add to the logit of it, so that the old threshold predicts it as often; 0 where the estimate
             is not plausible.
+        is_plausible: bool, whether the share is one that a hospital can have (`is_plausible`).
     """
 
     share: float
     offset: float
-
-    @property
-    def is_plausible(self) -> bool:
-        """Whether the share is one that a hospital can have."""
-        return PLAUSIBLE_SHARES[0] <= self.share <= PLAUSIBLE_SHARES[1]
+    is_plausible: bool = True
 
 
-def questions_of_validation(val: Predictions) -> list[Question]:
-    """Return the questions of a model from its predictions for its validation split: of exclusive classes one."""
+def questions_of_validation(val: Predictions, operating_point: str) -> list[Question]:
+    """Return the questions of a model from its predictions for its validation split: of exclusive classes one.
+
+    Args:
+        val: Predictions.
+        operating_point: str, whose thresholds are moved.
+    """
     if not val.multi_label:
         val = as_health(val, multi_label_labels=False)
     calibration = fit_calibration(val.labels, val.logits, val.multi_label)
     return _questions(
-        val.classes, val.multi_label, calibration.temperature, calibration.thresholds[OPERATING_POINT],
-        class_shares(val.labels),
+        val.classes, val.multi_label, calibration.temperature, calibration.thresholds[operating_point],
+        class_shares(val.labels), intercepts(val, calibration.temperature),
     )  # fmt: skip
 
 
-def questions_of_facts(facts: "PackedFacts") -> list[Question]:
+def questions_of_facts(facts: "PackedFacts", operating_point: str) -> list[Question]:
     """Return the questions of a packed model; none of several exclusive classes, which have no threshold."""
     if not facts.multi_label and len(facts.classes) > 2:
         return []
-    thresholds = np.array(facts.thresholds[OPERATING_POINT])
-    return _questions(facts.classes, facts.multi_label, facts.temperature, thresholds, facts.validation_shares)
+    return _questions(
+        facts.classes, facts.multi_label, facts.temperature, np.array(facts.thresholds[operating_point]),
+        facts.validation_shares, facts.intercepts,
+    )  # fmt: skip
+
+
+def intercepts(val: Predictions, temperature: float) -> list[float]:
+    """Return `fit_intercept` of each class (K,), from the predictions for the validation split."""
+    log_odds, shares = calibrated_log_odds(val.logits, temperature, val.multi_label), class_shares(val.labels)
+    return [fit_intercept(log_odds[:, k], share) for k, share in enumerate(shares)]
+
+
+def fit_intercept(log_odds: np.ndarray, share: float) -> float:
+    """Return what is added to log odds (N,) so that their mean probability is the share of the ill.
+
+    Class weights and balanced batches teach a network other shares than those of its radiographs, and a temperature
+    does not change that (Alexandari, Kundaje and Shrikumar 2020, bias-corrected temperature scaling).
+    """
+    if not 0 < share < 1:
+        return 0.0
+    return float(brentq(lambda intercept: to_probabilities(log_odds + intercept).mean() - share, -200, 200))
+
+
+def is_plausible(share: float, source_share: float) -> bool:
+    """Return whether the odds of a disease differ from those of validation by no more than `LARGEST_CHANGE`."""
+    odds = [max(one, 1e-12) / max(1 - one, 1e-12) for one in (share, source_share)]
+    return 1 / LARGEST_CHANGE <= odds[0] / odds[1] <= LARGEST_CHANGE
 
 
 def class_shares(labels: np.ndarray) -> list[float]:
@@ -87,14 +116,19 @@ def class_shares(labels: np.ndarray) -> list[float]:
 
 
 def _questions(
-    classes: list[str], multi_label: bool, temperature: float, thresholds: np.ndarray, shares: list[float]
+    classes: list[str],
+    multi_label: bool,
+    temperature: float,
+    thresholds: np.ndarray,
+    shares: list[float],
+    of_classes: list[float],
 ) -> list[Question]:
-    if not multi_label:
-        return [Question(DISEASED, temperature, float(thresholds[1]), shares[1])]
+    names = classes if multi_label else [DISEASED]
+    numbers = range(len(classes)) if multi_label else [1]
     return [
-        Question(name, temperature, float(threshold), share)
-        for name, threshold, share in zip(classes, thresholds, shares, strict=True)
-        if 0 < share < 1
+        Question(name, temperature, float(thresholds[k]), shares[k], of_classes[k])
+        for name, k in zip(names, numbers, strict=True)
+        if 0 < shares[k] < 1
     ]
 
 
@@ -105,7 +139,7 @@ def estimate_share(log_odds: np.ndarray, source_share: float) -> float:
     Computation 14, 21-41).
 
     Args:
-        log_odds: (N,) array, calibrated where the ill have the source's share.
+        log_odds: (N,) array, calibrated where the ill have the source's share, with the intercept.
         source_share: float, between 0 and 1.
     """
     share = source_share
@@ -127,9 +161,11 @@ def move_threshold(question: Question, logits: np.ndarray, stated_share: float |
         stated_share: float, the share of the ill that is known; None to estimate it.
     """
     log_odds = logits / question.temperature
-    share = estimate_share(log_odds, question.share) if stated_share is None else stated_share
-    if stated_share is None and not MovedThreshold(share, 0.0).is_plausible:
-        return MovedThreshold(share, 0.0)
+    share = stated_share
+    if share is None:
+        share = estimate_share(log_odds + question.intercept, question.share)
+        if not is_plausible(share, question.share):
+            return MovedThreshold(share, 0.0, is_plausible=False)
     threshold = logit(np.clip(question.threshold, 1e-9, 1 - 1e-9))
     return MovedThreshold(share, float(question.temperature * (threshold - np.quantile(log_odds, 1 - share))))
 

@@ -41,9 +41,10 @@ def write_degraded_predictions(network, test: Arrays, batch_size: int, path: Pat
     def predict(name: str | None, strength: float = 0.0) -> np.ndarray:
         logits = []
         for start in range(0, len(test.names), batch_size):
-            images = test.inputs(np.arange(start, min(start + batch_size, len(test.names))))[..., 0]
+            rows = np.arange(start, min(start + batch_size, len(test.names)))
+            images, others = (test.inputs(which)[..., 0] for which in (rows, (rows + 1) % len(test.names)))
             if name:
-                images = degrade(images, name, strength, np.random.default_rng([SEED, start]))
+                images = degrade(images, others, name, strength, np.random.default_rng([SEED, start]))
             logits.append(network.predict_on_batch(images[..., np.newaxis].astype(np.float32)))
         return np.concatenate(logits)
 

@@ -10,8 +10,8 @@ from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.data.predictions import Predictions, read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
-from chest_transfer.evaluation.class_matching import ModelOutputs, judge, shared_findings, source_shares
-from chest_transfer.evaluation.class_shares import class_shares
+from chest_transfer.evaluation.class_matching import ModelOutputs, judge, shared_findings, shares_and_intercepts
+from chest_transfer.evaluation.class_shares import class_shares, intercepts
 from chest_transfer.evaluation.fit_scores import score_record
 from chest_transfer.evaluation.intervals import (
     cluster_bootstrap_weights,
@@ -70,6 +70,7 @@ def model_outputs(name: ModelName, operating_point: str) -> ModelOutputs:
         calibration.temperature,
         calibration.thresholds[operating_point],
         class_shares(val.labels),
+        intercepts(val, calibration.temperature),
     )
 
 
@@ -119,7 +120,7 @@ def external_scores(
         "images": len(asked.labels),
         "patients": len(np.unique(asked.patients)),
         "overlap": int(is_seen.sum()),
-        "thresholds": thresholds_elsewhere(asked, source_shares(findings, model), averaged),
+        "thresholds": thresholds_elsewhere(asked, shares_and_intercepts(findings, model), averaged, model.is_adapted),
     }
     if own is not None:
         record |= _beside_internal(own, scores, averaged, settings)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from chest_transfer.data.predictions import Predictions, read_predictions
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions, calibrate, uncalibrated_predictions
+from chest_transfer.evaluation.class_matching import DISEASED
 from chest_transfer.evaluation.conformal import conformal_scores, fit_cutoffs
 from chest_transfer.evaluation.health import as_health, is_health
 from chest_transfer.evaluation.intervals import rounded, with_interval
@@ -70,9 +71,10 @@ def evaluate_fit(name: ModelName, multi_label: bool, weights: np.ndarray, settin
     fit = evaluate_predictions(name, test, val, multi_label, weights, settings)
     if name.regime in NOT_FITTED:
         adaptation = _adaptation_of(name)
-        offset = adaptation.get("offsets", {}).get("diseased", 0.0)
+        offsets = dict(adaptation.get("offsets", {}))
+        offset = offsets.pop(DISEASED, 0.0)
         if not fit.calibrated.multi_label and len(fit.calibrated.classes) == 2:
-            fit.record["thresholds"] = threshold_transport(fit.on_scored, offset)
+            fit.record["thresholds"] = threshold_transport(fit.on_scored, offset, any(offsets.values()))
         if adaptation:
             fit.record["adaptation"] = adaptation
     else:

@@ -125,8 +125,8 @@ def area_interval(area: float, patients: PatientCounts) -> tuple[float, float]:
         return (area - true_area) ** 2 - NORMAL_QUANTILE**2 * variance
 
     # At the edges the area itself is a root as well, which is not the one looked for.
-    low = brentq(excess, 0, area - NO_WIDTH) if area > 0 else 0.0
-    high = brentq(excess, area + NO_WIDTH, 1) if area < 1 else 1.0
+    low = brentq(excess, 0, area - NO_WIDTH) if area > NO_WIDTH else 0.0
+    high = brentq(excess, area + NO_WIDTH, 1) if area < 1 - NO_WIDTH else 1.0
     return float(low), float(high)
 
 

@@ -31,8 +31,8 @@ class OutOfDistribution:
         variances: (C,) float32 array, of the training images along each component.
         residual_variance: () float array, the training images' mean squared distance from the span of the components.
         threshold: () float array, the score from which an image is out of distribution.
-        gray_mean: () float array, of the pixels of the training images.
-        gray_deviation: () float array, their standard deviation.
+        gray_mean: () float array, of the pixels of the training images; None in files of earlier versions.
+        gray_deviation: () float array, their standard deviation; likewise.
     """
 
     mean: np.ndarray
@@ -40,12 +40,12 @@ class OutOfDistribution:
     variances: np.ndarray
     residual_variance: np.ndarray
     threshold: np.ndarray
-    gray_mean: np.ndarray
-    gray_deviation: np.ndarray
+    gray_mean: np.ndarray | None = None
+    gray_deviation: np.ndarray | None = None
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the fields as arrays by name, to be stored."""
-        return {name: np.asarray(value) for name, value in asdict(self).items()}
+        return {name: np.asarray(value) for name, value in asdict(self).items() if value is not None}
 
     def score(self, images: np.ndarray) -> np.ndarray:
         """Return (N,) float64: mean squared distance along the components plus the normalized residual.

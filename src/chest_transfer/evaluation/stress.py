@@ -12,7 +12,7 @@ from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.data.covariates import WITHOUT_DISEASE, Covariates
 from chest_transfer.evaluation.balancing import REVERSED, balancing_weights, effective_count, is_balanced
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
-from chest_transfer.evaluation.intervals import PatientCounts, ranking_scores, rounded, with_interval
+from chest_transfer.evaluation.intervals import DECIMALS, PatientCounts, ranking_scores, rounded, with_interval
 
 SCORES = ("auc", "sensitivity", "specificity")
 
@@ -63,11 +63,14 @@ def weighted_scores(
     classes = predictions.averaged_classes if weights is None else list(weights)
     values: dict[str, list[np.ndarray]] = {name: [] for name in SCORES}
     counts = []
+    if not classes:
+        nothing = np.full(1 + len(resamples), np.nan)
+        return WeightedScores(dict.fromkeys(SCORES, nothing), PatientCounts(0, 0, 0))
     for k in classes:
         of_class = np.ones(len(predictions.labels)) if weights is None else weights[k]
         labels, predicted = predictions.labels[:, k], predictions.predicted[:, k]
         with_all = np.vstack([of_class, resamples * of_class]).astype(np.float32)
-        values["auc"].append(ranking_scores(labels, predictions.log_odds[:, k], with_all)[0].clip(0, 1))
+        values["auc"].append(ranking_scores(labels, predictions.log_odds[:, k], with_all)[0].round(DECIMALS))
         for name, is_counted, is_right in (
             ("sensitivity", labels == 1, predicted == 1), ("specificity", labels == 0, predicted == 0),
         ):  # fmt: skip
@@ -118,10 +121,14 @@ def reversed_validation_area(val: CalibratedPredictions, covariates: dict[str, C
         leaves enough patients.
     """
     nothing = np.zeros((0, len(val.labels)))
-    areas = {name: shortcut_area(val, covariates[name], None) for name in WITHOUT_DISEASE if name in covariates}
+    areas = {
+        name: float(np.mean(shortcut_areas(val, covariates[name], None) or [0.5]))
+        for name in WITHOUT_DISEASE
+        if name in covariates
+    }
     for name in sorted(areas, key=lambda name: -areas[name]):
         weights = class_weights(val, covariates[name]).get(REVERSED)
-        if weights and is_balanced(REVERSED, shortcut_area(val, covariates[name], weights)):
+        if weights and is_balanced(REVERSED, shortcut_areas(val, covariates[name], weights)):
             scores = weighted_scores(val, weights, nothing)
             if scores.patients.are_enough:
                 area = rounded(scores.values["auc"][0])
@@ -129,16 +136,16 @@ def reversed_validation_area(val: CalibratedPredictions, covariates: dict[str, C
     return {"shortcut": None, "shortcut_auc": None, "auc": None}
 
 
-def shortcut_area(
+def shortcut_areas(
     predictions: CalibratedPredictions, covariates: Covariates, weights: dict[int, np.ndarray] | None
-) -> float:
-    """Return the area under the ROC curve of a shortcut model itself, on weighted radiographs, as `weighted_scores`."""
+) -> list[float]:
+    """Return the area under the ROC curve of a shortcut model itself for each class, on weighted radiographs."""
     areas = []
     for k in predictions.averaged_classes if weights is None else weights:
         of_class = np.ones((1, len(predictions.labels))) if weights is None else weights[k][None]
         scores = covariates.log_odds[:, k].astype(np.float64)
         areas.append(ranking_scores(predictions.labels[:, k], scores, of_class.astype(np.float32))[0][0])
-    return float(np.mean(areas)) if areas else float("nan")
+    return [float(area) for area in areas]
 
 
 def _effective_patients(predictions: CalibratedPredictions, rows: np.ndarray, weights: np.ndarray) -> float:

@@ -19,7 +19,7 @@ from chest_transfer.evaluation.stress import (
     WeightedScores,
     class_weights,
     reversed_validation_area,
-    shortcut_area,
+    shortcut_areas,
     stress_record,
     weighted_scores,
 )
@@ -109,10 +109,10 @@ def _under_shortcuts(seeds: list[_Tested], covariates: dict[str, Covariates], re
         values = of_all.of_images(scored)
         for kind, weights in class_weights(predictions[0], values).items():
             stressed = [weighted_scores(of_seed, weights, resamples) for of_seed in predictions]
-            area, of_kind = shortcut_area(predictions[0], values, weights), stress_record(stressed, plain)
-            if not is_balanced(kind, area):
+            areas, of_kind = shortcut_areas(predictions[0], values, weights), stress_record(stressed, plain)
+            if not is_balanced(kind, areas):
                 of_kind = dict.fromkeys(of_kind)
-            record[f"{kind}_{shortcut}"] = of_kind | {"shortcut_auc": rounded(area)}
+            record[f"{kind}_{shortcut}"] = of_kind | {"shortcut_auc": rounded(float(np.mean(areas)))}
     return record
 
 
@@ -124,6 +124,8 @@ def _when_degraded(seeds: list[_Tested], names: np.ndarray, folder: Path, settin
         is_degraded = np.isin(names, logits.pop(NAMES))
         scored = seed.scored[is_degraded]
         predictions = seed.predictions.of_images(is_degraded & seed.scored)
+        if not len(predictions.labels):
+            return {}
         resamples = cluster_bootstrap_weights(predictions.patients, min(settings.rounds, RESAMPLES), settings.seed)
         for key, of_key in logits.items():
             of_seed = weighted_scores(replace(predictions, logits=of_key[scored]), None, resamples)

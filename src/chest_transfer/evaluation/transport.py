@@ -5,16 +5,22 @@ from sklearn.metrics import roc_curve
 
 from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
-from chest_transfer.evaluation.class_shares import MovedThreshold, estimate_share
+from chest_transfer.evaluation.class_shares import estimate_share, is_plausible
 from chest_transfer.evaluation.intervals import rounded
 
+REFUSED = "not adapted"  # what is said of a model that was left as it is
 
-def threshold_transport(predictions: CalibratedPredictions, offset: float = 0.0) -> dict[str, dict[str, float | None]]:
+
+def threshold_transport(
+    predictions: CalibratedPredictions, offset: float = 0.0, were_others_moved: bool = False
+) -> dict[str, dict[str, float | None]]:
     """Return sensitivity, specificity and accuracy at three thresholds of two exclusive classes.
 
     Args:
         predictions: CalibratedPredictions of a model of another dataset.
-        offset: float, by which the logits were moved to radiographs without labels; 0 where none were at hand.
+        offset: float, by which the logits were moved to radiographs without labels; 0 where they were not.
+        were_others_moved: bool, whether the logits of other questions were moved, of which these predictions are made:
+            the model's own threshold is then not known any more.
 
     Returns:
         dict: `source`, at the threshold of the model's own validation split; `moved`, at that which was moved, where it
@@ -23,7 +29,7 @@ def threshold_transport(predictions: CalibratedPredictions, offset: float = 0.0)
     """
     labels, log_odds = predictions.labels[:, 1], predictions.log_odds[:, 1]
     predicted = predictions.predicted[:, 1]
-    by_threshold = {"source": _scores(labels, predicted)}
+    by_threshold = {"moved" if were_others_moved else "source": _scores(labels, predicted)}
     if offset:
         unmoved = log_odds - offset / predictions.temperature
         threshold = np.log(predictions.thresholds[1] / (1 - predictions.thresholds[1]))
@@ -34,24 +40,30 @@ def threshold_transport(predictions: CalibratedPredictions, offset: float = 0.0)
 
 
 def thresholds_elsewhere(
-    predictions: CalibratedPredictions, source_shares: list[float | None], classes: list[int]
+    predictions: CalibratedPredictions,
+    shares: list[tuple[float, float] | None],
+    classes: list[int],
+    is_adapted: bool = False,
 ) -> dict[str, dict[str, float | None]]:
     """Return `threshold_transport` of radiographs from elsewhere, whose thresholds are moved by their own predictions.
 
     Args:
         predictions: CalibratedPredictions of L independent questions, with the labels that the model decided on.
-        source_shares: list of L float, of the ill in the model's validation split; None where that is not known.
+        shares: list of L (float, float), of the ill in the model's validation split, with the intercept; None where
+            they are not known.
         classes: list of int, the questions to average over.
+        is_adapted: bool, whether the model's thresholds were moved to other radiographs already.
     """
     by_question: dict[str, list[dict]] = {}
     for k in classes:
         known = predictions.labels[:, k] != UNKNOWN
         labels, log_odds = predictions.labels[known, k], predictions.log_odds[:, k]
-        by_question.setdefault("source", []).append(_scores(labels, predictions.predicted[known, k]))
-        source_share = source_shares[k]
-        if source_share is not None and 0 < source_share < 1:
-            share = estimate_share(log_odds, source_share)  # of all of them: labels are not used
-            if MovedThreshold(share, 0.0).is_plausible:
+        decided = "adapted" if is_adapted else "source"
+        by_question.setdefault(decided, []).append(_scores(labels, predictions.predicted[known, k]))
+        source_share, intercept = shares[k] or (0.0, 0.0)
+        if 0 < source_share < 1:
+            share = estimate_share(log_odds + intercept, source_share)  # of all of them: labels are not used
+            if is_plausible(share, source_share):
                 moved = log_odds[known] >= np.quantile(log_odds, 1 - share)
                 by_question.setdefault("moved", []).append(_scores(labels, moved))
         best = _best_threshold(labels, log_odds[known])

@@ -77,6 +77,7 @@ class PackedFacts(ClassifierFacts):
         temperature: that logits are divided by before they become probabilities.
         thresholds: of calibrated probabilities, one for each class, by operating point.
         validation_shares: of each class among the radiographs of the validation split.
+        intercepts: of each class, `class_shares.fit_intercept`.
         cutoffs: by error rate, the cutoffs of `conformal.fit_cutoffs`: two for each class.
         ensemble_seeds: of the members of an ensemble, which takes the time of so many networks; `seed` is then that of
             the first. None for a single network.
@@ -85,5 +86,6 @@ class PackedFacts(ClassifierFacts):
     temperature: float
     thresholds: dict[str, list[float]]
     validation_shares: list[float]
+    intercepts: list[float]
     cutoffs: dict[str, list[list[float]]]
     ensemble_seeds: list[int] | None = None

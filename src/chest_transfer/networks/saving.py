@@ -79,6 +79,15 @@ def read_array(path: Path, name: str) -> np.ndarray:
         raise ChestTransferError(f"'{path}' holds no array '{name}': {error}; run: dvc repro") from None
 
 
+def has_array(path: Path, name: str) -> bool:
+    """Return whether a model's file holds an array of that name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{name}.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 def load_model(path: Path, schema: type[Facts]) -> tuple[Any, Facts]:
     """Load a model and its facts from its file alone.
 

@@ -25,6 +25,12 @@ SHORTCUTS = {
     "color_mode": "the color mode of the file alone",
     "source": "where a radiograph comes from",
 }
+SHORTCUTS_IN_TABLES = {
+    "border": "border only", "outside_center": "without the middle", "thumbnail": "16 x 16 thumbnail",
+    "sharpness": "sharpness", "noise": "noise", "contrast": "brightness, contrast", "gray_levels": "gray levels",
+    "field_of_view": "black margins",
+    "file": "file size and shape", "color_mode": "color mode", "source": "source",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from chest_transfer.model_names import is_ensemble
 from chest_transfer.reporting import charts
-from chest_transfer.reporting.cautions import Caution
+from chest_transfer.reporting.cautions import SHORTCUTS_IN_TABLES, Caution
 from chest_transfer.reporting.chart_looks import page_chart
 from chest_transfer.reporting.dataset_charts import block_charts, curve_charts
 from chest_transfer.reporting.external_results import external_table
@@ -34,12 +34,6 @@ TEMPLATES = Environment(
     loader=PackageLoader("chest_transfer.reporting", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "pandas", "pillow", "dvc")
-SHORTCUTS = {
-    "border": "border only", "outside_center": "without the middle", "thumbnail": "16 x 16 thumbnail",
-    "sharpness": "sharpness", "noise": "noise", "contrast": "brightness, contrast", "gray_levels": "gray levels",
-    "field_of_view": "black margins",
-    "file": "file size and shape", "color_mode": "color mode", "source": "source",
-}  # fmt: skip
 PICTURES = {
     "samples": "Radiographs of each class as they are in the archive, chosen by the hash of their names",
     "augmented": "One training radiograph: unchanged, then with random rotation, shift, zoom and contrast",
@@ -118,7 +112,10 @@ def _part(dataset: Dataset) -> dict:
     })  # fmt: skip
     of_patients = plots["learning_curves"]
     shortcuts = dataset.data["shortcuts"]
-    rows = [(SHORTCUTS[name], score["auc"], score["auc_low"], score["auc_high"]) for name, score in shortcuts.items()]
+    rows = [
+        (SHORTCUTS_IN_TABLES[name], score["auc"], score["auc_low"], score["auc_high"])
+        for name, score in shortcuts.items()
+    ]
     best = max(dataset.scores.items(), key=lambda item: item[1]["auc"] or 0)
     rows.insert(0, (f"best model ({best[0]})", best[1]["auc"], best[1]["auc_low"], best[1]["auc_high"]))
     rows = [row for row in rows if row[1] is not None]

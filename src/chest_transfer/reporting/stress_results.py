@@ -5,9 +5,11 @@ from markupsafe import Markup
 from chest_transfer.data.covariates import WITHOUT_DISEASE
 from chest_transfer.data.degradations import DEGRADATIONS
 from chest_transfer.evaluation.balancing import MATCHED, REVERSED
-from chest_transfer.reporting.cautions import AS_GOOD, SHORTCUTS, Caution
+from chest_transfer.reporting.cautions import AS_GOOD, SHORTCUTS, SHORTCUTS_IN_TABLES, Caution
 from chest_transfer.reporting.html_tables import DASH, decimal, html_table, signed_with_interval, with_interval
 
+NO_SHORTCUT = {"change": 0}
+LEVELS = ("weak", "medium", "strong")
 CHANGE = ("change", "change_low", "change_high")
 
 
@@ -42,11 +44,10 @@ def stress_cautions(name: str, scores: dict[str, dict], stress: dict[str, dict])
     degraded = record["degraded"]
     if degraded["worst"]:
         kind, _, level = degraded["worst"].rpartition("_")
-        strength = DEGRADATIONS[kind].levels[int(level) - 1]
         text = (
             f"{name}: on degraded radiographs {best} has a mean AUC of {decimal(degraded['mean_auc'])} "
             f"({decimal(degraded['unchanged']['auc'])} on the same ones as they are), at worst "
-            f"{decimal(degraded['worst_auc'])}: {kind}, {strength:g} ({DEGRADATIONS[kind].unit})."
+            f"{decimal(degraded['worst_auc'])} ({LEVELS[int(level) - 1]} {kind})."
         )
         cautions.append(Caution(False, text))
     return cautions
@@ -56,15 +57,15 @@ def shortcut_table(stress: dict[str, dict]) -> Markup | str:
     """Return a table of the models where each shortcut is matched and reversed; empty where there is no stress test."""
     rows = []
     for model, record in stress.items():
-        for key in SHORTCUTS:
-            if f"{MATCHED}_{key}" in record:
+        for key in WITHOUT_DISEASE:
+            if record.get(f"{MATCHED}_{key}", NO_SHORTCUT)["change"] != 0:  # files of one color mode tell nothing
                 matched, opposite = record[f"{MATCHED}_{key}"], record[f"{REVERSED}_{key}"]
                 counts = [matched["effective_ill"], matched["effective_healthy"]]
                 change = signed_with_interval(*map(matched.get, CHANGE))
                 rows.append([
-                    model, SHORTCUTS[key], with_interval(matched, "auc"), change, decimal(matched["sensitivity"]),
-                    decimal(matched["specificity"]), DASH if None in counts else str(min(counts)),
-                    with_interval(opposite, "auc"),
+                    model, SHORTCUTS_IN_TABLES[key], with_interval(matched, "auc"), change,
+                    decimal(matched["sensitivity"]), decimal(matched["specificity"]),
+                    DASH if None in counts else str(min(counts)), with_interval(opposite, "auc"),
                 ])  # fmt: skip
     heads = ["model", "shortcut", "AUC, matched", "change", "sensitivity", "specificity", "patients", "AUC, reversed"]
     caption = (
@@ -83,5 +84,5 @@ def degradation_table(stress: dict[str, dict]) -> Markup | str:
         )]
         for name, degradation in DEGRADATIONS.items()
     ]  # fmt: skip
-    heads, caption = ["degradation (levels)", *stress], "Test AUC on degraded radiographs, weak / medium / strong"
+    heads, caption = ["degradation (levels)", *stress], f"Test AUC on degraded radiographs, {' / '.join(LEVELS)}"
     return html_table(caption, heads, rows, text_columns=1) if stress else ""

@@ -2,11 +2,15 @@
 
 from markupsafe import Markup
 
+from chest_transfer.evaluation.transport import REFUSED
 from chest_transfer.model_names import TRANSFERRED
 from chest_transfer.reporting.html_tables import decimal, html_table
 from chest_transfer.reporting.wording import training_in_words
 
-THRESHOLDS = {"source": "of its own validation", "moved": "moved without labels", "best": "best on these labels"}
+THRESHOLDS = {
+    "source": "of its own validation", "adapted": "of its adaptation", "moved": "moved without labels",
+    "best": "best on these labels",
+}  # fmt: skip
 
 
 def threshold_table(scores: dict[str, dict]) -> Markup | str:
@@ -21,11 +25,14 @@ def threshold_table(scores: dict[str, dict]) -> Markup | str:
         if regime not in TRANSFERRED:
             continue
         # A model that was trained on the target has a threshold of the target's validation split.
+        adaptations = [fit["adaptation"] for fit in record["fits"].values() if "adaptation" in fit]
+        refused = sum(REFUSED in adaptation["statistics"] for adaptation in adaptations)
+        made = training_in_words(regime) + f" (refused: {refused} of {len(adaptations)})" * bool(refused)
         of_thresholds = record.get("thresholds") or {"": record}
         for threshold, at in of_thresholds.items():
             words = THRESHOLDS.get(threshold, "of the target's validation")
             rows.append([
-                source, training_in_words(regime), words, decimal(record["auc"]), decimal(at["sensitivity"]),
+                source, made, words, decimal(record["auc"]), decimal(at["sensitivity"]),
                 decimal(at["specificity"]), decimal(at["accuracy"]), decimal(record["ece"]),
             ])  # fmt: skip
     rows.sort(key=lambda row: row[0])

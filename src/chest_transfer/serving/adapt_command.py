@@ -44,6 +44,11 @@ def adapt_model(arguments) -> None:
     make_deterministic(0, arguments.threads)
     before = _summary(predictor, images)
     source = read_out_of_distribution(predictor.path)
+    if source.gray_mean is None:
+        raise ChestTransferError(
+            f"'{arguments.model}' is of an earlier version, which does not say what gray levels it was trained on; "
+            "run: dvc repro"
+        )
     gray = GrayStatistics(float(source.gray_mean), float(source.gray_deviation))
     network, facts = predictor.network, predictor.facts
     adaptation = adapt(network, _arrays(images), gray, facts, questions, arguments.share)
@@ -72,7 +77,7 @@ def _check(arguments, predictor: Predictor, out: Path) -> list[Question]:
         raise ChestTransferError(f"'{arguments.model}' is adapted already; adapt the model that it was made of")
     if out.suffix != ".keras":
         raise ChestTransferError(f"--out is '{out}' (allowed: a file ending in .keras); name one")
-    questions = questions_of_facts(predictor.facts)
+    questions = questions_of_facts(predictor.facts, predictor.operating_point)
     if arguments.share is not None and not 0 < arguments.share < 1:
         raise ChestTransferError(f"--share is {arguments.share:g} (allowed: between 0 and 1, e.g. 0.3)")
     if arguments.share is not None and len(questions) != 1:
@@ -121,7 +126,8 @@ def _report(adaptation, stated_share: float | None, before: dict, after: dict, o
         verdict = (
             "thresholds moved to predict as many" if moved.offset else "not plausible: thresholds stay as they are"
         )
-        print(f"changed: share of {name} {moved.share:.3f} ({source}); {verdict}")
+        word = "changed" if moved.offset else "unchanged"
+        print(f"{word}: share of {name} {moved.share:.3f} ({source}); {verdict}")
     if not adaptation.moved:
         print("unchanged: thresholds; of several exclusive classes the most probable one is predicted")
     for name in [name for name in before if name]:

@@ -68,6 +68,8 @@ def evaluate(arguments) -> None:
             facts.temperature,
             np.array(facts.thresholds[predictor.operating_point]),
             facts.validation_shares,
+            facts.intercepts,
+            is_adapted=facts.regime == "adapted",
         )
         scores = external_scores(outputs, predictions, test.multi_label, images, point)
     remarks = [

@@ -9,6 +9,7 @@ from pathlib import Path
 from chest_transfer.errors import ChestTransferError, unknown_name_error
 from chest_transfer.lockfile import file_md5
 from chest_transfer.model_names import ALL_PATIENTS, ENSEMBLE, ModelName, packed_model
+from chest_transfer.networks.facts import PackedFacts
 from chest_transfer.recorded_files import copies_folder, recorded_file, recorded_outputs, text_of
 from chest_transfer.serving.packing import pack
 from chest_transfer.yaml_files import YAMLError, parse_yaml
@@ -74,7 +75,7 @@ def _named_in_full(name: str) -> ModelName | None:
 
 def _packed(members: list[tuple[Path, ...]]) -> Path:
     """Return the packed file of a model or an ensemble, put together once for each content of its parts."""
-    key = hashlib.sha256()
+    key = hashlib.sha256(" ".join(PackedFacts.model_fields).encode())  # files of an earlier version are other ones
     for part in (path for parts in members for path in parts):
         key.update(hashlib.sha256(part.read_bytes()).digest())
     packed = copies_folder() / f"{key.hexdigest()[:32]}.keras"

@@ -1,17 +1,18 @@
 """Packing: a model with its calibration, thresholds and out-of-distribution score as one file that needs no other."""
 
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 
 from chest_transfer.data.arrays import read_npz
 from chest_transfer.data.predictions import Predictions, read_predictions
 from chest_transfer.evaluation.averaging import mean_predictions
-from chest_transfer.evaluation.class_shares import class_shares
+from chest_transfer.evaluation.class_shares import class_shares, intercepts
 from chest_transfer.evaluation.conformal import ERROR_RATES, fit_cutoffs
 from chest_transfer.evaluation.operating_points import calibrated_probabilities, fit_calibration
 from chest_transfer.evaluation.out_of_distribution import OutOfDistribution
 from chest_transfer.networks.facts import ClassifierFacts, PackedFacts
-from chest_transfer.networks.saving import load_model, read_array, read_facts, repack_model, save_model
+from chest_transfer.networks.saving import has_array, load_model, read_array, read_facts, repack_model, save_model
 
 PREFIX = "out_of_distribution_"  # of its arrays in the file
 
@@ -53,7 +54,9 @@ def _packed_facts(facts: ClassifierFacts, val: Predictions, **others) -> PackedF
         f"{rate:g}": fit_cutoffs(val.labels, probabilities, facts.multi_label, rate).tolist() for rate in ERROR_RATES
     }
     calibrated = {"temperature": calibration.temperature, "thresholds": thresholds, "cutoffs": cutoffs}
-    calibrated |= {"validation_shares": class_shares(val.labels)}
+    calibrated |= {
+        "validation_shares": class_shares(val.labels), "intercepts": intercepts(val, calibration.temperature)
+    }  # fmt: skip
     return PackedFacts(**facts.model_dump(), **calibrated, **others)
 
 
@@ -63,5 +66,7 @@ def read_out_of_distribution(path: Path) -> OutOfDistribution:
     Raises:
         ChestTransferError: the file is not a packed model.
     """
-    names = OutOfDistribution.__dataclass_fields__
-    return OutOfDistribution(**{name: read_array(path, PREFIX + name) for name in names})
+    needed = [field.name for field in fields(OutOfDistribution) if field.default is not None]
+    optional = [field.name for field in fields(OutOfDistribution) if field.default is None]
+    present = [name for name in optional if has_array(path, PREFIX + name)]
+    return OutOfDistribution(**{name: read_array(path, PREFIX + name) for name in (*needed, *present)})

@@ -219,8 +219,11 @@ class Predictor:
         """Return the caution that the model gives no answer, from which classes may be absent and present (K, 2)."""
         unanswered = f"no answer at an error rate of {self.error_rate:.0%}: "
         if self.multi_label:
-            names = [name for name, of_class in zip(self.classes, sets, strict=True) if of_class.sum() != 1]
-            return [f"{unanswered}{', '.join(names)} can be neither stated nor excluded"] if names else []
+            sizes = dict(zip(self.classes, sets.sum(axis=1), strict=True))
+            both, neither = ([name for name, size in sizes.items() if size == wanted] for wanted in (2, 0))
+            return [f"{unanswered}{', '.join(both)} can be neither stated nor excluded"] * bool(both) + [
+                f"{unanswered}neither with nor without {', '.join(neither)} is it like the validation radiographs"
+            ] * bool(neither)
         names = [name for name, (_, present) in zip(self.classes, sets, strict=True) if present]
         if len(names) == 1:
             return []

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from chest_transfer.reporting.cautions import SHORTCUTS_IN_TABLES
 from chest_transfer.reporting.html_tables import DASH, decimal
-from chest_transfer.reporting.page import SHORTCUTS
 from chest_transfer.reporting.paper.experiments import Experiment, datasets_of
 from chest_transfer.reporting.paper.gain_tables import ensembles, gains, learning_curves, patients_saved
 from chest_transfer.reporting.paper.table import WHO, Table, interval, who, words
@@ -86,7 +86,7 @@ def _scores(experiments: list[Experiment], hold_for: str) -> Table:
 
 def _shortcuts(experiments: list[Experiment], hold_for: str) -> Table:
     rows = [
-        {"dataset": name, "model": SHORTCUTS[shortcut]} | score
+        {"dataset": name, "model": SHORTCUTS_IN_TABLES[shortcut]} | score
         for name, dataset in datasets_of(experiments).items()
         for shortcut, score in dataset.data["shortcuts"].items()
     ]
