@@ -16,17 +16,14 @@ from chest_transfer.evaluation.adaptation import SOURCE_IMAGES, adapt_statistics
 from chest_transfer.evaluation.calibrated_predictions import uncalibrated_predictions
 from chest_transfer.evaluation.class_shares import (
     Question,
-    class_shares,
+    class_scores,
     estimate_share,
-    fit_intercept,
     move_threshold,
     move_thresholds,
     questions_of_validation,
 )
 from chest_transfer.evaluation.transport import threshold_transport
 from chest_transfer.serving.predictor import Predictor
-
-SOURCE_SHARE = 0.5
 
 
 def log_odds(count: int, share: float, rng) -> tuple[np.ndarray, np.ndarray]:
@@ -35,39 +32,45 @@ def log_odds(count: int, share: float, rng) -> tuple[np.ndarray, np.ndarray]:
     return labels, rng.normal(2 * (2 * labels - 1), 2)  # mean 2, variance 4: the log of their ratio is the value
 
 
-@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.8])
-def test_the_share_of_the_ill_is_estimated_without_labels(share):
-    _, values = log_odds(20_000, share, np.random.default_rng(1))
-    assert estimate_share(values, SOURCE_SHARE) == pytest.approx(share, abs=0.02)
+def validation_of(share: float, seed: int = 0, count: int = 4000):
+    """Return how a validation split scores: by log odds that would be calibrated if half were ill."""
+    return class_scores(*log_odds(count, share, np.random.default_rng(seed)))
 
 
-@pytest.mark.parametrize(("source_share", "share"), [(0.74, 0.74), (0.74, 0.3), (0.1, 0.1), (0.25, 0.6)])
-def test_the_share_is_also_estimated_for_a_model_that_was_trained_with_class_weights(source_share, share):
-    # Its log odds are those of classes that are equally frequent.
-    rng = np.random.default_rng(6)
-    labels, val = log_odds(20_000, source_share, rng)
-    _, values = log_odds(20_000, share, rng)
-    intercept = fit_intercept(val, labels.mean())
-    assert intercept == pytest.approx(np.log(source_share / (1 - source_share)), abs=0.1)
-    assert estimate_share(values + intercept, labels.mean()) == pytest.approx(share, abs=0.03)
+@pytest.mark.parametrize("source_share", [0.5, 0.74, 0.1])
+@pytest.mark.parametrize("share", [0.15, 0.3, 0.6])
+def test_the_share_of_the_ill_is_estimated_without_labels(source_share, share):
+    # Also of a model that was trained with class weights: its log odds are those of equally frequent classes.
+    _, values = log_odds(10_000, share, np.random.default_rng(1))
+    estimate = estimate_share(values, validation_of(source_share))
+    assert estimate.share == pytest.approx(share, abs=0.03)
+    assert not estimate.doubt
+
+
+def test_where_radiographs_score_otherwise_the_estimate_is_not_trusted():
+    _, values = log_odds(1000, 0.5, np.random.default_rng(1))
+    for changed in (values + 3, values / 2, np.abs(values)):
+        assert estimate_share(changed, validation_of(0.5)).doubt
 
 
 @pytest.mark.parametrize("stated", [None, 0.4])
 def test_the_moved_threshold_predicts_as_many_as_there_are(stated):
     _, values = log_odds(5000, 0.2, np.random.default_rng(2))
-    question = Question("diseased", temperature=1.7, threshold=0.6, share=SOURCE_SHARE, intercept=0.0)
+    question = Question("diseased", temperature=1.7, threshold=0.6, validation=validation_of(0.5))
     moved = move_threshold(question, 1.7 * values, stated)
     probabilities = 1 / (1 + np.exp(-(1.7 * values + moved.offset) / 1.7))
     assert (probabilities >= 0.6).mean() == pytest.approx(moved.share, abs=0.001)
     assert moved.share == pytest.approx(stated or 0.2, abs=0.02)
 
 
-def test_an_estimate_that_no_hospital_has_moves_nothing():
+def test_an_estimate_that_no_hospital_has_moves_nothing_but_a_stated_share_does():
     values = np.random.default_rng(3).normal(9, 1, 500)
-    moved = move_threshold(Question("diseased", 1.0, 0.5, SOURCE_SHARE, 0.0), values)
+    question = Question("diseased", 1.0, 0.5, validation_of(0.5))
+    moved = move_threshold(question, values)
     assert moved.share > 0.95
     assert moved.offset == 0
-    assert move_threshold(Question("diseased", 1.0, 0.5, SOURCE_SHARE, 0.0), values, 0.5).offset != 0
+    assert "too far from that of validation (0.5" in moved.doubt
+    assert move_threshold(question, values, 0.5).offset != 0
 
 
 def predictions(labels: np.ndarray, logits: np.ndarray, classes: list[str], multi_label: bool) -> Predictions:
@@ -94,8 +97,12 @@ def test_the_logits_of_diseases_are_moved_and_that_of_the_healthy_is_not(classes
         np.testing.assert_allclose(offsets[1:], moved["diseased"].offset)
 
 
-def test_shares_are_of_the_radiographs_whose_label_is_known():
-    assert class_shares(np.array([[1, -1], [0, 1], [0, 0], [1, 1]])) == [0.5, pytest.approx(2 / 3)]
+def test_scores_of_validation_are_those_of_the_radiographs_whose_label_is_known():
+    scores = class_scores(np.array([1, -1, 0, 1]), np.array([2.0, 99.0, -1.0, 4.0]))
+    assert (scores.ill_count, scores.healthy_count, scores.share) == (2, 1, pytest.approx(2 / 3))
+    assert (scores.ill[0], scores.ill[-1], scores.healthy[0]) == (2, 4, -1)
+    opposite = scores.of_the_opposite
+    assert (opposite.ill[0], opposite.healthy[0], opposite.share) == (1, -4, pytest.approx(1 / 3))
 
 
 def test_threshold_transport_compares_the_old_threshold_the_moved_one_and_the_best():

@@ -20,7 +20,7 @@ FACTS = PackedFacts(
     backbone="mobilenetv2", weights="none", weights_sha256=None, image_size=48, precision="float32",
     preprocessing="minus_one_to_one", dataset="pneumonia", regime="train", classes=["healthy", "ill"],
     multi_label=False, fit="squeeze", settings={}, seed=1, patients=None, temperature=1.5,
-    thresholds={"youden": [0.5, 0.5]}, validation_shares=[0.5, 0.5], intercepts=[0.0, 0.0],
+    thresholds={"youden": [0.5, 0.5]}, validation=[],
     cutoffs={"0.1": [[0.0, 0.4], [0.0, 0.3]]},
 )  # fmt: skip
 # Packages that convert models warn about themselves.

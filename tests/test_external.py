@@ -13,12 +13,14 @@ from chest_transfer.data.findings import NIH_FINDINGS
 from chest_transfer.data.predictions import Predictions
 from chest_transfer.evaluation.class_matching import ModelOutputs, judge, shared_findings
 from chest_transfer.evaluation.external import external_scores
+from chest_transfer.networks.facts import ClassScores
 from chest_transfer.settings import Evaluate
 
-CHILDREN = ModelOutputs(["NORMAL", "PNEUMONIA"], False, 1.0, np.array([0.7, 0.3]), [0.3, 0.7], [0, 0])
+SCORES = ClassScores(ill=[-1, 0, 2], healthy=[-2, -1, 0], ill_count=30, healthy_count=30)
+CHILDREN = ModelOutputs(["NORMAL", "PNEUMONIA"], False, 1.0, np.array([0.7, 0.3]), [SCORES] * 2)
 COVID_CLASSES = ["Normal", "COVID", "Lung_Opacity", "Viral_Pneumonia"]
-COVID = ModelOutputs(COVID_CLASSES, False, 1.0, np.zeros(4), [0.4, 0.3, 0.2, 0.1], [0] * 4)
-NIH = ModelOutputs(list(NIH_FINDINGS), True, 1.0, np.full(14, 0.5), [0.1] * 14, [0] * 14)
+COVID = ModelOutputs(COVID_CLASSES, False, 1.0, np.zeros(4), [SCORES] * 4)
+NIH = ModelOutputs(list(NIH_FINDINGS), True, 1.0, np.full(14, 0.5), [SCORES] * 14)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from conftest import ROOT, TOY, all_recorded, commit, run, toy_repository
 from ward import write_ward
 
 from chest_transfer.data.catalog import CATALOG
+from chest_transfer.data.degradations import DEGRADATIONS
 from chest_transfer.data.layouts import no_patient
 from chest_transfer.networks.backbones import BACKBONES
 from chest_transfer.yaml_files import parse_yaml
@@ -53,6 +54,12 @@ def test_every_other_command_runs_as_it_stands(tmp_path):
 def test_the_table_of_backbones_is_the_codes(name):
     row = BACKBONES[name]
     assert f"| `{name}` | {row.smallest} | {'yes' if row.imagenet else 'no'} |" in TEXT
+
+
+@pytest.mark.parametrize("name", DEGRADATIONS)
+def test_the_table_of_degradations_is_the_codes(name):
+    row = DEGRADATIONS[name]
+    assert f"| `{name}` | {row.unit} | {', '.join(f'{level:g}' for level in row.levels)} |" in TEXT
 
 
 @pytest.mark.parametrize("name", CATALOG)

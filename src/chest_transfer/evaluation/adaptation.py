@@ -46,6 +46,7 @@ class Adaptation:
             "statistics": self.statistics,
             "shares": {name: round(one.share, 6) for name, one in self.moved.items()},
             "offsets": {name: round(one.offset, 6) for name, one in self.moved.items()},
+            "doubts": {name: one.doubt for name, one in self.moved.items() if one.doubt},
         }
 
 
@@ -60,7 +61,7 @@ def adapt(
     """Adapt a classifier to radiographs without labels, in place.
 
     Its statistics become those of the radiographs; then its logits are moved, so that the thresholds that it has
-    predict each disease as often as it is there, by an estimate (`class_shares`) or as somebody states.
+    predict each disease as often as it is there, by an estimate (`class_shares`) that nothing refutes, or as stated.
 
     Args:
         classifier: Keras model from gray levels (N, H, W, 1) 0-255 to probabilities (N, K).
@@ -80,7 +81,7 @@ def adapt(
     statistics = adapt_statistics(classifier, arrays, gray)
     after = _logits(logits_network(classifier), arrays)
     _, as_is = move_thresholds(questions, classes, multi_label, before)
-    plausible = [question for question in questions if as_is[question.name].is_plausible]
+    plausible = [question for question in questions if not as_is[question.name].doubt]
     entropies = [mean_entropy(plausible, classes, multi_label, logits) for logits in (before, after)]
     if plausible and entropies[1] >= entropies[0]:
         raise ChestTransferError(

@@ -13,6 +13,7 @@ from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
 from chest_transfer.evaluation.health import diseased_labels, finding_columns
 from chest_transfer.evaluation.operating_points import calibrated_log_odds, predicted_labels, to_probabilities
+from chest_transfer.networks.facts import ClassScores
 
 DISEASED = "diseased"
 
@@ -26,8 +27,7 @@ class ModelOutputs:
         multi_label: bool, whether these are independent.
         temperature: float.
         thresholds: (K,) array of calibrated probabilities.
-        shares: list of K float, of each class among the radiographs of its validation split.
-        intercepts: list of K float, of `class_shares.fit_intercept`.
+        validation: list of K ClassScores, how its validation split scores.
         is_adapted: bool, whether its thresholds were moved to other radiographs already.
     """
 
@@ -35,22 +35,21 @@ class ModelOutputs:
     multi_label: bool
     temperature: float
     thresholds: np.ndarray
-    shares: list[float]
-    intercepts: list[float]
+    validation: list[ClassScores]
     is_adapted: bool = False
 
 
-def shares_and_intercepts(findings: list[str], model: ModelOutputs) -> list[tuple[float, float] | None]:
-    """Return the share in the model's validation split, and the intercept, of each finding; without any, of the ill.
+def scores_on_validation(findings: list[str], model: ModelOutputs) -> list[ClassScores | None]:
+    """Return how the model's validation split scores for each finding of `shared_findings`; without any, for disease.
 
-    None where they are not known: of independent classes, how many radiographs show any; of an adapted model.
+    None where that is not known: of independent classes, how many radiographs show any; of an adapted model.
     """
     if model.is_adapted or (not findings and model.multi_label):
         return [None] * max(len(findings), 1)
     if findings:
         numbers = _numbers(model.classes, model.multi_label)
-        return [(model.shares[numbers[finding]], model.intercepts[numbers[finding]]) for finding in findings]
-    return [(1 - model.shares[0], -model.intercepts[0])]
+        return [model.validation[numbers[finding]] for finding in findings]
+    return [model.validation[0].of_the_opposite]
 
 
 def shared_findings(model: ModelOutputs, classes: list[str], multi_label: bool) -> list[str]:

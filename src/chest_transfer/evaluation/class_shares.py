@@ -1,28 +1,26 @@
 """How frequent a disease is where no labels are known, and the threshold that predicts it that often.
 
 The share is estimated under label shift: the ill look as the ill of validation do, the healthy as the healthy, and only
-how many there are differs. Where radiographs look otherwise for other reasons the estimate is wrong, and nothing here
-can notice.
+how many there are differs. Another hospital's radiographs often look otherwise; where their scores show that, no
+threshold is moved, unless somebody states the share.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import entr, logit
 
-from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.data.predictions import Predictions
 from chest_transfer.evaluation.class_matching import DISEASED
 from chest_transfer.evaluation.health import as_health, health_logits
 from chest_transfer.evaluation.operating_points import calibrated_log_odds, fit_calibration, to_probabilities
-
-if TYPE_CHECKING:
-    from chest_transfer.networks.facts import PackedFacts
+from chest_transfer.networks.facts import ClassScores, PackedFacts
 
 ROUNDS, TOLERANCE = 1000, 1e-7
 LARGEST_CHANGE = 20.0  # of the odds of a disease: a larger one says that the assumption does not hold
+CRITICAL = 1.628  # of the distance of Kolmogorov and Smirnov, at 1 %
+QUANTILES = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True)
@@ -33,31 +31,55 @@ class Question:
         name: str, `diseased` or the finding.
         temperature: float, of the model.
         threshold: float, calibrated probability.
-        share: float, of the radiographs of validation that show it.
-        intercept: float, of `fit_intercept`.
+        validation: ClassScores.
     """
 
     name: str
     temperature: float
     threshold: float
+    validation: ClassScores
+
+
+@dataclass(frozen=True)
+class ShareEstimate:
+    """The share of the ill among radiographs without labels.
+
+    Args:
+        share: float.
+        doubt: str, why it cannot be trusted; empty where nothing speaks against it.
+    """
+
     share: float
-    intercept: float
+    doubt: str
 
 
 @dataclass(frozen=True)
 class MovedThreshold:
-    """A question whose threshold was moved to unlabelled radiographs.
+    """A question whose threshold was moved to unlabelled radiographs, or was not.
 
     Args:
         share: float, of the radiographs that show it, estimated or stated.
-        offset: float, to add to the logit of it, so that the old threshold predicts it as often; 0 where the estimate
-            is not plausible.
-        is_plausible: bool, whether the share is one that a hospital can have (`is_plausible`).
+        offset: float, to add to the logit of it, so that the old threshold predicts it as often; 0 where that is not
+            done.
+        doubt: str, why it is not done; empty where it is.
     """
 
     share: float
     offset: float
-    is_plausible: bool = True
+    doubt: str = ""
+
+
+def validation_scores(val: Predictions, temperature: float) -> list[ClassScores]:
+    """Return how the validation split scores for each class (K,)."""
+    log_odds = calibrated_log_odds(val.logits, temperature, val.multi_label)
+    return [class_scores(val.labels[:, k], log_odds[:, k]) for k in range(log_odds.shape[1])]
+
+
+def class_scores(labels: np.ndarray, log_odds: np.ndarray) -> ClassScores:
+    """Return the scores of one class from labels (N,) of 0, 1 and `UNKNOWN`, and calibrated log odds (N,)."""
+    of_kinds = [log_odds[labels == value] for value in (1, 0)]
+    ill, healthy = (np.quantile(kind, QUANTILES).round(4).tolist() if len(kind) else [] for kind in of_kinds)
+    return ClassScores(ill=ill, healthy=healthy, ill_count=len(of_kinds[0]), healthy_count=len(of_kinds[1]))
 
 
 def questions_of_validation(val: Predictions, operating_point: str) -> list[Question]:
@@ -70,77 +92,75 @@ def questions_of_validation(val: Predictions, operating_point: str) -> list[Ques
     if not val.multi_label:
         val = as_health(val, multi_label_labels=False)
     calibration = fit_calibration(val.labels, val.logits, val.multi_label)
-    return _questions(
-        val.classes, val.multi_label, calibration.temperature, calibration.thresholds[operating_point],
-        class_shares(val.labels), intercepts(val, calibration.temperature),
-    )  # fmt: skip
+    scores = validation_scores(val, calibration.temperature)
+    thresholds = calibration.thresholds[operating_point]
+    return _questions(val.classes, val.multi_label, calibration.temperature, thresholds, scores)
 
 
-def questions_of_facts(facts: "PackedFacts", operating_point: str) -> list[Question]:
+def questions_of_facts(facts: PackedFacts, operating_point: str) -> list[Question]:
     """Return the questions of a packed model; none of several exclusive classes, which have no threshold."""
     if not facts.multi_label and len(facts.classes) > 2:
         return []
-    return _questions(
-        facts.classes, facts.multi_label, facts.temperature, np.array(facts.thresholds[operating_point]),
-        facts.validation_shares, facts.intercepts,
-    )  # fmt: skip
+    thresholds = np.array(facts.thresholds[operating_point])
+    return _questions(facts.classes, facts.multi_label, facts.temperature, thresholds, facts.validation)
 
 
-def intercepts(val: Predictions, temperature: float) -> list[float]:
-    """Return `fit_intercept` of each class (K,), from the predictions for the validation split."""
-    log_odds, shares = calibrated_log_odds(val.logits, temperature, val.multi_label), class_shares(val.labels)
-    return [fit_intercept(log_odds[:, k], share) for k, share in enumerate(shares)]
+def _questions(
+    classes: list[str], multi_label: bool, temperature: float, thresholds: np.ndarray, scores: list[ClassScores]
+) -> list[Question]:
+    names = dict(enumerate(classes)) if multi_label else {1: DISEASED}
+    return [
+        Question(name, temperature, float(thresholds[k]), scores[k])
+        for k, name in names.items()
+        if scores[k].ill_count and scores[k].healthy_count
+    ]
 
 
-def fit_intercept(log_odds: np.ndarray, share: float) -> float:
-    """Return what is added to log odds (N,) so that their mean probability is the share of the ill.
+def estimate_share(log_odds: np.ndarray, validation: ClassScores) -> ShareEstimate:
+    """Return the share of the ill among radiographs without labels, with a doubt where label shift is refuted.
+
+    Under label shift the scores (N,) are distributed as those of validation, mixed by that share. Where a test of
+    Kolmogorov and Smirnov refutes this at 1 %, radiographs look otherwise, and the share means nothing.
+
+    Args:
+        log_odds: (N,) array, calibrated.
+        validation: ClassScores.
+    """
+    kinds = np.array(validation.ill), np.array(validation.healthy)
+    intercept = _fit_intercept(validation)
+    share = _maximum_likelihood(log_odds + intercept, validation.share)
+    odds = [max(one, 1e-12) / max(1 - one, 1e-12) for one in (share, validation.share)]
+    if not 1 / LARGEST_CHANGE <= odds[0] / odds[1] <= LARGEST_CHANGE:
+        return ShareEstimate(share, f"it is too far from that of validation ({validation.share:.3f})")
+    places = np.sort(np.concatenate([log_odds, *kinds]))
+    ill, healthy = (np.searchsorted(kind, places, side="right") / len(kind) for kind in kinds)
+    observed = np.searchsorted(np.sort(log_odds), places, side="right") / len(log_odds)
+    distance = float(np.abs(share * ill + (1 - share) * healthy - observed).max())
+    of_validation = share**2 / validation.ill_count + (1 - share) ** 2 / validation.healthy_count
+    if distance > CRITICAL * np.sqrt(1 / len(log_odds) + of_validation):
+        return ShareEstimate(share, "radiographs score otherwise than those of validation, whatever the share")
+    return ShareEstimate(share, "")
+
+
+def _fit_intercept(validation: ClassScores) -> float:
+    """Return what is added to log odds so that the mean probability is the share of the ill.
 
     Class weights and balanced batches teach a network other shares than those of its radiographs, and a temperature
     does not change that (Alexandari, Kundaje and Shrikumar 2020, bias-corrected temperature scaling).
     """
-    if not 0 < share < 1:
-        return 0.0
-    return float(brentq(lambda intercept: to_probabilities(log_odds + intercept).mean() - share, -200, 200))
+    kinds, share = (np.array(validation.ill), np.array(validation.healthy)), validation.share
+
+    def excess(intercept: float) -> float:
+        ill, healthy = (to_probabilities(kind + intercept).mean() for kind in kinds)
+        return share * ill + (1 - share) * healthy - share
+
+    return float(brentq(excess, -200, 200))
 
 
-def is_plausible(share: float, source_share: float) -> bool:
-    """Return whether the odds of a disease differ from those of validation by no more than `LARGEST_CHANGE`."""
-    odds = [max(one, 1e-12) / max(1 - one, 1e-12) for one in (share, source_share)]
-    return 1 / LARGEST_CHANGE <= odds[0] / odds[1] <= LARGEST_CHANGE
+def _maximum_likelihood(log_odds: np.ndarray, source_share: float) -> float:
+    """Return the share of the ill by expectation maximization.
 
-
-def class_shares(labels: np.ndarray) -> list[float]:
-    """Return the share of each class (K,) among the radiographs of which it is known; 0 where it never is."""
-    known = labels != UNKNOWN
-    return ((labels == 1).sum(axis=0) / np.maximum(known.sum(axis=0), 1)).tolist()
-
-
-def _questions(
-    classes: list[str],
-    multi_label: bool,
-    temperature: float,
-    thresholds: np.ndarray,
-    shares: list[float],
-    of_classes: list[float],
-) -> list[Question]:
-    names = classes if multi_label else [DISEASED]
-    numbers = range(len(classes)) if multi_label else [1]
-    return [
-        Question(name, temperature, float(thresholds[k]), shares[k], of_classes[k])
-        for name, k in zip(names, numbers, strict=True)
-        if 0 < shares[k] < 1
-    ]
-
-
-def estimate_share(log_odds: np.ndarray, source_share: float) -> float:
-    """Return the share of the ill among radiographs without labels.
-
-    The maximum of the likelihood by expectation maximization (Saerens, Latinne and Decaestecker 2002, Neural
-    Computation 14, 21-41).
-
-    Args:
-        log_odds: (N,) array, calibrated where the ill have the source's share, with the intercept.
-        source_share: float, between 0 and 1.
+    Saerens, Latinne and Decaestecker 2002, Neural Computation 14, 21-41.
     """
     share = source_share
     for _ in range(ROUNDS):
@@ -163,9 +183,10 @@ def move_threshold(question: Question, logits: np.ndarray, stated_share: float |
     log_odds = logits / question.temperature
     share = stated_share
     if share is None:
-        share = estimate_share(log_odds + question.intercept, question.share)
-        if not is_plausible(share, question.share):
-            return MovedThreshold(share, 0.0, is_plausible=False)
+        estimate = estimate_share(log_odds, question.validation)
+        if estimate.doubt:
+            return MovedThreshold(estimate.share, 0.0, estimate.doubt)
+        share = estimate.share
     threshold = logit(np.clip(question.threshold, 1e-9, 1 - 1e-9))
     return MovedThreshold(share, float(question.temperature * (threshold - np.quantile(log_odds, 1 - share))))
 

@@ -10,8 +10,8 @@ from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.data.predictions import Predictions, read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
-from chest_transfer.evaluation.class_matching import ModelOutputs, judge, shared_findings, shares_and_intercepts
-from chest_transfer.evaluation.class_shares import class_shares, intercepts
+from chest_transfer.evaluation.class_matching import ModelOutputs, judge, scores_on_validation, shared_findings
+from chest_transfer.evaluation.class_shares import validation_scores
 from chest_transfer.evaluation.fit_scores import score_record
 from chest_transfer.evaluation.intervals import (
     cluster_bootstrap_weights,
@@ -69,8 +69,7 @@ def model_outputs(name: ModelName, operating_point: str) -> ModelOutputs:
         val.multi_label,
         calibration.temperature,
         calibration.thresholds[operating_point],
-        class_shares(val.labels),
-        intercepts(val, calibration.temperature),
+        validation_scores(val, calibration.temperature),
     )
 
 
@@ -120,7 +119,7 @@ def external_scores(
         "images": len(asked.labels),
         "patients": len(np.unique(asked.patients)),
         "overlap": int(is_seen.sum()),
-        "thresholds": thresholds_elsewhere(asked, shares_and_intercepts(findings, model), averaged, model.is_adapted),
+        "thresholds": thresholds_elsewhere(asked, scores_on_validation(findings, model), averaged, model.is_adapted),
     }
     if own is not None:
         record |= _beside_internal(own, scores, averaged, settings)

@@ -5,8 +5,9 @@ from sklearn.metrics import roc_curve
 
 from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
-from chest_transfer.evaluation.class_shares import estimate_share, is_plausible
+from chest_transfer.evaluation.class_shares import estimate_share
 from chest_transfer.evaluation.intervals import rounded
+from chest_transfer.networks.facts import ClassScores
 
 REFUSED = "not adapted"  # what is said of a model that was left as it is
 
@@ -41,7 +42,7 @@ def threshold_transport(
 
 def thresholds_elsewhere(
     predictions: CalibratedPredictions,
-    shares: list[tuple[float, float] | None],
+    validation: list[ClassScores | None],
     classes: list[int],
     is_adapted: bool = False,
 ) -> dict[str, dict[str, float | None]]:
@@ -49,8 +50,7 @@ def thresholds_elsewhere(
 
     Args:
         predictions: CalibratedPredictions of L independent questions, with the labels that the model decided on.
-        shares: list of L (float, float), of the ill in the model's validation split, with the intercept; None where
-            they are not known.
+        validation: list of L ClassScores, how the model's validation split scores; None where that is not known.
         classes: list of int, the questions to average over.
         is_adapted: bool, whether the model's thresholds were moved to other radiographs already.
     """
@@ -60,11 +60,11 @@ def thresholds_elsewhere(
         labels, log_odds = predictions.labels[known, k], predictions.log_odds[:, k]
         decided = "adapted" if is_adapted else "source"
         by_question.setdefault(decided, []).append(_scores(labels, predictions.predicted[known, k]))
-        source_share, intercept = shares[k] or (0.0, 0.0)
-        if 0 < source_share < 1:
-            share = estimate_share(log_odds + intercept, source_share)  # of all of them: labels are not used
-            if is_plausible(share, source_share):
-                moved = log_odds[known] >= np.quantile(log_odds, 1 - share)
+        scores = validation[k]
+        if scores and scores.ill_count and scores.healthy_count:
+            estimate = estimate_share(log_odds, scores)  # of all of them: labels are not used
+            if not estimate.doubt:
+                moved = log_odds[known] >= np.quantile(log_odds, 1 - estimate.share)
                 by_question.setdefault("moved", []).append(_scores(labels, moved))
         best = _best_threshold(labels, log_odds[known])
         by_question.setdefault("best", []).append(_scores(labels, log_odds[known] >= best))

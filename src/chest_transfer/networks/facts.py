@@ -70,14 +70,44 @@ class ClassifierFacts(StartingFacts):
         return self.source or self.weights
 
 
+class ClassScores(BaseModel):
+    """How the radiographs of the validation split score for one class.
+
+    Args:
+        ill: quantiles of the calibrated log odds of those that show it, from 0 to 1 in equal steps; none without any.
+        healthy: those of the others.
+        ill_count: radiographs that show it.
+        healthy_count: those that do not.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ill: list[float]
+    healthy: list[float]
+    ill_count: int
+    healthy_count: int
+
+    @property
+    def share(self) -> float:
+        """The share of the ill."""
+        return self.ill_count / max(self.ill_count + self.healthy_count, 1)
+
+    @property
+    def of_the_opposite(self) -> "ClassScores":
+        """The same for the absence of the class."""
+        return ClassScores(
+            ill=[-value for value in reversed(self.healthy)], healthy=[-value for value in reversed(self.ill)],
+            ill_count=self.healthy_count, healthy_count=self.ill_count,
+        )  # fmt: skip
+
+
 class PackedFacts(ClassifierFacts):
     """A classifier that can be used from its file alone.
 
     Args:
         temperature: that logits are divided by before they become probabilities.
         thresholds: of calibrated probabilities, one for each class, by operating point.
-        validation_shares: of each class among the radiographs of the validation split.
-        intercepts: of each class, `class_shares.fit_intercept`.
+        validation: of each class, how the validation split scores.
         cutoffs: by error rate, the cutoffs of `conformal.fit_cutoffs`: two for each class.
         ensemble_seeds: of the members of an ensemble, which takes the time of so many networks; `seed` is then that of
             the first. None for a single network.
@@ -85,7 +115,6 @@ class PackedFacts(ClassifierFacts):
 
     temperature: float
     thresholds: dict[str, list[float]]
-    validation_shares: list[float]
-    intercepts: list[float]
+    validation: list[ClassScores]
     cutoffs: dict[str, list[list[float]]]
     ensemble_seeds: list[int] | None = None

@@ -123,10 +123,8 @@ def _report(adaptation, stated_share: float | None, before: dict, after: dict, o
     print(f"changed: {adaptation.statistics}")
     for name, moved in adaptation.moved.items():
         source = "estimated" if stated_share is None else "stated"
-        verdict = (
-            "thresholds moved to predict as many" if moved.offset else "not plausible: thresholds stay as they are"
-        )
-        word = "changed" if moved.offset else "unchanged"
+        verdict = f"thresholds stay: {moved.doubt}" if moved.doubt else "thresholds moved to predict as many"
+        word = "unchanged" if moved.doubt else "changed"
         print(f"{word}: share of {name} {moved.share:.3f} ({source}); {verdict}")
     if not adaptation.moved:
         print("unchanged: thresholds; of several exclusive classes the most probable one is predicted")

@@ -67,8 +67,7 @@ def evaluate(arguments) -> None:
             facts.multi_label,
             facts.temperature,
             np.array(facts.thresholds[predictor.operating_point]),
-            facts.validation_shares,
-            facts.intercepts,
+            facts.validation,
             is_adapted=facts.regime == "adapted",
         )
         scores = external_scores(outputs, predictions, test.multi_label, images, point)

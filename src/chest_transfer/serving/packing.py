@@ -7,7 +7,7 @@ from pathlib import Path
 from chest_transfer.data.arrays import read_npz
 from chest_transfer.data.predictions import Predictions, read_predictions
 from chest_transfer.evaluation.averaging import mean_predictions
-from chest_transfer.evaluation.class_shares import class_shares, intercepts
+from chest_transfer.evaluation.class_shares import validation_scores
 from chest_transfer.evaluation.conformal import ERROR_RATES, fit_cutoffs
 from chest_transfer.evaluation.operating_points import calibrated_probabilities, fit_calibration
 from chest_transfer.evaluation.out_of_distribution import OutOfDistribution
@@ -54,9 +54,7 @@ def _packed_facts(facts: ClassifierFacts, val: Predictions, **others) -> PackedF
         f"{rate:g}": fit_cutoffs(val.labels, probabilities, facts.multi_label, rate).tolist() for rate in ERROR_RATES
     }
     calibrated = {"temperature": calibration.temperature, "thresholds": thresholds, "cutoffs": cutoffs}
-    calibrated |= {
-        "validation_shares": class_shares(val.labels), "intercepts": intercepts(val, calibration.temperature)
-    }  # fmt: skip
+    calibrated |= {"validation": validation_scores(val, calibration.temperature)}
     return PackedFacts(**facts.model_dump(), **calibrated, **others)
 
 
