@@ -177,6 +177,8 @@ def test_the_graph_transfers_from_one_dataset_to_the_next(every_kind_of_model):
         assert scores["auc_with_overlap"] == scores["auc"]
     assert "fit" not in metrics["as_is"]["tuberculosis"]  # it is not fitted to this dataset
     assert metrics["transfer"]["tuberculosis"]["fit"]
+    printed = run(every_kind_of_model, sys.executable, "-m", "chest_transfer.reporting.score_table").stdout
+    assert all(regime in printed for regime in metrics)
     facts = read_facts(
         every_kind_of_model / "models/pneumonia/cnn/transfer-tuberculosis-seed1-all.keras", ClassifierFacts
     )

@@ -10,6 +10,8 @@ from chest_transfer.reporting.gathering import read_json
 from chest_transfer.settings import read_settings
 from chest_transfer.training.fit_check import OK
 
+NOT_SHOWN = ("fit", "sources", "thresholds", "coverage", "answered")  # beside the scores: words, or several numbers
+
 
 def score_table(files: list[Path]) -> pd.DataFrame:
     """Return one row for each model, indexed by dataset, regime and starting weights; one column for each score."""
@@ -45,7 +47,8 @@ def main() -> None:
     for caution in check_results(settings):
         print(f"CAUTION: {caution.text}")
     scores = score_table([Path(f"metrics/{name}.json") for name in settings.datasets])
-    print(with_intervals(scores.drop(columns="fit").astype(float)).round(3).to_string())
+    numbers = scores.drop(columns=[name for name in NOT_SHOWN if name in scores]).astype(float)
+    print(with_intervals(numbers).round(3).to_string())
     print("\n".join(failed_fits(scores)), end="")
 
 
