@@ -5,10 +5,11 @@ import hashlib
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TOY, all_stages, toy_repository
+from conftest import ROOT, TOY, all_stages, run, toy_repository
 from settings_trace import leaves
 
 from chest_transfer.data.catalog import CATALOG
