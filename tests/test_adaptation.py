@@ -162,8 +162,8 @@ class TestCommand:
     def test_an_adapted_model_is_a_model_like_any_other_and_says_what_changed(self, evaluated, tmp_path):
         out = tmp_path / "ward.keras"
         printed = self.adapt(evaluated, out).stdout
-        assert "share of diseased 0.500 (stated); thresholds moved to predict as many" in printed
-        assert "CAUTION: nothing was verified, because there are no labels." in printed
+        assert "changed: the threshold of diseased, to predict as many as there are: 0.500 (stated)" in printed
+        assert "CAUTION: nothing was verified, because there are no labels;" in printed
         adapted = Predictor(out)
         assert adapted.facts.regime == "adapted"
         assert adapted.facts.settings["adaptation"]["stated_share"] == 0.5

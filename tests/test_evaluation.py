@@ -573,4 +573,7 @@ def test_only_stages_that_write_no_network_depend_on_the_settings_of_the_evaluat
         for name, entry in graph.items()
         if any(str(param).split(".")[0] == "evaluate" for param in entry.get("params", []))
     }
-    assert depending == {"evaluate", "explore", "explain", "external_evaluate", "representations", "stress"}
+    # An adapted network has its threshold moved, and so that of one operating point.
+    assert depending == {
+        "evaluate", "explore", "explain", "external_evaluate", "representations", "stress", "adapted"
+    }  # fmt: skip

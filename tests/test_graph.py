@@ -26,11 +26,13 @@ WITHOUT_EFFECT = {"sources": {"datasets", "external"}, "download": {"threads"}, 
 WITHOUT_EFFECT["download"] |= {"source", "sources", "own", "pools", "phantom"}
 WITHOUT_EFFECT |= {f"external_{stage}": WITHOUT_EFFECT[stage] for stage in ("download", "preprocess")}
 # Settings that a stage reads only in experiments other than the one that is traced: with a pool, with an unreadable
-# image, and with starting weights from a file.
+# image, with starting weights from a file, and with degradations.
 READ_ELSEWHERE = {
     "sources": {f"preprocess.{key}" for key in read_yaml(ROOT / "params.yaml")["preprocess"]},
     "preprocess": {"preprocess.max_skipped"}, "external_preprocess": {"preprocess.max_skipped"},
     "pretrained": {"weights_files", "partial_weights"},
+    **{stage: {"embed.augmentation.degraded_share"} for stage in ("embed", "embed_random")},
+    "pictures": {"train.augmentation.degraded_share"},
 }  # fmt: skip
 # Stages that write files for Git.
 IN_GIT = ("sources", "explore", "overlap", "told_apart", "evaluate", "stress", "external_evaluate")

@@ -429,6 +429,7 @@ def test_pictures_of_other_settings_are_left_out_with_a_caution(project, tmp_pat
         "explore@pneumonia": [folder / "metrics/data/pneumonia.json"], "overlap": [folder / "metrics/overlap.csv"],
         "explain@pneumonia-cnn": [folder / "metrics/explained/pneumonia.json", heat_map.parent],
         "pictures@pneumonia": sorted(folder.glob("data/pictures/pneumonia/*.png")),
+        "stress@pneumonia": [folder / "metrics/stress/pneumonia.json"],
     }  # fmt: skip
     entries = {
         stage: {"outs": [{"path": path.relative_to(folder).as_posix(), "md5": output_md5(path)} for path in paths]}

@@ -41,8 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--rev", help="Git revision to take the model from (default: this folder)")
     predict.add_argument("--operating-point", default="youden", help="one of those in the model (default: youden)")
     predict.add_argument(
-        "--error-rate", type=float, default=0.1, help="no answer where more would be wrong: 0.05, 0.1 or 0.2"
-    )
+        "--error-rate", type=float, default=0.1,
+        help="say where no single class is left if the true one may be missed this often: 0.05, 0.1 (default) or 0.2",
+    )  # fmt: skip
     predict.add_argument("--json", action="store_true", help="print one JSON document")
     predict.add_argument("--csv", action="store_true", help="print comma-separated values, one row per image")
     predict.add_argument(
@@ -68,13 +69,19 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--html", metavar="FILE", help="also write a page with curves and subgroups")
     evaluate.set_defaults(command=commands.run_evaluate)
 
-    adapt = subparsers.add_parser("adapt", help="adapt a model to another hospital's radiographs, without labels")
+    adapt = subparsers.add_parser(
+        "adapt", help="adapt a model to another hospital's radiographs, without labels",
+        description="Takes averages of batch norms (or gray levels) from unlabelled radiographs, moves the threshold "
+        "if that is possible, and writes a new model. Nothing about the result is verified.",
+    )  # fmt: skip
     adapt.add_argument("model", help="as for predict; a single network")
     adapt.add_argument(
         "images", nargs="+", help="as for predict; 100 radiographs or more, all that come, not chosen ones"
     )
     adapt.add_argument("--out", required=True, metavar="FILE", help="file to write, ending in .keras")
-    adapt.add_argument("--share", type=float, help="of the ill among them, if that is known (default: estimated)")
+    adapt.add_argument(
+        "--share", type=float, help="fraction of these radiographs that show disease, e.g. 0.3, if known"
+    )
     adapt.add_argument(
         "--threads", type=int, default=2, help="CPU threads (default: 2); the last bits differ with them"
     )

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import Arrays
+from chest_transfer.data.degradations import degrade_at_random
 from chest_transfer.data.radiographs import decode_image
 from chest_transfer.data.selection import order_by_name_hash
 from chest_transfer.evaluation.figures import label_row
@@ -56,10 +57,15 @@ def augmented_samples(train: Arrays, settings: "Augmentation", seed: int, count:
     """
     from chest_transfer.training.augmentation import augmentation_layers
 
-    unchanged = train.inputs(order_by_name_hash(train.names)[:1]).astype(np.float32)
+    order, rng = order_by_name_hash(train.names), np.random.default_rng(seed)
+    shown = train.inputs(order[:2])[..., 0]  # the second one lends its histogram
+    unchanged = shown[:1, ..., np.newaxis].astype(np.float32)
     images, layers = [unchanged], augmentation_layers(settings, seed)
     for _ in range(count - 1):
         augmented = unchanged
+        if settings.degrade:
+            degraded = degrade_at_random(shown, settings.degrade, settings.degraded_share, rng)
+            augmented = degraded[:1, ..., np.newaxis].astype(np.float32)
         for layer in layers:
             augmented = layer(augmented, training=True)
         images.append(np.asarray(augmented))

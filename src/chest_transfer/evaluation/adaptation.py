@@ -5,6 +5,7 @@ were of `SOURCE_IMAGES` images (Schneider et al. 2020, arXiv 2006.16971). A netw
 with the mean and the standard deviation of its training images.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -72,26 +73,42 @@ def adapt(
         stated_share: float, the share of the ill that is known; None to estimate it.
 
     Raises:
-        ChestTransferError: there are too few radiographs, or the network would be less certain of them; it must then
-            be loaded again.
+        ChestTransferError: there are too few radiographs, or no share is stated and the network would be less certain
+            of them; it must then be loaded again.
     """
     network, classes, multi_label = logits_network(classifier), facts.classes, facts.multi_label
     check_enough(len(arrays.names))
-    before = _logits(network, arrays)
+    before, as_it_was = _logits(network, arrays), _memory_of(classifier)
     statistics = adapt_statistics(classifier, arrays, gray)
     after = _logits(logits_network(classifier), arrays)
     _, as_is = move_thresholds(questions, classes, multi_label, before)
     plausible = [question for question in questions if not as_is[question.name].doubt]
     entropies = [mean_entropy(plausible, classes, multi_label, logits) for logits in (before, after)]
     if plausible and entropies[1] >= entropies[0]:
-        raise ChestTransferError(
+        less = (
             f"adapted to these {len(arrays.names)} radiographs, the model would be less certain of them (mean entropy "
-            f"{entropies[1]:.3f}, and {entropies[0]:.3f} as it is): that does more harm than good; use it as it is"
+            f"{entropies[1]:.3f} in place of {entropies[0]:.3f}), which often goes with more errors"
         )
+        if stated_share is None:
+            raise ChestTransferError(f"{less}; use it as it is, or label some patients and train on them")
+        as_it_was()
+        statistics, after = f"no averages: {less}", before
     offsets, moved = move_thresholds(questions, classes, multi_label, after, stated_share)
     bias = classifier.get_layer(LOGITS).bias
     bias.assign(np.asarray(bias) + offsets)
     return Adaptation(len(arrays.names), statistics, moved)
+
+
+def _memory_of(classifier) -> Callable[[], None]:
+    """Return a function that gives a classifier its weights and its scaling of gray levels back."""
+    weights, layer = classifier.get_weights(), classifier.get_layer(PREPROCESSING)
+    scale, offset = layer.scale, layer.offset
+
+    def restore() -> None:
+        classifier.set_weights(weights)
+        layer.scale, layer.offset = scale, offset
+
+    return restore
 
 
 def _logits(network, arrays: Arrays) -> np.ndarray:
@@ -106,7 +123,7 @@ def check_enough(images: int) -> None:
     """
     if images < FEWEST_IMAGES:
         raise ChestTransferError(
-            f"{images} radiographs are too few to adapt to: statistics of so few do more harm than good (allowed: "
+            f"{images} radiographs are too few to adapt to: statistics of so few are unreliable (allowed: "
             f"{FEWEST_IMAGES} or more); use the model as it is"
         )
 

@@ -131,14 +131,14 @@ def estimate_share(log_odds: np.ndarray, validation: ClassScores) -> ShareEstima
     share = _maximum_likelihood(log_odds + intercept, validation.share)
     odds = [max(one, 1e-12) / max(1 - one, 1e-12) for one in (share, validation.share)]
     if not 1 / LARGEST_CHANGE <= odds[0] / odds[1] <= LARGEST_CHANGE:
-        return ShareEstimate(share, f"it is too far from that of validation ({validation.share:.3f})")
+        return ShareEstimate(share, f"it is too far from that of validation ({validation.share:.3f}) to be believed")
     places = np.sort(np.concatenate([log_odds, *kinds]))
     ill, healthy = (np.searchsorted(kind, places, side="right") / len(kind) for kind in kinds)
     observed = np.searchsorted(np.sort(log_odds), places, side="right") / len(log_odds)
     distance = float(np.abs(share * ill + (1 - share) * healthy - observed).max())
     of_validation = share**2 / validation.ill_count + (1 - share) ** 2 / validation.healthy_count
     if distance > CRITICAL * np.sqrt(1 / len(log_odds) + of_validation):
-        return ShareEstimate(share, "radiographs score otherwise than those of validation, whatever the share")
+        return ShareEstimate(share, "the scores look different from those of validation, so it cannot be estimated")
     return ShareEstimate(share, "")
 
 

@@ -143,8 +143,8 @@ def _shortcuts(name: str, data: dict, scores: dict[str, dict]) -> list[Caution]:
     for key, score in telling.items():
         if key not in WITHOUT_DISEASE and score["auc"] >= best - AS_GOOD:
             numbers = f"AUC {score['auc']:.2f} ({score['auc_low']:.2f} to {score['auc_high']:.2f})"
-            verdict = f"no model is better than one that sees {SHORTCUTS[key]}"
-            cautions.append(Caution(False, f"{name}: {verdict}: {numbers}; the highest is {best:.2f}."))
+            verdict = f"a simple model that sees {SHORTCUTS[key]} does nearly as well as the best network, or better"
+            cautions.append(Caution(False, f"{name}: {verdict}: {numbers}, against {best:.2f}."))
     return cautions + _shift(name, data)
 
 
@@ -217,7 +217,10 @@ def _localization(name: str, explained: dict[str, dict]) -> list[Caution]:
                 cautions.append(Caution(False, text))
             elif score["pointing_low"] <= score["pointing_chance"]:
                 numbers = f"{score['pointing']:.0%} of {score['images']}, {score['pointing_chance']:.0%} by chance"
-                text = f"{name}: the heat maps of {model} point to {finding} no more often than chance ({numbers})."
+                text = (
+                    f"{name}: it cannot be shown that the heat maps of {model} point to {finding} more often than "
+                    f"chance ({numbers})."
+                )
                 cautions.append(Caution(False, text))
         lungs = scores["lungs"]
         if lungs and lungs["pointing_high"] is not None and lungs["pointing_high"] < lungs["area"]:

@@ -32,7 +32,7 @@ def external_cautions(name: str, scores: dict[str, dict], external: dict[str, di
         verdict = f"has a lower {worse} on" if fallen else "was judged on"
         text = (
             f"{name}: {best} {verdict} radiographs of {target}: {numbers}; in parentheses the same on its own test "
-            f"patients. Asked was {' and '.join(record['asked'])}, at its own thresholds."
+            f"patients. The question was {' and '.join(record['asked'])}, at the thresholds in the model."
         )
         cautions.append(Caution(bool(fallen), text))
     return cautions

@@ -8,6 +8,7 @@ from chest_transfer.evaluation.balancing import MATCHED, REVERSED
 from chest_transfer.reporting.cautions import AS_GOOD, SHORTCUTS, SHORTCUTS_IN_TABLES, Caution
 from chest_transfer.reporting.html_tables import DASH, decimal, html_table, signed_with_interval, with_interval
 
+LARGE_DROP = 0.2  # of sensitivity or specificity
 NO_SHORTCUT = {"change": 0}
 LEVELS = ("weak", "medium", "strong")
 CHANGE = ("change", "change_low", "change_high")
@@ -41,16 +42,35 @@ def stress_cautions(name: str, scores: dict[str, dict], stress: dict[str, dict])
             f"says nothing of the classes" + (f", {opposite:.2f} where it says the opposite." if opposite else ".")
         )
         cautions.append(Caution(True, text))
-    degraded = record["degraded"]
-    if degraded["worst"]:
-        kind, _, level = degraded["worst"].rpartition("_")
-        text = (
-            f"{name}: on degraded radiographs {best} has a mean AUC of {decimal(degraded['mean_auc'])} "
-            f"({decimal(degraded['unchanged']['auc'])} on the same ones as they are), at worst "
-            f"{decimal(degraded['worst_auc'])} ({LEVELS[int(level) - 1]} {kind})."
-        )
-        cautions.append(Caution(False, text))
+    if record["degraded"]["worst"]:
+        cautions.append(_of_degraded(name, best, record["degraded"]))
     return cautions
+
+
+def _of_degraded(name: str, model: str, degraded: dict) -> Caution:
+    """Return what degraded radiographs do to a model: an area may stay where the threshold does not hold any more."""
+    unchanged, drops = degraded["unchanged"], {}
+    for kind, record in degraded["by_degradation"].items():
+        for score in ("sensitivity", "specificity"):
+            if None not in (record[score], unchanged[score]):
+                drops[kind, score] = unchanged[score] - record[score]
+    text = (
+        f"{name}: on degraded radiographs {model} has a mean AUC of {decimal(degraded['mean_auc'])} "
+        f"({decimal(unchanged['auc'])} on the same ones as they are), at worst {decimal(degraded['worst_auc'])} "
+        f"({_in_words(degraded['worst'])})"
+    )
+    (kind, score), drop = max(drops.items(), key=lambda item: item[1])
+    fallen = degraded["by_degradation"][kind][score]
+    text += (
+        f"; at its threshold {score} falls from {decimal(unchanged[score])} to {decimal(fallen)} ({_in_words(kind)})."
+    )
+    return Caution(drop >= LARGE_DROP, text)
+
+
+def _in_words(kind: str) -> str:
+    """Return `noise_3` as `strong noise: 20`, with the strength in its unit."""
+    name, _, level = kind.rpartition("_")
+    return f"{LEVELS[int(level) - 1]} {name}: {DEGRADATIONS[name].levels[int(level) - 1]:g}"
 
 
 def shortcut_table(stress: dict[str, dict]) -> Markup | str:
@@ -70,7 +90,8 @@ def shortcut_table(stress: dict[str, dict]) -> Markup | str:
     heads = ["model", "shortcut", "AUC, matched", "change", "sensitivity", "specificity", "patients", "AUC, reversed"]
     caption = (
         "Test radiographs weighted so that a shortcut says nothing of the classes (matched), or the opposite "
-        "(reversed). Patients: as many equally weighted ones of the rarer class say as much"
+        "(reversed). Small changes either way also come from weighting other patients; a clear fall is a warning. "
+        "Patients: the effective number (Kish) in the smaller class. A dash: too few patients contradict the shortcut"
     )
     return html_table(caption, heads, rows, text_columns=2) if rows else ""
 
@@ -79,10 +100,23 @@ def degradation_table(stress: dict[str, dict]) -> Markup | str:
     """Return a table of the AUC of each model with each degradation, weak to strong; empty without a stress test."""
     rows = [
         [f"{name} ({', '.join(f'{level:g}' for level in degradation.levels)})", *(
-            " / ".join(decimal(record["degraded"]["by_degradation"][f"{name}_{level}"]["auc"]) for level in (1, 2, 3))
-            for record in stress.values()
+            _at_levels(record["degraded"]["by_degradation"], name) for record in stress.values()
         )]
         for name, degradation in DEGRADATIONS.items()
     ]  # fmt: skip
-    heads, caption = ["degradation (levels)", *stress], f"Test AUC on degraded radiographs, {' / '.join(LEVELS)}"
+    heads, caption = (
+        ["degradation (levels)", *stress],
+        (
+            f"Test AUC on degraded radiographs, {' / '.join(LEVELS)}; in parentheses the lower of sensitivity and "
+            "specificity. Units of the strengths are in the README"
+        ),
+    )
     return html_table(caption, heads, rows, text_columns=1) if stress else ""
+
+
+def _at_levels(records: dict[str, dict], name: str) -> str:
+    """Return the areas at each level, and the lower of sensitivity and specificity."""
+    of_levels = [records[f"{name}_{level}"] for level in (1, 2, 3)]
+    lowest = [min((one[key] for key in ("sensitivity", "specificity") if one[key] is not None), default=None)
+              for one in of_levels]  # fmt: skip
+    return f"{' / '.join(decimal(one['auc']) for one in of_levels)} ({' / '.join(map(decimal, lowest))})"

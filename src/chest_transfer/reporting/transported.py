@@ -38,7 +38,7 @@ def threshold_table(scores: dict[str, dict]) -> Markup | str:
     rows.sort(key=lambda row: row[0])
     heads = ["from", "model", "threshold", "AUC", "sensitivity", "specificity", "accuracy", "ECE"]
     caption = (
-        "Models of other datasets, as they are, adapted without labels, and trained on. The best threshold was chosen "
-        "on these very labels: nobody has it in advance"
+        "Models of other datasets: unchanged, adapted without labels, and trained further on this one. The best "
+        "threshold was chosen with these test labels: an upper limit that nobody can reach beforehand"
     )
     return html_table(caption, heads, rows, text_columns=3) if rows else ""

@@ -47,7 +47,7 @@ def adapt_model(arguments) -> None:
     if source.gray_mean is None:
         raise ChestTransferError(
             f"'{arguments.model}' is of an earlier version, which does not say what gray levels it was trained on; "
-            "run: dvc repro"
+            "make it again with: dvc repro"
         )
     gray = GrayStatistics(float(source.gray_mean), float(source.gray_deviation))
     network, facts = predictor.network, predictor.facts
@@ -82,8 +82,8 @@ def _check(arguments, predictor: Predictor, out: Path) -> list[Question]:
         raise ChestTransferError(f"--share is {arguments.share:g} (allowed: between 0 and 1, e.g. 0.3)")
     if arguments.share is not None and len(questions) != 1:
         raise ChestTransferError(
-            f"--share is of a single disease, and the model has {len(predictor.classes)} classes (received: "
-            f"{', '.join(predictor.classes)}); leave it out"
+            f"--share is of a single disease, and the classes of the model are {', '.join(predictor.classes)}; leave "
+            "it out"
         )
     return questions
 
@@ -120,12 +120,14 @@ def _summary(predictor: Predictor, images: np.ndarray) -> dict[str, float]:
 
 def _report(adaptation, stated_share: float | None, before: dict, after: dict, out: Path) -> None:
     print(f"{adaptation.images} radiographs, whose labels were not used")
-    print(f"changed: {adaptation.statistics}")
+    print(f"averages: {adaptation.statistics}")
     for name, moved in adaptation.moved.items():
-        source = "estimated" if stated_share is None else "stated"
-        verdict = f"thresholds stay: {moved.doubt}" if moved.doubt else "thresholds moved to predict as many"
-        word = "unchanged" if moved.doubt else "changed"
-        print(f"{word}: share of {name} {moved.share:.3f} ({source}); {verdict}")
+        if moved.doubt:
+            print(f"unchanged: the threshold of {name}; an estimate of its share ({moved.share:.3f}) is not used: "
+                  f"{moved.doubt}. If you know the share, run again with --share")  # fmt: skip
+        else:
+            source = "estimated" if stated_share is None else "stated"
+            print(f"changed: the threshold of {name}, to predict as many as there are: {moved.share:.3f} ({source})")
     if not adaptation.moved:
         print("unchanged: thresholds; of several exclusive classes the most probable one is predicted")
     for name in [name for name in before if name]:
@@ -133,7 +135,8 @@ def _report(adaptation, stated_share: float | None, before: dict, after: dict, o
     if before[""] > 0.1:
         print(f"CAUTION: {before['']:.0%} of them look unlike the radiographs that the model was trained on.")
     print(
-        f"CAUTION: nothing was verified, because there are no labels. Label some patients, and run: chest-transfer "
-        f"evaluate {out} TABLE --images FOLDER"
+        f"CAUTION: nothing was verified, because there are no labels; probabilities and error rates are not calibrated "
+        f"for these radiographs. Label some patients, and compare: chest-transfer evaluate {out} TABLE --images FOLDER "
+        "--image COLUMN --label COLUMN, and the same with the model as it was"
     )
     print(out)

@@ -217,14 +217,23 @@ class Predictor:
 
     def _unanswered(self, sets: np.ndarray) -> list[str]:
         """Return the caution that the model gives no answer, from which classes may be absent and present (K, 2)."""
-        unanswered = f"no answer at an error rate of {self.error_rate:.0%}: "
+        unanswered = f"undecided at an error rate of {self.error_rate:.0%}: "
         if self.multi_label:
             sizes = dict(zip(self.classes, sets.sum(axis=1), strict=True))
             both, neither = ([name for name, size in sizes.items() if size == wanted] for wanted in (2, 0))
-            return [f"{unanswered}{', '.join(both)} can be neither stated nor excluded"] * bool(both) + [
-                f"{unanswered}neither with nor without {', '.join(neither)} is it like the validation radiographs"
+            return [f"{unanswered}{', '.join(both)} may be present or absent"] * bool(both) + [
+                f"{unanswered}{', '.join(neither)} fits neither presence nor absence"
             ] * bool(neither)
         names = [name for name, (_, present) in zip(self.classes, sets, strict=True) if present]
         if len(names) == 1:
             return []
-        return [unanswered + (f"{' and '.join(names)} are possible" if names else "it fits none of the classes")]
+        return [
+            unanswered
+            + (
+                f"{' and '.join(names)} both remain possible"
+                if len(names) == 2
+                else f"{', '.join(names)} remain possible"
+                if names
+                else "it fits none of the classes"
+            )
+        ]
