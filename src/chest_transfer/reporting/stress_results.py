@@ -84,10 +84,9 @@ def shortcut_table(stress: dict[str, dict]) -> Markup | str:
                 change = signed_with_interval(*map(matched.get, CHANGE))
                 rows.append([
                     model, SHORTCUTS_IN_TABLES[key], with_interval(matched, "auc"), change,
-                    decimal(matched["sensitivity"]), decimal(matched["specificity"]),
-                    DASH if None in counts else str(min(counts)), with_interval(opposite, "auc"),
+                    with_interval(opposite, "auc"), DASH if None in counts else str(min(counts)),
                 ])  # fmt: skip
-    heads = ["model", "shortcut", "AUC, matched", "change", "sensitivity", "specificity", "patients", "AUC, reversed"]
+    heads = ["model", "shortcut", "AUC, matched", "change", "AUC, reversed", "patients"]
     caption = (
         "Test radiographs weighted so that a shortcut says nothing of the classes (matched), or the opposite "
         "(reversed). Small changes either way also come from weighting other patients; a clear fall is a warning. "
@@ -119,4 +118,10 @@ def _at_levels(records: dict[str, dict], name: str) -> str:
     of_levels = [records[f"{name}_{level}"] for level in (1, 2, 3)]
     lowest = [min((one[key] for key in ("sensitivity", "specificity") if one[key] is not None), default=None)
               for one in of_levels]  # fmt: skip
-    return f"{' / '.join(decimal(one['auc']) for one in of_levels)} ({' / '.join(map(decimal, lowest))})"
+    areas, lows = ([_short(value) for value in values] for values in ([one["auc"] for one in of_levels], lowest))
+    return f"{' / '.join(areas)} ({' / '.join(lows)})"
+
+
+def _short(value: float | None) -> str:
+    """Return a number with two digits, as tables with several numbers in a cell need it."""
+    return DASH if value is None else f"{value:.2f}".removeprefix("0")
