@@ -65,5 +65,6 @@ def test_of_too_few_radiographs_nothing_can_be_excluded():
     val = cohort(400, 1, 2)
     labels = np.where(np.arange(400)[:, None] < 12, val.labels, UNKNOWN)
     cutoffs = fit_cutoffs(labels, val.probabilities, False, 0.05)
-    assert not is_answered(val.probabilities, cutoffs, multi_label=False).any()
-    assert (possible(val.probabilities, cutoffs)[..., 1]).all()
+    sets = possible(val.probabilities, cutoffs)
+    assert not is_answered(sets, multi_label=False).any()
+    assert (sets[..., 1]).all()

@@ -41,9 +41,13 @@ def possible(probabilities: np.ndarray, cutoffs: np.ndarray) -> np.ndarray:
     return np.stack([1 - probabilities, probabilities], axis=2) >= cutoffs
 
 
-def is_answered(probabilities: np.ndarray, cutoffs: np.ndarray, multi_label: bool) -> np.ndarray:
-    """Return (N,) bool, whether one class alone is possible; (N, K) for independent ones: one of absent and present."""
-    sets = possible(probabilities, cutoffs)
+def is_answered(sets: np.ndarray, multi_label: bool) -> np.ndarray:
+    """Return (N,) bool, whether one class alone is possible; (N, K) for independent ones: one of absent and present.
+
+    Args:
+        sets: (N, K, 2) bool array of `possible`.
+        multi_label: bool, whether the K classes are independent.
+    """
     return sets.sum(axis=2) == 1 if multi_label else sets[..., 1].sum(axis=1) == 1
 
 
@@ -63,10 +67,10 @@ def conformal_scores(predictions: CalibratedPredictions, cutoffs: np.ndarray) ->
     if predictions.multi_label:
         known = labels != UNKNOWN
         right = np.take_along_axis(sets, np.where(known, labels, 0)[..., None], axis=2)[..., 0][known]
-        sizes = sets.sum(axis=2)[known]
+        sizes, answered = sets.sum(axis=2)[known], is_answered(sets, multi_label=True)[known]
     else:
         right, sizes = (sets[..., 1] & (labels == 1)).any(axis=1), sets[..., 1].sum(axis=1)
-    answered = sizes == 1
+        answered = is_answered(sets, multi_label=False)
     patients = predictions.patient_counts(predictions.averaged_classes).patients
     low, high = proportion_interval(float(right.mean()), patients)
     return {

@@ -7,6 +7,7 @@ import numpy as np
 from chest_transfer.data.arrays import Arrays, read_npz, write_npz
 from chest_transfer.data.degradations import DEGRADATIONS, degrade
 from chest_transfer.data.selection import order_by_name_hash
+from chest_transfer.evaluation.intervals import rounded
 from chest_transfer.evaluation.stress import SCORES, WeightedScores, stress_record
 
 NAMES, UNCHANGED = "names", "unchanged"
@@ -77,7 +78,7 @@ def degraded_record(scores: dict[str, list[WeightedScores]]) -> dict:
     worst = min(areas, key=areas.get, default=None)
     return {
         "unchanged": {name: unchanged[name] for name in SCORES},
-        "mean_auc": round(float(np.mean(list(areas.values()))), 6) if areas else None,
+        "mean_auc": rounded(float(np.mean(list(areas.values())))) if areas else None,
         "worst": worst,
         "worst_auc": areas.get(worst),
         "by_degradation": records,

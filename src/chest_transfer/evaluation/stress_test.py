@@ -55,10 +55,7 @@ def stress_test(models: list[ModelName], shortcuts: Path, degraded: Path, settin
         seeds = [_tested(name, settings.operating_point) for name in names]
         record = _under_shortcuts(seeds, covariates["test"], resamples)
         record["degraded"] = _when_degraded(seeds, first["test"].names, degraded, settings)
-        areas = [
-            reversed_validation_area(_on_validation(name, settings.operating_point), covariates["val"])
-            for name in names
-        ]
+        areas = [reversed_validation_area(seed.on_validation, covariates["val"]) for seed in seeds]
         known = [area["auc"] for area in areas]
         record["validation_reversed"] = areas[0] | {"auc": None if None in known else rounded(float(np.mean(known)))}
         records.setdefault(names[0].regime, {})[names[0].start] = record
@@ -81,23 +78,19 @@ def stress_table(records: dict) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class _Tested:
-    """A fit's calibrated predictions for all test radiographs, and which of them are scored (N,) bool."""
+    """A fit's calibrated predictions for all test radiographs, of which `scored` (N,) bool count, and of validation."""
 
     name: ModelName
     predictions: CalibratedPredictions
     scored: np.ndarray
+    on_validation: CalibratedPredictions
 
 
 def _tested(name: ModelName, operating_point: str) -> _Tested:
     test, val = test_predictions(name, multi_label=False), read_predictions(name.predictions_of("val"))
     calibration = fit_calibration(val.labels, val.logits, val.multi_label)
-    return _Tested(name, calibrate(test, calibration, val.multi_label, operating_point), ~test.seen & test.is_labelled)
-
-
-def _on_validation(name: ModelName, operating_point: str) -> CalibratedPredictions:
-    val = read_predictions(name.predictions_of("val"))
-    calibration = fit_calibration(val.labels, val.logits, val.multi_label)
-    return calibrate(val, calibration, val.multi_label, operating_point)
+    on_test, on_val = (calibrate(split, calibration, val.multi_label, operating_point) for split in (test, val))
+    return _Tested(name, on_test, ~test.seen & test.is_labelled, on_val)
 
 
 def _under_shortcuts(seeds: list[_Tested], covariates: dict[str, Covariates], resamples: np.ndarray) -> dict:
