@@ -14,10 +14,10 @@ def main(model: str, weights: str) -> None:
     make_deterministic(settings.phantom.seed, settings.threads)
     from chest_transfer.training.precision import warn_if_slower
 
-    architecture, size, precision = settings.architectures[model], settings.image_size, settings.precision
-    files, partial = settings.weights_files, settings.partial_weights
-    warn_if_slower(precision)
-    backbone, facts = load_starting_weights(model, weights, size, architecture, files, precision, partial)
+    warn_if_slower(settings.precision)
+    architecture, files, partial = settings.architectures[model], settings.weights_files, settings.partial_weights
+    options = settings.image_size, architecture, files, settings.precision, partial
+    backbone, facts = load_starting_weights(model, weights, *options)
     if (partial[weights].weights if weights in partial else weights) == "phantom":
         pretrain(backbone, settings)
     save_model(backbone, starting_network(model, weights), facts)
@@ -28,10 +28,11 @@ def pretrain(backbone, settings) -> None:
     from chest_transfer.training.pretraining import pretrain_backbone
     from chest_transfer.training.train_and_save import FitOptions
 
-    size, threads = settings.image_size, settings.threads
-    splits = fresh_patients(settings.pretrain.patients, settings.phantom.seed, size, threads)
-    options = FitOptions(settings.pretrain, "pretrain", settings.phantom.seed, threads, settings.fused_batch_norm)
-    inputs = {"phantom_seed": settings.phantom.seed, "image_size": size, "precision": settings.precision}
+    seed, threads = settings.phantom.seed, settings.threads
+    size, region = settings.image_size, settings.preprocess.region
+    splits = fresh_patients(settings.pretrain.patients, seed, size, threads, region)
+    options = FitOptions(settings.pretrain, "pretrain", seed, threads, settings.fused_batch_norm)
+    inputs = {"phantom_seed": seed, "image_size": size, "precision": settings.precision, "region": region}
     pretrain_backbone(backbone, *splits, options, settings.architectures[backbone.name], inputs)
 
 

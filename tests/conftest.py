@@ -56,13 +56,13 @@ def browser():
 
 # What `pytest -m "not slow"` leaves out: files and fixtures that run stages, DVC or a server, or build every backbone.
 SLOW_FILES = (
-    "test_ensembles.py", "test_representations.py", "test_own_pipeline.py",
+    "test_ensembles.py", "test_representations.py", "test_lungs.py", "test_own_pipeline.py",
     *SLOWEST, "test_app.py", "test_devices.py", "test_downloads.py", "test_explain.py", "test_export.py",
     "test_honesty.py", "test_mending.py", "test_probe.py", "test_remotes.py", "test_report.py", "test_storage.py",
     "test_transfer.py",
 )  # fmt: skip
 SLOW_FIXTURES = {"project", "evaluated", "browser"}
-FAST_CLASSES = {"TestLoss", "TestWarmup", "TestFitCheck", "TestBatches"}  # of those files
+FAST_CLASSES = {"TestLungWindow", "TestLoss", "TestWarmup", "TestFitCheck", "TestBatches"}  # of those files
 
 
 def pytest_collection_modifyitems(items):

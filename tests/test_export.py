@@ -19,7 +19,7 @@ from chest_transfer.training.determinism import make_deterministic
 FACTS = PackedFacts(
     backbone="mobilenetv2", weights="none", weights_sha256=None, image_size=48, precision="float32",
     preprocessing="minus_one_to_one", dataset="pneumonia", regime="train", classes=["healthy", "ill"],
-    multi_label=False, fit="squeeze", settings={}, seed=1, patients=None, temperature=1.5,
+    multi_label=False, fit="squeeze", region="whole", settings={}, seed=1, patients=None, temperature=1.5,
     thresholds={"youden": [0.5, 0.5]}, validation=[],
     cutoffs={"0.1": [[0.0, 0.4], [0.0, 0.3]]},
 )  # fmt: skip

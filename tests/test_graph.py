@@ -21,10 +21,10 @@ from chest_transfer.yaml_files import read_yaml
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
 SCRIPTS = {stage: f"stages/{definition['cmd'].split()[2].split('.')[1]}.py" for stage, definition in STAGES.items()}
 # Settings that a stage reads and whose change cannot change its result.
-WITHOUT_EFFECT = {"sources": {"datasets", "external"}, "download": {"threads"}, "preprocess": {"threads"}}
+WITHOUT_EFFECT = {"sources": {"datasets", "external"}, "download": {"threads"}}
 # Settings that are in data/sources/D.json, on which the stage depends instead.
 WITHOUT_EFFECT["download"] |= {"source", "sources", "own", "pools", "phantom"}
-WITHOUT_EFFECT |= {f"external_{stage}": WITHOUT_EFFECT[stage] for stage in ("download", "preprocess")}
+WITHOUT_EFFECT["external_download"] = WITHOUT_EFFECT["download"]
 # Settings that a stage reads only in experiments other than the one that is traced: with a pool, with an unreadable
 # image, with starting weights from a file, and with degradations.
 READ_ELSEWHERE = {
@@ -155,7 +155,7 @@ def every_kind_of_model(tmp_path_factory) -> Path:
     settings = TOY | {
         "datasets": ["pneumonia", "tuberculosis"], "weights": ["phantom"], "finetune__weights": ["phantom"],
         "external": ["covid"], "transfer__sources": ["tuberculosis"], "transfer__weights": "phantom", "embed__views": 1,
-        "representations": ["pneumonia"],
+        "preprocess__region": "lungs", "lungs__patients": 20, "lungs__epochs": 1, "representations": ["pneumonia"],
         "train__weights": ["phantom"], "phantom__patients": 40, "probe__epochs": 1, "finetune__epochs": 1,
         "train__epochs": 1, "transfer__epochs": 1, "threads": 1,  # simulated in this process, where reading is traced
     }  # fmt: skip

@@ -71,7 +71,8 @@ def test_brightness_contrast_and_size_do_not_matter(distribution, splits):
 def facts() -> ClassifierFacts:
     return ClassifierFacts(
         backbone="cnn", weights="none", weights_sha256=None, image_size=64, precision="float32", preprocessing="unit",
-        dataset="tuberculosis", regime="train", classes=["Normal", "Tuberculosis"], multi_label=False, fit="squeeze",
+        dataset="tuberculosis", regime="train", classes=["Normal", "Tuberculosis"], multi_label=False,
+        fit="squeeze", region="whole",
         settings={}, seed=1, patients=None,
     )  # fmt: skip
 

@@ -102,7 +102,13 @@ class TestMeasures:
             backbone, facts = load_starting_point("cnn", "none", seed)
             backbone.get_layer("block2_conv").kernel.assign(factor * backbone.get_layer("block2_conv").kernel)
             name = ModelName("pneumonia", "cnn", "train", "none", seed, patients=7)
-            of_file = {"dataset": "pneumonia", "regime": "train", "classes": ["NORMAL", "PNEUMONIA"], "fit": "squeeze"}
+            of_file = {
+                "dataset": "pneumonia",
+                "regime": "train",
+                "classes": ["NORMAL", "PNEUMONIA"],
+                "fit": "squeeze",
+                "region": "whole",
+            }
             of_file |= {"multi_label": False, "seed": seed, "patients": 7, "settings": {}}
             keras.utils.set_random_seed(seed)
             save_model(

@@ -8,6 +8,7 @@ import pydantic
 import pytest
 from conftest import ROOT, change_settings, refused, run, stage
 
+from chest_transfer.data.regions import REGIONS
 from chest_transfer.data.squares import SQUARE_FITS
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.grad_cam import METHODS
@@ -25,6 +26,7 @@ FITS = ("pretrain", "probe", "finetune", "train", "transfer")  # sections that t
 REGISTRIES = {
     "precision": PRECISIONS,
     "preprocess.fit": SQUARE_FITS,
+    "preprocess.region": REGIONS,
     "preprocess.splits": ("archive", "pooled"),  # without a registry, like `own.uncertain`: conditions in code
     "preprocess.duplicates": ("keep", "drop"),
     "own.uncertain": ("ignore", "positive", "negative"),

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from chest_transfer.data.degradations import DEGRADATIONS
 from chest_transfer.data.own_section import Own, check_own_section
+from chest_transfer.data.regions import REGIONS
 from chest_transfer.data.squares import SQUARE_FITS
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.grad_cam import METHODS
@@ -45,7 +46,13 @@ class Phantom(Section):
     image_size: Annotated[int, Field(ge=32, le=2048)]
 
 
+class Lungs(Section):
+    patients: Annotated[int, Field(ge=10, le=1_000_000)]
+    epochs: Epochs
+
+
 class Preprocess(Section):
+    region: one_of(REGIONS)
     fit: one_of(SQUARE_FITS)
     test_share: Annotated[Float, Field(ge=0.05, le=0.5)]
     validation_share: Annotated[Float, Field(ge=0.05, le=0.5)]
@@ -204,6 +211,7 @@ class Settings(Section):
     threads: Annotated[int, Field(ge=1, le=256)]
     phantom: Phantom
     preprocess: Preprocess
+    lungs: Lungs
     pretrain: Pretrain
     embed: Embed
     probe: Probe

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.degradations import degrade_at_random
 from chest_transfer.data.radiographs import decode_image
+from chest_transfer.data.regions import WHOLE, Window, window_of
 from chest_transfer.data.selection import order_by_name_hash
 from chest_transfer.evaluation.figures import label_row
 
@@ -32,7 +34,8 @@ def class_samples(
         count: int, of each class.
 
     Returns:
-        dict of lists of (H, W) uint8 arrays by class, in their own shape, at most `LONGEST_SIDE` pixels a side.
+        dict of lists of (H, W) uint8 arrays by class, in their own shape, at most `LONGEST_SIDE` pixels a side, with a
+        frame around the lungs where these are cropped to.
     """
     samples = {}
     with Archive(archive_path) as archive:
@@ -42,8 +45,20 @@ def class_samples(
             chosen = names[order_by_name_hash(names)][:count]
             if len(chosen):
                 contents = [archive.read(images.at[radiograph, "member"]) for radiograph in chosen]
-                samples[name] = [decode_image(content, LONGEST_SIDE).thumbnail(LONGEST_SIDE) for content in contents]
+                shown = [decode_image(content, LONGEST_SIDE).thumbnail(LONGEST_SIDE) for content in contents]
+                windows = [window_of(row) for row in images.loc[chosen].to_dict("records")]
+                samples[name] = list(map(with_frame, shown, windows))
     return samples
+
+
+def with_frame(image: np.ndarray, window: Window) -> np.ndarray:
+    """Return an image (H, W) uint8 with a white line around the window that a network sees, if not the whole."""
+    if window == WHOLE:
+        return image
+    picture = Image.fromarray(image)
+    left, top, right, bottom = window.pixels(*picture.size)
+    ImageDraw.Draw(picture).rectangle((left, top, right - 1, bottom - 1), outline=255, width=2)
+    return np.asarray(picture)
 
 
 def augmented_samples(train: Arrays, settings: "Augmentation", seed: int, count: int) -> list[np.ndarray]:

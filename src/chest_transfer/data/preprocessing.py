@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,16 @@ import pandas as pd
 from tqdm import tqdm
 
 from chest_transfer.data.archives import Archive
-from chest_transfer.data.arrays import UNKNOWN, write_arrays
+from chest_transfer.data.arrays import UNKNOWN, write_arrays, write_npz
 from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.decoding import SquareRadiograph, decode_all
 from chest_transfer.data.descriptions import read_attributes, read_box_list
 from chest_transfer.data.layouts import NIH_SIDE, POOL_COMMAND
 from chest_transfer.data.listed import ListedRadiograph, Listing
 from chest_transfer.data.listing import read_listing
+from chest_transfer.data.lung_windows import NOT_FOUND, LungFinder, find_lung_windows
 from chest_transfer.data.preprocess_summary import cautions_about, counts_of
+from chest_transfer.data.regions import WINDOW_COLUMNS, window_of
 from chest_transfer.data.splits import SPLITS, rarest_label, split_by_patient
 from chest_transfer.data.squares import box_in_square
 from chest_transfer.errors import ChestTransferError
@@ -37,13 +39,15 @@ def preprocess(
     image_size: int,
     processes: int,
     all_test: bool = False,
+    lungs: LungFinder | None = None,
 ) -> dict:
-    """Write `target/{train,val,test}.npz`, `summary.json`, `images.csv` and `boxes.csv`, complete or not at all.
+    """Write `target/{train,val,test}.npz`, `{summary.json,images.csv,boxes.csv,region.npz}`, complete or not at all.
 
     `images.csv` has a row for each radiograph: name, its file's width, height, mode and bytes, mean brightness (0-255),
     labels (joined by `|`), member of the archive, split, patient, and the archive's attributes; where there are any,
-    also classes that are unknown, and what a DICOM file states that is unusual. `boxes.csv` has boxes as fractions of
-    the square image: name, finding (a class), left, top, right, bottom.
+    also classes that are unknown, what a DICOM file states that is unusual, and the window that is shown. `boxes.csv`
+    has boxes as fractions of the square image: name, finding (a class), left, top, right, bottom. `region.npz` has the
+    weights of what found the lungs, if anything did.
 
     Args:
         dataset: Dataset.
@@ -53,6 +57,7 @@ def preprocess(
         image_size: int, pixels a side.
         processes: int, that decode, at most; the result does not depend on it.
         all_test: bool, whether all radiographs are the test split, because models are only judged on them.
+        lungs: LungFinder, to show the box around the lungs; None to show whole radiographs.
 
     Returns:
         The content of `summary.json`: images and patients by split and class, unreadable images, duplicates, images
@@ -68,7 +73,7 @@ def preprocess(
             listing = read_listing(dataset.layout, archive, settings.folders, keep_splits)
             pixels = aside / "pixels"
             radiographs, files, statements, skipped = _write_pixels(
-                archive, listing, pixels, settings, image_size, processes
+                archive, listing, pixels, settings, image_size, processes, lungs
             )
             attributes = read_attributes(archive, radiographs) if listing.attributes is None else listing.attributes
             box_list = read_box_list(archive, radiographs, is_pool=bool(listing.pool))
@@ -102,14 +107,22 @@ def preprocess(
         files = files.assign(split=split.names, patient=[_patient(radiograph) for radiograph in radiographs])
         files.join(attributes).to_csv(aside / "images.csv")
         _boxes_in_squares(box_list, files, dataset, settings.fit).to_csv(aside / "boxes.csv", index=False)
-        summary = counts_of(dataset, listing, skipped, labels, split) | {"fit": settings.fit}
+        write_npz(aside / "region.npz", lungs.arrays() if lungs else {})
+        region = "lungs" if lungs else "whole"
+        summary = counts_of(dataset, listing, skipped, labels, split) | {"fit": settings.fit, "region": region}
         summary |= cautions_about(dataset, archive_path, summary, listing, statements, settings, all_test)
         write_json(aside / "summary.json", summary)
     return summary
 
 
 def _write_pixels(
-    archive: Archive, listing: Listing, pixels: Path, settings: "Preprocess", image_size: int, processes: int
+    archive: Archive,
+    listing: Listing,
+    pixels: Path,
+    settings: "Preprocess",
+    image_size: int,
+    processes: int,
+    lungs: LungFinder | None,
 ) -> tuple[list[ListedRadiograph], pd.DataFrame, Counter, dict[str, str]]:
     """Write every listed image to one raw file, in order.
 
@@ -119,20 +132,22 @@ def _write_pixels(
     """
     radiographs, files, statements, skipped = [], [], Counter(), {}
     members = [radiograph.member for radiograph in listing.radiographs]
+    windows, found = find_lung_windows(archive, members, lungs, processes) if lungs else (None, [])
     with (
         pixels.open("wb") as file,
-        closing(decode_all(archive, members, image_size, settings.fit, processes)) as decoded,
+        closing(decode_all(archive, members, image_size, settings.fit, processes, windows)) as decoded,
         tqdm(decoded, "decode", len(members), leave=False, unit=" radiographs", disable=None) as progress,
     ):
-        for radiograph, result in zip(listing.radiographs, progress, strict=True):
+        for number, (radiograph, result) in enumerate(zip(listing.radiographs, progress, strict=True)):
             if isinstance(result, SquareRadiograph):
                 file.write(result.image.data)
                 radiographs.append(radiograph)
                 named = {"labels": "|".join(radiograph.labels), "member": radiograph.member}
                 some = {"unknown": "|".join(radiograph.unknown), "unusual": "|".join(result.warnings)}
                 some = {column: text for column, text in some.items() if text}
-                files.append({"name": radiograph.name} | result.facts | named | some)
-                statements.update(result.warnings)
+                window = dict(zip(WINDOW_COLUMNS, astuple(windows[number]), strict=True)) if windows else {}
+                files.append({"name": radiograph.name} | result.facts | named | some | window)
+                statements.update([*result.warnings, *[NOT_FOUND] * (not all(found[number : number + 1]))])
                 continue
             skipped[radiograph.name] = result
             progress.write(f"skipped {radiograph.name}: {result}")
@@ -158,9 +173,10 @@ def _boxes_in_squares(box_list: pd.DataFrame, files: pd.DataFrame, dataset: Data
     if (boxes[["right", "bottom"]].to_numpy() > sides + 1).any():
         sides = np.full_like(sides, NIH_SIDE)
     rows = []
-    for box, (width, height) in zip(boxes.itertuples(), sides, strict=True):
+    windows = [window_of(row) for row in files.loc[boxes["name"]].to_dict("records")]
+    for box, (width, height), window in zip(boxes.itertuples(), sides, windows, strict=True):
         edges = box.x, box.y, box.right, box.bottom
-        left, top, right, bottom = box_in_square(edges, width, height, fit)
+        left, top, right, bottom = box_in_square(edges, width, height, fit, window)
         if left < right and top < bottom:
             rows.append((box.name, box.finding, *(round(edge, 5) for edge in (left, top, right, bottom))))
     return pd.DataFrame(rows, columns=["name", "finding", "left", "top", "right", "bottom"])

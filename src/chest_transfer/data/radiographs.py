@@ -19,6 +19,7 @@ from chest_transfer.data.dicom import NEGATIVE, is_dicom, read_dicom
 from chest_transfer.data.dicom_attributes import UnreadableDicom
 from chest_transfer.data.file_kinds import described
 from chest_transfer.data.gray_levels import luma, shows_color, stretch_to_8_bits
+from chest_transfer.data.regions import WHOLE, Window
 from chest_transfer.data.sixteen_bits import sixteen_bit_channels
 from chest_transfer.data.squares import RESAMPLING, make_square
 
@@ -65,9 +66,9 @@ class DecodedImage:
     facts: FileFacts
     warnings: tuple[str, ...] = ()
 
-    def square(self, size: int, fit: str = "squeeze") -> np.ndarray:
-        """Return (size, size) uint8, 0-255; `fit` is a key of `squares.SQUARE_FITS`."""
-        return np.asarray(make_square(self.gray, size, fit), dtype=np.uint8)
+    def square(self, size: int, fit: str = "squeeze", window: Window = WHOLE) -> np.ndarray:
+        """Return a window of it as (size, size) uint8, 0-255; `fit` is a key of `squares.SQUARE_FITS`."""
+        return np.asarray(make_square(self.gray, size, fit, window), dtype=np.uint8)
 
     def thumbnail(self, longest_side: int) -> np.ndarray:
         """Return (H, W) uint8, 0-255, in its own shape, with a longer side of at most `longest_side` pixels."""
@@ -106,9 +107,9 @@ def decode_image(content: bytes, size: int) -> DecodedImage:
     return DecodedImage(ImageOps.invert(gray) if is_negative else gray, facts)
 
 
-def decode_square(content: bytes, size: int, fit: str = "squeeze") -> np.ndarray:
-    """Decode one radiograph to (size, size) uint8, 0-255; raises as `decode_image`."""
-    return decode_image(content, size).square(size, fit)
+def decode_square(content: bytes, size: int, fit: str = "squeeze", window: Window = WHOLE) -> np.ndarray:
+    """Decode a window of one radiograph to (size, size) uint8, 0-255; raises as `decode_image`."""
+    return decode_image(content, window.whole_side(size)).square(size, fit, window)
 
 
 def is_color(content: bytes) -> bool:

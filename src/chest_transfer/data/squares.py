@@ -2,6 +2,8 @@
 
 from PIL import Image, ImageOps
 
+from chest_transfer.data.regions import WHOLE, Window
+
 RESAMPLING = Image.Resampling.BICUBIC  # Pillow widens the kernel when it shrinks: no aliasing of ribs or vessels
 
 
@@ -22,19 +24,21 @@ def _crop(image: Image.Image, size: int) -> Image.Image:
 SQUARE_FITS = {"squeeze": _squeeze, "pad": _pad, "crop": _crop}
 
 
-def make_square(image: Image.Image, size: int, fit: str) -> Image.Image:
-    """Return the image as a square.
+def make_square(image: Image.Image, size: int, fit: str, window: Window = WHOLE) -> Image.Image:
+    """Return the image, or a part of it, as a square.
 
     Args:
         image: Pillow image of any mode and shape.
         size: int, pixels a side.
         fit: str, a key of `SQUARE_FITS`.
+        window: Window, the part.
     """
-    return SQUARE_FITS[fit](image, size)
+    part = image if window == WHOLE else image.crop(window.pixels(*image.size))
+    return SQUARE_FITS[fit](part, size)
 
 
 def box_in_square(
-    box: tuple[float, float, float, float], width: int, height: int, fit: str
+    box: tuple[float, float, float, float], width: int, height: int, fit: str, window: Window = WHOLE
 ) -> tuple[float, float, float, float]:
     """Return a box of an image as fractions of the square that `make_square` makes of it.
 
@@ -43,10 +47,14 @@ def box_in_square(
         width: int, of the image in pixels.
         height: int, of the image in pixels.
         fit: str, a key of `SQUARE_FITS`.
+        window: Window, the part of the image that the square shows.
 
     Returns:
         (left, top, right, bottom), each clipped to 0-1.
     """
+    first_column, first_row, last_column, last_row = window.pixels(width, height)
+    box = box[0] - first_column, box[1] - first_row, box[2] - first_column, box[3] - first_row
+    width, height = last_column - first_column, last_row - first_row
     square_width, square_height = {
         "squeeze": (width, height),
         "pad": (max(width, height), max(width, height)),

@@ -14,7 +14,7 @@ from chest_transfer.files import atomic_write, write_json
 from chest_transfer.model_names import ModelName
 from chest_transfer.networks.classifier import logits_network
 from chest_transfer.networks.facts import ClassifierFacts
-from chest_transfer.networks.saving import load_model, save_model
+from chest_transfer.networks.saving import LUNGS, load_model, read_arrays, save_model
 from chest_transfer.training.batches import Batches
 
 ADAPTATION = "adaptation.json"
@@ -55,7 +55,8 @@ def adapt_and_save(
         record = {"images": images, "statistics": f"{REFUSED}: {refusal}", "shares": {}, "offsets": {}}
     changed = {"dataset": name.dataset, "regime": name.regime, "source": name.start}
     settings = facts.settings | {"adaptation": record}
-    save_model(classifier, name.network, facts.model_copy(update=changed | {"settings": settings}))
+    adapted = facts.model_copy(update=changed | {"settings": settings})
+    save_model(classifier, name.network, adapted, read_arrays(applied.network, LUNGS))
     saved, facts = load_model(name.network, ClassifierFacts)
     logits = logits_network(saved).predict(Batches(target["test"], BATCH), verbose=0)
     seen = seen_in_training(*map(read_npz, fingerprints.values()))["test"]

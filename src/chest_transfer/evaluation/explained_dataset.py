@@ -10,6 +10,7 @@ import pandas as pd
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.radiographs import decode_square
+from chest_transfer.data.regions import window_of
 from chest_transfer.data.selection import order_by_name_hash
 from chest_transfer.evaluation.calibrated_predictions import calibrated_test_predictions
 from chest_transfer.evaluation.explanation import HeatMaps, choose_examples, maps_in_batches, maps_of_examples
@@ -77,32 +78,33 @@ def explain_models(
 def score_localization(heat_maps: HeatMaps, dataset: ExplainedDataset) -> dict[str, dict]:
     """Return how well heat maps point: `boxes` for each class that has any, and `lungs` where the archive has masks."""
     with Archive(dataset.archive) as archive:
-        masks = lung_masks(archive, dataset.test, dataset.images["member"], dataset.fit)
+        masks = lung_masks(archive, dataset.test, dataset.images, dataset.fit)
     return {
         "boxes": _scores_in_boxes(heat_maps, dataset.test, dataset.boxes),
         "lungs": _scores_in_lungs(heat_maps, dataset.test, masks),
     }
 
 
-def lung_masks(archive: Archive, test: Arrays, member_of: pd.Series, fit: str) -> dict[int, np.ndarray]:
+def lung_masks(archive: Archive, test: Arrays, images: pd.DataFrame, fit: str) -> dict[int, np.ndarray]:
     """Return the lung masks of at most `MOST_SCORED` test radiographs; none if the archive has no masks.
 
     Args:
         archive: Archive of the dataset.
         test: Arrays of the test split.
-        member_of: Series, the archive's member of each radiograph by its name.
+        images: table `images.csv`, indexed by name.
         fit: str, how radiographs were made square.
 
     Returns:
         dict of (H, W) bool arrays by row of the test split.
     """
     members = set(archive.members)
-    masks = {row: _mask_member(member_of[name]) for row, name in enumerate(test.names)}
+    masks = {row: _mask_member(images.at[name, "member"]) for row, name in enumerate(test.names)}
     mask_members = {row: mask for row, mask in masks.items() if mask in members}
     rows = np.array(sorted(mask_members), int)
     rows = rows[order_by_name_hash(test.names[rows])][:MOST_SCORED]
     size = test.images.shape[1]
-    return {int(row): decode_square(archive.read(mask_members[row]), size, fit) > 127 for row in rows}
+    windows = {row: window_of(images.loc[test.names[row]]) for row in rows}
+    return {int(row): decode_square(archive.read(mask_members[row]), size, fit, windows[row]) > 127 for row in rows}
 
 
 def _scores_in_boxes(heat_maps: HeatMaps, test: Arrays, boxes: pd.DataFrame) -> dict[str, dict]:

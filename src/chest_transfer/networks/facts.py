@@ -49,6 +49,7 @@ class ClassifierFacts(StartingFacts):
         classes: in the order of the outputs.
         multi_label: whether the classes are independent (sigmoid), or exclusive (softmax).
         fit: how radiographs are made square, a key of `squares.SQUARE_FITS`.
+        region: what is shown of them, one of `regions.REGIONS`.
         seed: of its training.
         patients: how many training patients, None for all.
         settings: all settings that the training depended on.
@@ -60,6 +61,7 @@ class ClassifierFacts(StartingFacts):
     classes: list[str]
     multi_label: bool
     fit: str
+    region: str
     seed: int
     patients: int | None
     settings: dict[str, Any]

@@ -16,10 +16,11 @@ from chest_transfer.files import ArchiveWriter, atomic_write
 from chest_transfer.networks.facts import StartingFacts
 
 FACTS = "facts.json"
+LUNGS = "lungs_"  # of the arrays of the network that finds lungs, what their names start with
 Facts = TypeVar("Facts", bound=StartingFacts)
 
 
-def save_model(model, path: Path, facts: StartingFacts) -> None:
+def save_model(model, path: Path, facts: StartingFacts, arrays: dict[str, np.ndarray] | None = None) -> None:
     """Save a Keras model as a `.keras` file without its optimizer, complete or not at all.
 
     Keras writes the time of day and memory addresses (`shared_object_id`) into the file: both are normalized, like the
@@ -29,6 +30,7 @@ def save_model(model, path: Path, facts: StartingFacts) -> None:
         model: Keras model.
         path: Path of the file, ending in `.keras`.
         facts: StartingFacts, or a subclass, that travel with the weights.
+        arrays: dict of arrays that do, too, by name.
     """
     import keras
 
@@ -43,6 +45,7 @@ def save_model(model, path: Path, facts: StartingFacts) -> None:
                     content = json.dumps(_normalize(json.loads(content), {}), sort_keys=True).encode()
                 target.write(member, content)
             target.write(FACTS, _encode(facts))
+            write_members(target, arrays or {})
 
 
 def repack_model(source: Path, target: Path, facts: StartingFacts, arrays: dict[str, np.ndarray]) -> None:
@@ -77,6 +80,25 @@ def read_array(path: Path, name: str) -> np.ndarray:
             return np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
     except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
         raise ChestTransferError(f"'{path}' holds no array '{name}': {error}; run: dvc repro") from None
+
+
+def with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return arrays under names that start with a prefix."""
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def read_arrays(path: Path, prefix: str) -> dict[str, np.ndarray]:
+    """Read those arrays of a model's file whose names start with a prefix, which stays in their names.
+
+    Raises:
+        ChestTransferError: there is no such file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ChestTransferError(f"no model at '{path}' ({error}); run: dvc repro, or: dvc pull") from None
+    return {name: read_array(path, name) for name in names if name.startswith(prefix)}
 
 
 def has_array(path: Path, name: str) -> bool:

@@ -7,6 +7,7 @@ from PIL import Image
 
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.findings import NIH_FINDINGS
+from chest_transfer.data.regions import WHOLE, lung_window
 from chest_transfer.phantom.cohorts import FRESH
 from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import radiograph
@@ -20,7 +21,9 @@ SUPERSAMPLING = 1.5
 SEVERITY_BETA = (3, 1)  # parameters of a beta distribution; mean 0.75
 
 
-def fresh_patients(patients: int, seed: int, image_size: int, processes: int) -> tuple[Arrays, Arrays]:
+def fresh_patients(
+    patients: int, seed: int, image_size: int, processes: int, region: str = "whole"
+) -> tuple[Arrays, Arrays]:
     """Simulate one radiograph of each of a number of patients, with any of NIH's 14 findings.
 
     Args:
@@ -28,12 +31,13 @@ def fresh_patients(patients: int, seed: int, image_size: int, processes: int) ->
         seed: int; other seeds give other patients.
         image_size: int, rows and columns of the images.
         processes: int, number of processes; the result does not depend on it.
+        region: str, one of `regions.REGIONS`: lungs are cropped to as they are, not as a network finds them.
 
     Returns:
         (train, validation) `Arrays`; images (N, image_size, image_size) uint8, labels (N, 14) uint8 in the order of
         `data.findings.NIH_FINDINGS`.
     """
-    pairs = list(parallel_map(partial(_image_and_labels, seed, image_size), range(patients), processes))
+    pairs = list(parallel_map(partial(_image_and_labels, seed, image_size, region), range(patients), processes))
     images, labels = (np.stack(column) for column in zip(*pairs, strict=True))
     names = np.array([f"phantom-{number}" for number in range(patients)])
     validation = np.arange(patients) % VALIDATION_EVERY == VALIDATION_EVERY - 1
@@ -43,7 +47,7 @@ def fresh_patients(patients: int, seed: int, image_size: int, processes: int) ->
     )
 
 
-def _image_and_labels(seed: int, image_size: int, number: int) -> tuple[np.ndarray, np.ndarray]:
+def _image_and_labels(seed: int, image_size: int, region: str, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Simulate the radiograph of one patient.
 
     Returns:
@@ -56,6 +60,8 @@ def _image_and_labels(seed: int, image_size: int, number: int) -> tuple[np.ndarr
     side, root_aspect = SUPERSAMPLING * image_size, pose.aspect**0.5
     shape = round(side * root_aspect), round(side / root_aspect)
     severity = rng.beta(*SEVERITY_BETA)
-    pixels = radiograph(patient, findings, rng, shape, FRESH.sample_scanner(rng), pose, severity).pixels
-    image = Image.fromarray(pixels).resize((image_size, image_size), Image.Resampling.BOX)
+    simulated = radiograph(patient, findings, rng, shape, FRESH.sample_scanner(rng), pose, severity)
+    window = (lung_window(simulated.lung_mask) if region == "lungs" else None) or WHOLE
+    box = window.pixels(*simulated.pixels.shape[::-1])
+    image = Image.fromarray(simulated.pixels).resize((image_size, image_size), Image.Resampling.BOX, box)
     return np.asarray(image), np.array([name in findings for name in NIH_FINDINGS], dtype=np.uint8)

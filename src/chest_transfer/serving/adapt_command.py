@@ -12,7 +12,7 @@ from chest_transfer.data.gray_statistics import GrayStatistics
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.class_shares import Question, questions_of_facts
 from chest_transfer.evaluation.out_of_distribution import fit_out_of_distribution
-from chest_transfer.networks.saving import repack_model, save_model
+from chest_transfer.networks.saving import LUNGS, read_arrays, repack_model, save_model, with_prefix
 from chest_transfer.serving.image_files import find_images
 from chest_transfer.serving.models import model_file
 from chest_transfer.serving.packing import PREFIX, read_out_of_distribution
@@ -59,7 +59,7 @@ def adapt_model(arguments) -> None:
         fit_out_of_distribution(images[~is_val], images[is_val]),
         gray_mean=np.float64(gray.mean), gray_deviation=np.float64(gray.deviation),
     )  # fmt: skip
-    arrays = {PREFIX + name: array for name, array in distribution.arrays().items()}
+    arrays = with_prefix(PREFIX, distribution.arrays()) | read_arrays(predictor.path, LUNGS)
     with tempfile.TemporaryDirectory() as folder:
         save_model(network, Path(folder, "adapted.keras"), facts)
         repack_model(Path(folder, "adapted.keras"), out, facts, arrays)
@@ -92,11 +92,11 @@ def _radiographs(predictor: Predictor, places: list[str]) -> tuple[np.ndarray, l
     """Return the readable radiographs (n, size, size) uint8, and the name of each other file with the reason."""
     images, unreadable = [], []
     for picture in tqdm(find_images(places), unit=" pictures", disable=None, leave=False):
-        pixels, _ = predictor.decode(picture)
-        if isinstance(pixels, str):
-            unreadable.append((picture.name, pixels))
+        decoded = predictor.decode(picture)
+        if decoded.error:
+            unreadable.append((picture.name, decoded.error))
         else:
-            images.append(pixels)
+            images.append(decoded.pixels)
     size = predictor.image_size
     return np.array(images, np.uint8).reshape(-1, size, size), unreadable
 

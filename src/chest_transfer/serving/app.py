@@ -94,7 +94,7 @@ class PredictionQueue:
             radiograph = decode_image(content, MAX_DISPLAY_SIDE).thumbnail(MAX_DISPLAY_SIDE)
             height, width = radiograph.shape
             heat_map = predictor.heat_maps([prediction], [explained_class])[0]
-            overlay = heat_map_overlay(heat_map, width, height, predictor.facts.fit)
+            overlay = heat_map_overlay(heat_map, width, height, predictor.facts.fit, prediction.window)
             response |= {"explained": explained_class, "picture": _data_url(radiograph), "heat_map": _data_url(overlay)}
         return response
 

@@ -43,20 +43,17 @@ def evaluate(arguments) -> None:
         raise ChestTransferError(f"'{arguments.html}' is a folder; name a file: --html page.html")
     predictor = Predictor(model_file(arguments.model, arguments.rev), arguments.operating_point)
     name, entry = _described(arguments)
-    facts, point = (
-        predictor.facts,
-        Evaluate(operating_point=arguments.operating_point, error_rate=0.1, rounds=ROUNDS, seed=SEED),
-    )
+    facts = predictor.facts
+    point = Evaluate(operating_point=arguments.operating_point, error_rate=0.1, rounds=ROUNDS, seed=SEED)
     options = Preprocess(
-        fit=facts.fit, test_share=0.5, validation_share=0.5, split_seed=0, splits="archive", folders={},
-        duplicates="keep", max_skipped=_MOST_UNREADABLE,
+        fit=facts.fit, region=facts.region, test_share=0.5, validation_share=0.5, split_seed=0, splits="archive",
+        folders={}, duplicates="keep", max_skipped=_MOST_UNREADABLE,
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="chest-transfer-evaluate-") as folder:
         archive, target = Path(folder, "archive.zip"), Path(folder, "arrays")
         reading = _packed(name, entry, archive, arguments.images is not None)
-        summary = preprocess(
-            Dataset(name, None, Prepared(), ()), archive, target, options, facts.image_size, 1, all_test=True
-        )
+        dataset = Dataset(name, None, Prepared(), ())
+        summary = preprocess(dataset, archive, target, options, facts.image_size, 1, True, predictor.lungs)
         test, images = open_arrays(target / "test.npz"), read_images(target)
         is_file = Path(arguments.model).is_file()
         is_of_this_folder = arguments.rev is None and (not is_file or Path(arguments.model).parts[0] == "models")

@@ -12,7 +12,17 @@ from chest_transfer.evaluation.conformal import ERROR_RATES, fit_cutoffs
 from chest_transfer.evaluation.operating_points import calibrated_probabilities, fit_calibration
 from chest_transfer.evaluation.out_of_distribution import OutOfDistribution
 from chest_transfer.networks.facts import ClassifierFacts, PackedFacts
-from chest_transfer.networks.saving import has_array, load_model, read_array, read_facts, repack_model, save_model
+from chest_transfer.networks.saving import (
+    LUNGS,
+    has_array,
+    load_model,
+    read_array,
+    read_arrays,
+    read_facts,
+    repack_model,
+    save_model,
+    with_prefix,
+)
 
 PREFIX = "out_of_distribution_"  # of its arrays in the file
 
@@ -31,7 +41,7 @@ def pack(networks: list[Path], validation_predictions: list[Path], out_of_distri
     Raises:
         ChestTransferError: one of the files is missing or damaged.
     """
-    arrays = {PREFIX + name: array for name, array in read_npz(out_of_distribution).items()}
+    arrays = with_prefix(PREFIX, read_npz(out_of_distribution))
     val = [read_predictions(path) for path in validation_predictions]
     facts = [read_facts(network, ClassifierFacts) for network in networks]
     if len(networks) == 1:
@@ -42,7 +52,7 @@ def pack(networks: list[Path], validation_predictions: list[Path], out_of_distri
     packed = _packed_facts(facts[0], mean_predictions(val), ensemble_seeds=[of_member.seed for of_member in facts])
     ensemble = build_ensemble([load_model(network, ClassifierFacts)[0] for network in networks])
     with tempfile.TemporaryDirectory() as folder:
-        save_model(ensemble, Path(folder, "ensemble.keras"), packed)
+        save_model(ensemble, Path(folder, "ensemble.keras"), packed, read_arrays(networks[0], LUNGS))
         repack_model(Path(folder, "ensemble.keras"), target, packed, arrays)
 
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,9 @@ import numpy as np
 
 from chest_transfer.data.dicom import is_dicom
 from chest_transfer.data.gray_levels import COLOR
-from chest_transfer.data.radiographs import UnreadableImage, decode_image, is_color
+from chest_transfer.data.lung_windows import NOT_FOUND, LungFinder
+from chest_transfer.data.radiographs import UnreadableImage, decode_image, decode_square, is_color
+from chest_transfer.data.regions import SIDE, WHOLE, Window, lung_window
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.averaging import logits_of_mean
 from chest_transfer.evaluation.conformal import possible
@@ -20,7 +22,7 @@ from chest_transfer.evaluation.out_of_distribution import OutOfDistribution
 from chest_transfer.networks.classifier import logits_network
 from chest_transfer.networks.ensembles import members_of
 from chest_transfer.networks.facts import PackedFacts
-from chest_transfer.networks.saving import load_model, read_facts
+from chest_transfer.networks.saving import LUNGS, load_model, read_arrays, read_facts
 from chest_transfer.serving.image_files import ImageFile
 from chest_transfer.serving.packing import read_out_of_distribution
 from chest_transfer.serving.untrusted import check_untrusted_model
@@ -42,6 +44,7 @@ class Prediction:
         cautions: tuple of str, why the prediction should not be trusted: unlike the training images, in color ...
         error: str, why there is no prediction, in one line.
         pixels: (H, W) uint8 array as the model sees it; None if unreadable.
+        window: Window, the part of the picture that it sees.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Prediction:
     cautions: tuple[str, ...] = ()
     error: str = ""
     pixels: np.ndarray | None = None
+    window: Window = WHOLE
 
     def record(self) -> dict:
         """Return the prediction as JSON, without the pixels."""
@@ -77,6 +81,15 @@ class _LoadedParts:
     @cached_property
     def out_of_distribution(self) -> OutOfDistribution:
         return read_out_of_distribution(self._path)
+
+    @cached_property
+    def lungs(self) -> LungFinder | None:
+        arrays = read_arrays(self._path, LUNGS)
+        if not arrays:
+            return None
+        from chest_transfer.networks.lung_network import LungNetwork
+
+        return LungNetwork.of_arrays(arrays)
 
     @cached_property
     def heat_maps(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -128,6 +141,11 @@ class Predictor:
         return self._loaded.network
 
     @property
+    def lungs(self) -> LungFinder | None:
+        """What finds the lungs, if the model sees these alone."""
+        return self._loaded.lungs
+
+    @property
     def image_size(self) -> int:
         """Pixels a side."""
         return self.facts.image_size
@@ -144,13 +162,10 @@ class Predictor:
         pictures = iter(pictures)
         while batch := list(islice(pictures, BATCH)):
             decoded = [self.decode(picture) for picture in batch]
-            images = [pixels for pixels, _ in decoded if isinstance(pixels, np.ndarray)]
+            images = [one.pixels for one in decoded if not one.error]
             results = iter(self.predict_images(np.array(images)) if images else ())
-            for picture, (pixels_or_error, cautions) in zip(batch, decoded, strict=True):
-                if isinstance(pixels_or_error, str):
-                    yield Prediction(picture.name, error=pixels_or_error)
-                else:
-                    yield self._prediction(picture.name, pixels_or_error, cautions, *next(results))
+            for one in decoded:
+                yield one if one.error else self._predicted(one, *next(results))
 
     def predict_images(self, images: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, bool]]:
         """Return calibrated probabilities (K,), predicted labels (K,) and whether it is out of distribution, for each.
@@ -189,30 +204,39 @@ class Predictor:
         images = np.array([prediction.pixels for prediction in predictions])
         return maps_in_batches(self._loaded.heat_maps, images, numbers)
 
-    def decode(self, picture: ImageFile) -> tuple[np.ndarray | str, tuple[str, ...]]:
-        """Return the pixels, or the reason why there are none, and cautions."""
+    def decode(self, picture: ImageFile) -> Prediction:
+        """Return what is known of a picture before the model sees it: its pixels, or the reason why there are none."""
         if picture.content is None:
-            return picture.reason, ()
+            return Prediction(picture.name, error=picture.reason)
         try:
-            decoded = decode_image(picture.content, self.image_size)
+            found = self._window(picture.content)
+            window = found or WHOLE
+            decoded = decode_image(picture.content, window.whole_side(self.image_size))
             shows_color = not is_dicom(picture.content) and is_color(picture.content)
         except UnreadableImage as error:
-            return str(error), ()
+            return Prediction(picture.name, error=str(error))
         cautions = (*decoded.warnings, COLOR) if shows_color else decoded.warnings
-        return decoded.square(self.image_size, self.facts.fit), cautions
+        if not found:
+            cautions = (*cautions, NOT_FOUND)
+        pixels = decoded.square(self.image_size, self.facts.fit, window)
+        return Prediction(picture.name, cautions=cautions, pixels=pixels, window=window)
 
-    def _prediction(
-        self, name: str, pixels: np.ndarray, cautions: tuple[str, ...], probabilities: np.ndarray, labels: np.ndarray,
-        is_outside: bool,
-    ) -> Prediction:  # fmt: skip
+    def _window(self, content: bytes) -> Window | None:
+        """Return the part of a picture that the model sees; None where it should see lungs, and none are found."""
+        if not (lungs := self.lungs):
+            return WHOLE
+        return lung_window(lungs.masks(decode_square(content, SIDE)[np.newaxis])[0])
+
+    def _predicted(
+        self, decoded: Prediction, probabilities: np.ndarray, labels: np.ndarray, is_outside: bool
+    ) -> Prediction:
         sets = possible(probabilities[None], self._cutoffs)[0]
-        return Prediction(
-            name=name,
+        return replace(
+            decoded,
             labels=tuple(label for label, is_predicted in zip(self.classes, labels, strict=True) if is_predicted),
             probabilities=dict(zip(self.classes, map(float, probabilities), strict=True)),
             possible=tuple(name for name, (_, present) in zip(self.classes, sets, strict=True) if present),
-            cautions=(*cautions, *[OUTSIDE] * bool(is_outside), *self._unanswered(sets)),
-            pixels=pixels,
+            cautions=(*decoded.cautions, *[OUTSIDE] * bool(is_outside), *self._unanswered(sets)),
         )
 
     def _unanswered(self, sets: np.ndarray) -> list[str]:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chest_transfer.data.arrays import Arrays, Features, open_arrays
+from chest_transfer.data.arrays import Arrays, Features, open_arrays, read_npz
 from chest_transfer.data.predictions import predictions_of
 from chest_transfer.data.training_subsets import of_training_patients
 from chest_transfer.files import atomic_write, write_json
 from chest_transfer.model_names import ALL_PATIENTS, ModelName
 from chest_transfer.networks.classifier import build_classifier, head_of, logits_network
 from chest_transfer.networks.facts import ClassifierFacts, StartingFacts
-from chest_transfer.networks.saving import load_model, save_model
+from chest_transfer.networks.saving import LUNGS, load_model, save_model, with_prefix
 from chest_transfer.training.batches import Batches
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.fit_check import OK, check_fit
@@ -88,6 +88,8 @@ def train_and_save(
 ) -> None:
     """Fit a classifier to the arrays of its dataset, or its head to stored features; save it and what it predicts.
 
+    Where the arrays show lungs, the weights of what found them are saved with it.
+
     The network is loaded from its file before it predicts, so that the predictions are those of the model that others
     will load. `name.predictions` gets `val.csv` and `test.csv` (raw predictions), `history.csv`, and `facts.json`: the
     facts in the network's file and the file's SHA-256.
@@ -139,11 +141,12 @@ def train_and_save(
         classes=classes,
         multi_label=multi_label,
         fit=summary["fit"],
+        region=summary["region"],
         seed=name.seed,
         patients=name.patients,
         settings=previous.get("settings", {}) | settings,
     )
-    save_model(classifier, name.network, model_facts)
+    save_model(classifier, name.network, model_facts, with_prefix(LUNGS, read_npz(folder / "region.npz")))
     saved, _ = load_model(name.network, ClassifierFacts)
     logits = {
         split: logits_from_features(saved, arrays[split], features[split])
