@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chest_transfer.data.arrays import write_npz
-from chest_transfer.data.regions import SIDE
+from chest_transfer.data.regions import MASK_SIDE, SIDE
 from chest_transfer.errors import run_stage
 from chest_transfer.files import write_json
 from chest_transfer.phantom.lungs import lungs_of_fresh_patients
@@ -15,7 +15,6 @@ def main(region: str) -> None:
     settings, weights, scores = read_settings(), {}, {}
     if region == "lungs":
         make_deterministic(settings.phantom.seed, settings.threads)
-        from chest_transfer.networks.lung_network import MASK_SIDE
         from chest_transfer.training.lung_segmentation import train_lung_network
 
         seed = settings.phantom.seed

@@ -29,10 +29,10 @@ def pretrain(backbone, settings) -> None:
     from chest_transfer.training.train_and_save import FitOptions
 
     seed, threads = settings.phantom.seed, settings.threads
-    size, region = settings.image_size, settings.preprocess.region
-    splits = fresh_patients(settings.pretrain.patients, seed, size, threads, region)
+    size, shown = settings.image_size, (settings.preprocess.region, settings.preprocess.outside_lungs)
+    splits = fresh_patients(settings.pretrain.patients, seed, size, threads, *shown)
     options = FitOptions(settings.pretrain, "pretrain", seed, threads, settings.fused_batch_norm)
-    inputs = {"phantom_seed": seed, "image_size": size, "precision": settings.precision, "region": region}
+    inputs = {"phantom_seed": seed, "image_size": size, "precision": settings.precision, "shown": shown}
     pretrain_backbone(backbone, *splits, options, settings.architectures[backbone.name], inputs)
 
 

@@ -24,6 +24,12 @@ from chest_transfer.evaluation.class_shares import (
 )
 from chest_transfer.evaluation.transport import threshold_transport
 from chest_transfer.serving.predictor import Predictor
+from chest_transfer.training.determinism import make_deterministic
+
+
+@pytest.fixture(autouse=True)
+def deterministic():
+    make_deterministic(seed=1, threads=2)
 
 
 def log_odds(count: int, share: float, rng) -> tuple[np.ndarray, np.ndarray]:

@@ -13,11 +13,11 @@ from chest_transfer.data.arrays import open_arrays, read_npz
 from chest_transfer.data.lung_windows import NOT_FOUND, find_lung_windows
 from chest_transfer.data.predictions import read_predictions
 from chest_transfer.data.radiographs import decode_square
-from chest_transfer.data.regions import MARGIN, SIDE, WHOLE, Window, lung_window, window_of
+from chest_transfer.data.regions import MARGIN, MASK_SIDE, SIDE, WHOLE, Window, lung_window, window_of
 from chest_transfer.data.squares import SQUARE_FITS, box_in_square
 from chest_transfer.evaluation.explained_dataset import lung_masks
 from chest_transfer.evaluation.operating_points import calibrated_probabilities
-from chest_transfer.networks.lung_network import MASK_SIDE, LungNetwork
+from chest_transfer.networks.lung_network import LungNetwork
 from chest_transfer.phantom.lungs import lungs_of_fresh_patients
 from chest_transfer.serving.image_files import ImageFile
 from chest_transfer.serving.overlays import heat_map_overlay
@@ -68,6 +68,18 @@ class TestLungWindow:
 
     def test_it_ends_at_the_edge_of_the_picture(self):
         assert lung_window(mask_of((0, 4, 20, 50), (36, 4, 56, 50))).left == 0.0
+
+
+@pytest.mark.parametrize("fit", SQUARE_FITS)
+def test_only_lungs_are_left_where_the_rest_is_black(fit):
+    picture = np.full((100, 200), 200, np.uint8)
+    window = lung_window(mask_of(RIGHT, LEFT), "black")
+    shown = decode_square(encoded(picture), 64, fit, window)
+    assert set(np.unique(shown)) <= {0, 200}
+    whole = decode_square(encoded(picture), 64, fit, lung_window(mask_of(RIGHT, LEFT)))
+    assert (shown[24:40, 31:33] == 0).all()  # between the lungs
+    assert (shown[24:40, [12, 51]] == 200).all()
+    assert (whole[24:40] == 200).all()
 
 
 @pytest.mark.parametrize("fit", SQUARE_FITS)
@@ -139,7 +151,7 @@ def test_windows_of_an_archive_with_a_broken_file(trained, tmp_path):
     members = {f"{number}.png": encoded(image) for number, image in enumerate(images)}
     members |= {"broken.png": b"no image"}
     with Archive(make_zip(tmp_path / "a.zip", members)) as archive:
-        windows, found = find_lung_windows(archive, list(members), trained[0], 1)
+        windows, found = find_lung_windows(archive, list(members), trained[0], "keep", 1)
     assert (found[-1], windows[-1]) == (False, WHOLE)
     assert sum(found) >= 5
     inside = []

@@ -129,6 +129,7 @@ def test_every_reference_of_a_dataset_and_a_backbone_is_known():
         ({"train__augmentation__degrade": {"blur": 0.02, "noise": 10}}, "50 % of the radiographs were degraded by one"),
         ({"train__augmentation__degrade": {"blur": 0.02, "noise": 10}}, "up to the one given: blur 0.02, noise 10."),
         ({"train__regularization__mixup": 0.4}, "mixup with a parameter of 0.4 [@zhang2018]"),
+        ({"train__regularization__averaged_epochs": 2}, "averaged over about 2 epochs [@izmailov2018]"),
         ({}, "at an error rate of 10 %"),
         (
             {"finetune__weights": ["none"], "finetune__unfreeze": "last 3"},
@@ -145,6 +146,10 @@ def test_every_reference_of_a_dataset_and_a_backbone_is_known():
         ({"weights": ["none", "imagenet"], "model": "vgg16"}, "that Keras publishes, of which its hash was verified."),
         ({"weights": ["none", "imagenet"], "model": "mobilenetv2"}, "Keras publishes, whose hash is not published."),
         ({"preprocess__fit": "pad", "image_size": 64}, "with black borders and resized to 64"),
+        (
+            {"preprocess__region": "lungs"},
+            "cropped to the box around the lungs, as a small U-Net [@ronneberger2015] found",
+        ),
         ({"external": ["covid"]}, "on which nothing was trained or chosen: covid."),
         ({"source": "kaggle"}, "pneumonia: chest radiographs of children from Guangzhou [@kermany2018]."),
         ({}, "pneumonia: simulated radiographs, in the layout of chest radiographs of children"),

@@ -248,7 +248,7 @@ def test_boxes_enclose_what_a_finding_adds():
 
 
 def test_fresh_patients_do_not_depend_on_the_number_of_processes():
-    one, two = (fresh_patients(100, 3, 48, processes) for processes in (1, 2))
+    one, two = (fresh_patients(100, 3, 48, processes, "whole", "keep") for processes in (1, 2))
     for a, b in zip(one, two, strict=True):
         assert a.images.tobytes() == b.images.tobytes()
         assert (a.labels == b.labels).all()

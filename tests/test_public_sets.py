@@ -18,7 +18,8 @@ from chest_transfer.phantom.public_layouts import LAYOUTS, write_public_layout
 from chest_transfer.settings import Phantom, Preprocess
 
 SETTINGS = Preprocess(
-    region="whole", fit="squeeze", test_share=0.2, validation_share=0.15, split_seed=1, splits="archive", folders={},
+    region="whole", outside_lungs="keep", fit="squeeze",
+    test_share=0.2, validation_share=0.15, split_seed=1, splits="archive", folders={},
     duplicates="keep",
     max_skipped=0,
 )  # fmt: skip

@@ -8,7 +8,7 @@ import pydantic
 import pytest
 from conftest import ROOT, change_settings, refused, run, stage
 
-from chest_transfer.data.regions import REGIONS
+from chest_transfer.data.regions import OUTSIDE_LUNGS, REGIONS
 from chest_transfer.data.squares import SQUARE_FITS
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.grad_cam import METHODS
@@ -27,6 +27,7 @@ REGISTRIES = {
     "precision": PRECISIONS,
     "preprocess.fit": SQUARE_FITS,
     "preprocess.region": REGIONS,
+    "preprocess.outside_lungs": OUTSIDE_LUNGS,
     "preprocess.splits": ("archive", "pooled"),  # without a registry, like `own.uncertain`: conditions in code
     "preprocess.duplicates": ("keep", "drop"),
     "own.uncertain": ("ignore", "positive", "negative"),

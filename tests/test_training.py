@@ -44,8 +44,9 @@ CONSTANT = {
     "schedule": "constant",
     "plateau": Plateau(patience=2, factor=0.1, smallest_rate=0.01),
     "cosine": Cosine(smallest_rate=0.1),
-    "regularization": Regularization(weight_decay=0, label_smoothing=0, mixup=0),
+    "regularization": Regularization(weight_decay=0, label_smoothing=0, mixup=0, averaged_epochs=0),
 }
+AVERAGED = Regularization(weight_decay=0, label_smoothing=0, mixup=0, averaged_epochs=2)
 NO_AUGMENTATION = Augmentation(flip=False, rotation=0, shift=0, zoom=0, contrast=0, degrade={}, degraded_share=0)
 SETTINGS = Train(
     epochs=6, patience=6, batch_size=16, learning_rate=1e-3, **CONSTANT, imbalance="class_weights",
@@ -368,6 +369,34 @@ class TestRegularization:
         lost = 3.0 * 0.01 * 0.5 if name == "kernel" else 0.0
         np.testing.assert_allclose(values["keras"] - values["decayed"], lost, atol=1e-6)
 
+    def test_weights_and_their_average_are_exchanged(self):
+        variable, optimizer, values = keras.Variable(0.0), Adam(0.1, averaged_steps=4), []
+        optimizer.build([variable])
+        for _ in range(5):
+            optimizer.apply([np.float32(-1)], [variable])
+            values.append(float(variable.value))
+        average = values[0]
+        for value in values[1:]:
+            average += (value - average) / 4
+        optimizer.swap_averages([variable])
+        assert float(variable.value) == pytest.approx(average)
+        optimizer.swap_averages([variable])
+        assert float(variable.value) == values[-1]
+
+    def test_the_best_weights_are_averages_and_training_goes_on_from_the_last_ones(self, tmp_path):
+        def fitted(regularization: Regularization) -> tuple[pd.DataFrame, np.ndarray]:
+            make_deterministic(1, 2)
+            settings = SETTINGS.model_copy(update={"epochs": 3, "regularization": regularization})
+            classifier = toy_classifier()
+            history = fit_classifier(classifier, tmp_path / str(regularization.averaged_epochs), settings)
+            return history, classifier.get_layer("logits").get_weights()[0]
+
+        plain, weights = fitted(CONSTANT["regularization"])
+        averaged, mean_weights = fitted(AVERAGED)
+        assert averaged["loss"].tolist() == pytest.approx(plain["loss"].tolist(), rel=1e-6)
+        assert averaged["val_loss"].iloc[-1] != pytest.approx(plain["val_loss"].iloc[-1], rel=1e-3)
+        assert 0 < np.abs(mean_weights - weights).max() < 0.1
+
 
 def exclusive_targets(count: int, classes: int, rng) -> np.ndarray:
     """Return one-hot (count, classes) targets of which each class is half as frequent as the one before."""
@@ -585,10 +614,13 @@ class TestWarmup:
         assert moved[0] == pytest.approx(1e-3, rel=0.01)
         assert moved[9] == pytest.approx(1e-4, rel=0.01)
 
-    def test_resuming_in_the_middle_of_warmup_gives_the_same_history(self, tmp_path, capsys):
+    @pytest.mark.parametrize(
+        "changes", [{"warmup": 2.5}, {"regularization": AVERAGED}], ids=["in the middle of warm-up", "with averages"]
+    )
+    def test_resuming_gives_the_same_history(self, changes, tmp_path, capsys):
         def history_of(folder: str, epochs: int) -> pd.DataFrame:
             make_deterministic(1, 2)
-            settings = SETTINGS.model_copy(update={"epochs": epochs, "warmup": 2.5})
+            settings = SETTINGS.model_copy(update={"epochs": epochs} | changes)
             return fit_classifier(toy_classifier(), tmp_path / folder, settings)
 
         uninterrupted = history_of("uninterrupted", 4)

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from chest_transfer.data.degradations import DEGRADATIONS
 from chest_transfer.data.own_section import Own, check_own_section
-from chest_transfer.data.regions import REGIONS
+from chest_transfer.data.regions import OUTSIDE_LUNGS, REGIONS
 from chest_transfer.data.squares import SQUARE_FITS
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.grad_cam import METHODS
@@ -53,6 +53,7 @@ class Lungs(Section):
 
 class Preprocess(Section):
     region: one_of(REGIONS)
+    outside_lungs: one_of(OUTSIDE_LUNGS)
     fit: one_of(SQUARE_FITS)
     test_share: Annotated[Float, Field(ge=0.05, le=0.5)]
     validation_share: Annotated[Float, Field(ge=0.05, le=0.5)]
@@ -104,6 +105,7 @@ class Regularization(Section):
     weight_decay: Annotated[Float, Field(ge=0, le=1)]
     label_smoothing: Annotated[Float, Field(ge=0, le=0.5)]
     mixup: Annotated[Float, Field(ge=0, le=10)]
+    averaged_epochs: Annotated[Float, Field(ge=0, le=1000)]
 
 
 class Fit(Section):

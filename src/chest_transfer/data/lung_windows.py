@@ -25,7 +25,7 @@ class LungFinder(Protocol):
 
 
 def find_lung_windows(
-    archive: Archive, members: list[str], finder: LungFinder, processes: int
+    archive: Archive, members: list[str], finder: LungFinder, outside: str, processes: int
 ) -> tuple[list[Window], list[bool]]:
     """Return the window of each radiograph, and whether lungs were found: the whole where they were not.
 
@@ -33,6 +33,7 @@ def find_lung_windows(
         archive: Archive that holds them.
         members: list of str, their names in it.
         finder: LungFinder.
+        outside: str, one of `regions.OUTSIDE_LUNGS`.
         processes: int, that decode, at most; the result does not depend on it.
     """
     windows: list[Window | None] = []
@@ -40,5 +41,7 @@ def find_lung_windows(
         while batch := list(islice(decoded, BATCH)):
             readable = [one.image for one in batch if isinstance(one, SquareRadiograph)]
             masks = iter(finder.masks(np.stack(readable)) if readable else ())
-            windows += [lung_window(next(masks)) if isinstance(one, SquareRadiograph) else None for one in batch]
+            windows += [
+                lung_window(next(masks), outside) if isinstance(one, SquareRadiograph) else None for one in batch
+            ]
     return [window or WHOLE for window in windows], [window is not None for window in windows]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from chest_transfer.data.listed import ListedRadiograph, Listing
 from chest_transfer.data.listing import read_listing
 from chest_transfer.data.lung_windows import NOT_FOUND, LungFinder, find_lung_windows
 from chest_transfer.data.preprocess_summary import cautions_about, counts_of
-from chest_transfer.data.regions import WINDOW_COLUMNS, window_of
+from chest_transfer.data.regions import window_of
 from chest_transfer.data.splits import SPLITS, rarest_label, split_by_patient
 from chest_transfer.data.squares import box_in_square
 from chest_transfer.errors import ChestTransferError
@@ -108,8 +108,10 @@ def preprocess(
         files.join(attributes).to_csv(aside / "images.csv")
         _boxes_in_squares(box_list, files, dataset, settings.fit).to_csv(aside / "boxes.csv", index=False)
         write_npz(aside / "region.npz", lungs.arrays() if lungs else {})
-        region = "lungs" if lungs else "whole"
-        summary = counts_of(dataset, listing, skipped, labels, split) | {"fit": settings.fit, "region": region}
+        shown = {"fit": settings.fit, "region": "whole", "outside_lungs": "keep"}
+        if lungs:
+            shown |= {"region": "lungs", "outside_lungs": settings.outside_lungs}
+        summary = counts_of(dataset, listing, skipped, labels, split) | shown
         summary |= cautions_about(dataset, archive_path, summary, listing, statements, settings, all_test)
         write_json(aside / "summary.json", summary)
     return summary
@@ -132,7 +134,9 @@ def _write_pixels(
     """
     radiographs, files, statements, skipped = [], [], Counter(), {}
     members = [radiograph.member for radiograph in listing.radiographs]
-    windows, found = find_lung_windows(archive, members, lungs, processes) if lungs else (None, [])
+    windows, found = (
+        find_lung_windows(archive, members, lungs, settings.outside_lungs, processes) if lungs else (None, [])
+    )
     with (
         pixels.open("wb") as file,
         closing(decode_all(archive, members, image_size, settings.fit, processes, windows)) as decoded,
@@ -145,7 +149,7 @@ def _write_pixels(
                 named = {"labels": "|".join(radiograph.labels), "member": radiograph.member}
                 some = {"unknown": "|".join(radiograph.unknown), "unusual": "|".join(result.warnings)}
                 some = {column: text for column, text in some.items() if text}
-                window = dict(zip(WINDOW_COLUMNS, astuple(windows[number]), strict=True)) if windows else {}
+                window = windows[number].columns() if windows else {}
                 files.append({"name": radiograph.name} | result.facts | named | some | window)
                 statements.update([*result.warnings, *[NOT_FOUND] * (not all(found[number : number + 1]))])
                 continue

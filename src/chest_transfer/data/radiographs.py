@@ -68,7 +68,11 @@ class DecodedImage:
 
     def square(self, size: int, fit: str = "squeeze", window: Window = WHOLE) -> np.ndarray:
         """Return a window of it as (size, size) uint8, 0-255; `fit` is a key of `squares.SQUARE_FITS`."""
-        return np.asarray(make_square(self.gray, size, fit, window), dtype=np.uint8)
+        shown = np.asarray(make_square(self.gray, size, fit, window), dtype=np.uint8)
+        if window.mask is None:
+            return shown
+        mask = Image.fromarray(window.mask).resize(self.gray.size, Image.Resampling.BILINEAR)
+        return np.where(np.asarray(make_square(mask, size, fit, window)) > 127, shown, np.uint8(0))
 
     def thumbnail(self, longest_side: int) -> np.ndarray:
         """Return (H, W) uint8, 0-255, in its own shape, with a longer side of at most `longest_side` pixels."""

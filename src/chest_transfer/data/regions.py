@@ -1,19 +1,22 @@
-"""Regions: which part of a radiograph the networks see, all of it or the box around the lungs."""
+"""Regions: which part of a radiograph the networks see, all of it, the box around the lungs, or lungs alone."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import ndimage
 
 REGIONS = ("whole", "lungs")
+OUTSIDE_LUNGS = ("keep", "black")  # within the box
 SIDE = 128  # pixels a side of the squares in which lungs are looked for
+MASK_SIDE = SIDE // 2  # of the masks
 MARGIN = 0.04  # of the lungs' box on each side: the chest wall and the domes stay visible
 SMALLEST_PART = 0.15  # of the larger lung: what is smaller is none
 SMALLEST_AREA, LARGEST_AREA = 0.06, 0.6  # of the radiograph, that both lungs together may cover
 SMALLEST_SIDE = 0.25  # of the radiograph, of the box
 NARROWEST = 0.55  # width over height of the box: one lung alone is twice as high as wide
+GROWN = 2  # pixels by which lungs that are shown alone are larger than found: the pleura stays visible
 CLOSED = 2  # pixels either way: what a rib or a tube cuts off still belongs to its lung
 
 
@@ -26,16 +29,23 @@ class Window:
         top: float, 0-1.
         right: float, 0-1.
         bottom: float, 0-1.
+        mask: (side, side) uint8 array over the whole picture, 255 on what is shown, 0 on what is black; None where
+            nothing is.
     """
 
     left: float
     top: float
     right: float
     bottom: float
+    mask: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     def whole_side(self, size: int) -> int:
         """Return the pixels a side that the whole picture needs, so that the window has `size` of them."""
         return math.ceil(size / min(self.right - self.left, self.bottom - self.top))
+
+    def columns(self) -> dict[str, float]:
+        """Return the edges under the names that they have in `images.csv`."""
+        return dict(zip(WINDOW_COLUMNS, (self.left, self.top, self.right, self.bottom), strict=True))
 
     def pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
         """Return (left, top, right, bottom) in whole pixels of a picture, at least one pixel each way."""
@@ -52,11 +62,12 @@ def window_of(row: Mapping) -> Window:
     return Window(*(row[column] for column in WINDOW_COLUMNS)) if WINDOW_COLUMNS[0] in row else WHOLE
 
 
-def lung_window(probabilities: np.ndarray) -> Window | None:
+def lung_window(probabilities: np.ndarray, outside: str = "keep") -> Window | None:
     """Return the box around the lungs, with a margin; None where what was found does not look like lungs.
 
     Args:
         probabilities: (side, side) float array, that a pixel shows lung.
+        outside: str, one of `OUTSIDE_LUNGS`: what becomes of the rest of the box.
     """
     closed = ndimage.binary_closing(np.pad(probabilities > 0.5, CLOSED), iterations=CLOSED)
     parts, count = ndimage.label(closed[CLOSED:-CLOSED, CLOSED:-CLOSED])
@@ -74,4 +85,5 @@ def lung_window(probabilities: np.ndarray) -> Window | None:
         return None
     across, down = MARGIN * width, MARGIN * height
     edges = left - across, top - down, right + across, bottom + down
-    return Window(*(round(float(np.clip(edge, 0, 1)), 4) for edge in edges))
+    grown = np.uint8(255) * ndimage.binary_dilation(lungs, iterations=GROWN)
+    return Window(*(round(float(np.clip(edge, 0, 1)), 4) for edge in edges), mask=grown if outside == "black" else None)

@@ -50,6 +50,7 @@ class ClassifierFacts(StartingFacts):
         multi_label: whether the classes are independent (sigmoid), or exclusive (softmax).
         fit: how radiographs are made square, a key of `squares.SQUARE_FITS`.
         region: what is shown of them, one of `regions.REGIONS`.
+        outside_lungs: one of `regions.OUTSIDE_LUNGS`, where the region is the lungs.
         seed: of its training.
         patients: how many training patients, None for all.
         settings: all settings that the training depended on.
@@ -62,6 +63,7 @@ class ClassifierFacts(StartingFacts):
     multi_label: bool
     fit: str
     region: str
+    outside_lungs: str = "keep"
     seed: int
     patients: int | None
     settings: dict[str, Any]

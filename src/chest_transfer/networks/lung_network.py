@@ -9,7 +9,6 @@ import numpy as np
 from chest_transfer.data.regions import SIDE
 from chest_transfer.errors import ChestTransferError
 
-MASK_SIDE = SIDE // 2
 CHANNELS = (16, 24, 32, 48, 64)  # at 1/2, 1/4 ... 1/32 of the side
 GROUPS = 8  # of group norm, which needs no averages of radiographs: those of simulated ones would not hold
 BATCH = 32

@@ -3,11 +3,11 @@
 from functools import partial
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.findings import NIH_FINDINGS
-from chest_transfer.data.regions import WHOLE, lung_window
+from chest_transfer.data.regions import MASK_SIDE, WHOLE, lung_window
 from chest_transfer.phantom.cohorts import FRESH
 from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import radiograph
@@ -22,7 +22,7 @@ SEVERITY_BETA = (3, 1)  # parameters of a beta distribution; mean 0.75
 
 
 def fresh_patients(
-    patients: int, seed: int, image_size: int, processes: int, region: str = "whole"
+    patients: int, seed: int, image_size: int, processes: int, region: str, outside: str
 ) -> tuple[Arrays, Arrays]:
     """Simulate one radiograph of each of a number of patients, with any of NIH's 14 findings.
 
@@ -31,13 +31,16 @@ def fresh_patients(
         seed: int; other seeds give other patients.
         image_size: int, rows and columns of the images.
         processes: int, number of processes; the result does not depend on it.
-        region: str, one of `regions.REGIONS`: lungs are cropped to as they are, not as a network finds them.
+        region: str, one of `regions.REGIONS`; lungs are where they truly are, not where a network finds them.
+        outside: str, one of `regions.OUTSIDE_LUNGS`.
 
     Returns:
         (train, validation) `Arrays`; images (N, image_size, image_size) uint8, labels (N, 14) uint8 in the order of
         `data.findings.NIH_FINDINGS`.
     """
-    pairs = list(parallel_map(partial(_image_and_labels, seed, image_size, region), range(patients), processes))
+    pairs = list(
+        parallel_map(partial(_image_and_labels, seed, image_size, region, outside), range(patients), processes)
+    )
     images, labels = (np.stack(column) for column in zip(*pairs, strict=True))
     names = np.array([f"phantom-{number}" for number in range(patients)])
     validation = np.arange(patients) % VALIDATION_EVERY == VALIDATION_EVERY - 1
@@ -47,7 +50,9 @@ def fresh_patients(
     )
 
 
-def _image_and_labels(seed: int, image_size: int, region: str, number: int) -> tuple[np.ndarray, np.ndarray]:
+def _image_and_labels(
+    seed: int, image_size: int, region: str, outside: str, number: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Simulate the radiograph of one patient.
 
     Returns:
@@ -61,7 +66,10 @@ def _image_and_labels(seed: int, image_size: int, region: str, number: int) -> t
     shape = round(side * root_aspect), round(side / root_aspect)
     severity = rng.beta(*SEVERITY_BETA)
     simulated = radiograph(patient, findings, rng, shape, FRESH.sample_scanner(rng), pose, severity)
-    window = (lung_window(simulated.lung_mask) if region == "lungs" else None) or WHOLE
-    box = window.pixels(*simulated.pixels.shape[::-1])
-    image = Image.fromarray(simulated.pixels).resize((image_size, image_size), Image.Resampling.BOX, box)
+    lungs = Image.fromarray(simulated.lung_mask).resize((MASK_SIDE, MASK_SIDE))
+    window = (lung_window(np.asarray(lungs), outside) if region == "lungs" else None) or WHOLE
+    image = Image.fromarray(simulated.pixels)
+    if window.mask is not None:
+        image = ImageChops.darker(image, Image.fromarray(window.mask).resize(image.size))
+    image = image.resize((image_size, image_size), Image.Resampling.BOX, window.pixels(*image.size))
     return np.asarray(image), np.array([name in findings for name in NIH_FINDINGS], dtype=np.uint8)

@@ -115,7 +115,9 @@ def _is_made_with(facts: PackedFacts, settings: Settings) -> bool:
     current = settings.model_dump(mode="json")
     current |= {"architecture": current["architectures"].get(facts.backbone)}
     made_with = {"model": facts.backbone, "image_size": facts.image_size, "precision": facts.precision}
-    made_with |= {"preprocess": {"fit": facts.fit, "region": facts.region}} | facts.settings
+    made_with |= {
+        "preprocess": {"fit": facts.fit, "region": facts.region, "outside_lungs": facts.outside_lungs}
+    } | facts.settings
     if facts.regime == "probe":
         del made_with["fused_batch_norm"]  # a head has none
     del made_with["patients"]  # one of several in the settings

@@ -46,8 +46,8 @@ def evaluate(arguments) -> None:
     facts = predictor.facts
     point = Evaluate(operating_point=arguments.operating_point, error_rate=0.1, rounds=ROUNDS, seed=SEED)
     options = Preprocess(
-        fit=facts.fit, region=facts.region, test_share=0.5, validation_share=0.5, split_seed=0, splits="archive",
-        folders={}, duplicates="keep", max_skipped=_MOST_UNREADABLE,
+        fit=facts.fit, region=facts.region, outside_lungs=facts.outside_lungs, test_share=0.5, validation_share=0.5,
+        split_seed=0, splits="archive", folders={}, duplicates="keep", max_skipped=_MOST_UNREADABLE,
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="chest-transfer-evaluate-") as folder:
         archive, target = Path(folder, "archive.zip"), Path(folder, "arrays")

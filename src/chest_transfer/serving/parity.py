@@ -49,7 +49,9 @@ def sample_like(dataset: str, size: int) -> Sample:
             examples = train.images[_some_rows(train, MOST_EXAMPLES)]
             description = f"{len(rows)} test radiographs of {dataset}"
             return Sample(test.images[rows], examples, description, test.targets[rows], test.patients[rows])
-    simulated, _ = fresh_patients(2 * MOST_EXAMPLES, seed=1, image_size=size, processes=1)
+    simulated, _ = fresh_patients(
+        2 * MOST_EXAMPLES, seed=1, image_size=size, processes=1, region="whole", outside="keep"
+    )
     images, examples = simulated.images[::2], simulated.images[1::2]
     return Sample(images, examples, f"{len(images)} simulated radiographs")
 

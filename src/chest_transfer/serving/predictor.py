@@ -225,7 +225,8 @@ class Predictor:
         """Return the part of a picture that the model sees; None where it should see lungs, and none are found."""
         if not (lungs := self.lungs):
             return WHOLE
-        return lung_window(lungs.masks(decode_square(content, SIDE)[np.newaxis])[0])
+        mask = lungs.masks(decode_square(content, SIDE)[np.newaxis])[0]
+        return lung_window(mask, self.facts.outside_lungs)
 
     def _predicted(
         self, decoded: Prediction, probabilities: np.ndarray, labels: np.ndarray, is_outside: bool

@@ -70,11 +70,12 @@ def fit(
         fuse_batch_norms(network)
     trainer = _trainer(network, train, settings, seed)
     probabilities = sampling_probabilities(train, settings.imbalance == "balanced_sampling")
-    regularization, weight_decay = settings.regularization, settings.regularization.weight_decay
-    smoothing = regularization.label_smoothing
+    regularization, build_optimizer = settings.regularization, unfreezing.optimizer if unfreezing else Adam
+    averaged_steps = regularization.averaged_epochs * math.ceil(len(train.labels) / settings.batch_size)
+    loss = cross_entropy(train.targets, multi_label, settings.imbalance, probabilities, regularization.label_smoothing)
     trainer.compile(
-        optimizer=unfreezing.optimizer(learning_rate) if unfreezing else Adam(learning_rate, weight_decay),
-        loss=cross_entropy(train.targets, multi_label, settings.imbalance, probabilities, smoothing),
+        optimizer=build_optimizer(learning_rate, regularization.weight_decay, averaged_steps),
+        loss=loss,
         metrics=[plain_cross_entropy(multi_label), accuracy(multi_label)],
     )
     history = checkpoints.restore(trainer)
@@ -157,6 +158,8 @@ class TrainingCallback(keras.callbacks.Callback):
         self.model.optimizer.learning_rate = self._rate
         if self._unfreezing:
             self._unfreezing.begin_epoch(epoch)
+        if epoch:
+            self.model.optimizer.swap_averages(self.model.trainable_variables)  # back, from the last validation
         # Keras saves no random states with the weights, so those of dropout and augmentation are set in each epoch.
         reseed(self.model.variables, self._seed, epoch)
 
@@ -166,6 +169,8 @@ class TrainingCallback(keras.callbacks.Callback):
             self.model.optimizer.learning_rate = self._rate * factor
 
     def on_test_begin(self, logs=None):
+        # Until the next epoch, so that the averages are what is stored as the best weights, too.
+        self.model.optimizer.swap_averages(self.model.trainable_variables)
         self._statistics.estimate()
 
     def on_epoch_end(self, epoch, logs=None):

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from chest_transfer.data.degradations import degrade_at_random
-from chest_transfer.data.regions import SIDE
-from chest_transfer.networks.lung_network import MASK_SIDE, LungNetwork, build_lung_network
+from chest_transfer.data.regions import MASK_SIDE, SIDE
+from chest_transfer.networks.lung_network import LungNetwork, build_lung_network
 
 if TYPE_CHECKING:
     from chest_transfer.settings import Lungs

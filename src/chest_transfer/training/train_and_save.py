@@ -142,6 +142,7 @@ def train_and_save(
         multi_label=multi_label,
         fit=summary["fit"],
         region=summary["region"],
+        outside_lungs=summary["outside_lungs"],
         seed=name.seed,
         patients=name.patients,
         settings=previous.get("settings", {}) | settings,

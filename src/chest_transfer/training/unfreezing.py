@@ -9,7 +9,7 @@ import keras
 
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.networks.classifier import is_head_layer
-from chest_transfer.training.optimizers import GroupedAdam
+from chest_transfer.training.optimizers import Adam, GroupedAdam
 
 if TYPE_CHECKING:
     from chest_transfer.settings import Finetune
@@ -50,15 +50,14 @@ class GradualUnfreezing:
             for position, layer in enumerate(unfrozen)
             for variable in layer.trainable_variables
         }
-        self._weight_decay = settings.regularization.weight_decay
         self._unfreeze_every, self._layer_lr_decay = settings.unfreeze_every, settings.layer_lr_decay
         self._rate_factors = [
             keras.Variable(1.0, trainable=False, name=f"rate_factor{group}") for group in range(count)
         ]
 
-    def optimizer(self, learning_rate: float) -> keras.optimizers.Optimizer:
-        """Return an Adam with a learning rate of its own for each group of layers."""
-        return GroupedAdam(learning_rate, self._weight_decay, self._group_of, self._rate_factors)
+    def optimizer(self, learning_rate: float, weight_decay: float = 0.0, averaged_steps: float = 0.0) -> Adam:
+        """Return an Adam with a learning rate of its own for each group of layers; arguments as of `Adam`."""
+        return GroupedAdam(learning_rate, weight_decay, averaged_steps, self._group_of, self._rate_factors)
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the learning-rate factor of each group for an epoch, 0 for the first."""

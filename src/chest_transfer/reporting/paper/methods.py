@@ -109,10 +109,15 @@ def _elsewhere(settings: Settings) -> list[str]:
 
 
 def _preprocessing(settings: Settings) -> str:
-    size = settings.image_size
+    size, cropped = settings.image_size, ""
+    if settings.preprocess.region == "lungs":
+        cropped = (
+            "cropped to the box around the lungs, as a small U-Net [@ronneberger2015] found them that was trained on "
+            f"{settings.lungs.patients} simulated radiographs, "
+        )
     return (
-        f"Radiographs were decoded to 8-bit gray levels, made square {SQUARES[settings.preprocess.fit]} and resized "
-        f"to {size} \N{MULTIPLICATION SIGN} {size} pixels."
+        f"Radiographs were decoded to 8-bit gray levels, {cropped}made square {SQUARES[settings.preprocess.fit]} and "
+        f"resized to {size} \N{MULTIPLICATION SIGN} {size} pixels."
     )
 
 

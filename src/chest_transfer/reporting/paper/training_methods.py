@@ -122,6 +122,7 @@ def _regularization(fit: Fit) -> list[str]:
         f"decoupled weight decay of {chosen.weight_decay:g} [@loshchilov2019]": chosen.weight_decay,
         f"labels smoothed by {chosen.label_smoothing:g}": chosen.label_smoothing,
         f"mixup with a parameter of {chosen.mixup:g} [@zhang2018]": chosen.mixup,
+        f"weights averaged over about {chosen.averaged_epochs:g} epochs [@izmailov2018]": chosen.averaged_epochs,
     }
     return [text for text, is_used in words.items() if is_used]
 
