@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chest_transfer.data.arrays import open_arrays, read_npz
-from chest_transfer.data.fingerprints import image_fingerprints, is_in
+from chest_transfer.data.fingerprints import is_in, split_fingerprints
 from chest_transfer.data.predictions import predictions_of
 from chest_transfer.errors import run_stage
 from chest_transfer.files import atomic_write, keep_only
@@ -23,9 +23,9 @@ def main(target: str, dataset: str, model: str) -> None:
     make_deterministic(0, settings.threads)
     from chest_transfer.training.batches import Batches
 
-    test = open_arrays(f"data/arrays/{target}/test.npz")
-    of_dataset = read_npz(Path(f"data/fingerprints/{dataset}.npz"))
-    seen = is_in(image_fingerprints(test.images), of_dataset)
+    folder = Path(f"data/arrays/{target}")
+    test, of_dataset = open_arrays(folder / "test.npz"), read_npz(Path(f"data/fingerprints/{dataset}.npz"))
+    seen = is_in(split_fingerprints(folder, {"test": test})["test"], of_dataset)
     with atomic_write(Path(f"data/external/{target}/{dataset}/{model}")) as aside:
         aside.mkdir()
         for name in own_models(names):

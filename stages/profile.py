@@ -10,8 +10,9 @@ from chest_transfer.evaluation.out_of_distribution import fit_out_of_distributio
 
 
 def main(dataset: str) -> None:
-    arrays = {split: open_arrays(f"data/arrays/{dataset}/{split}.npz") for split in SPLITS}
-    write_npz(Path(f"data/fingerprints/{dataset}.npz"), split_fingerprints(arrays))
+    folder = Path(f"data/arrays/{dataset}")
+    arrays = {split: open_arrays(folder / f"{split}.npz") for split in SPLITS}
+    write_npz(Path(f"data/fingerprints/{dataset}.npz"), split_fingerprints(folder, arrays))
     distribution = fit_out_of_distribution(arrays["train"].images, arrays["val"].images)
     write_npz(Path(f"data/out_of_distribution/{dataset}.npz"), distribution.arrays())
     write_npz(Path(f"data/thumbnails/{dataset}.npz"), {"images": sample_thumbnails(arrays["test"].images)})

@@ -16,6 +16,7 @@ from chest_transfer.evaluation.adaptation import SOURCE_IMAGES, adapt_statistics
 from chest_transfer.evaluation.calibrated_predictions import uncalibrated_predictions
 from chest_transfer.evaluation.class_shares import (
     Question,
+    _smallest_offset,
     class_scores,
     estimate_share,
     move_threshold,
@@ -63,20 +64,34 @@ def test_where_radiographs_score_otherwise_the_estimate_is_not_trusted():
 def test_the_moved_threshold_predicts_as_many_as_there_are(stated):
     _, values = log_odds(5000, 0.2, np.random.default_rng(2))
     question = Question("diseased", temperature=1.7, threshold=0.6, validation=validation_of(0.5))
-    moved = move_threshold(question, 1.7 * values, stated)
+    moved = move_threshold(question, 1.7 * values, 1.7 * values, stated)
     probabilities = 1 / (1 + np.exp(-(1.7 * values + moved.offset) / 1.7))
     assert (probabilities >= 0.6).mean() == pytest.approx(moved.share, abs=0.001)
     assert moved.share == pytest.approx(stated or 0.2, abs=0.02)
 
 
-def test_an_estimate_that_no_hospital_has_moves_nothing_but_a_stated_share_does():
-    values = np.random.default_rng(3).normal(9, 1, 500)
-    question = Question("diseased", 1.0, 0.5, validation_of(0.5))
-    moved = move_threshold(question, values)
-    assert moved.share > 0.95
-    assert moved.offset == 0
-    assert "too far from that of validation (0.5" in moved.doubt
-    assert move_threshold(question, values, 0.5).offset != 0
+def test_where_an_estimate_is_in_doubt_as_many_are_predicted_as_before():
+    before = np.random.default_rng(3).normal(9, 9, 500)
+    after = before + 4 + np.random.default_rng(4).normal(0, 1, 500)
+    question = Question("diseased", 2.0, 0.6, validation_of(0.5))
+    moved = move_threshold(question, before, after)
+    assert "too far from that of validation (0.5" in moved.doubt or "look different" in moved.doubt
+    threshold = 2.0 * np.log(0.6 / 0.4)
+    assert (after + moved.offset >= threshold).mean() == pytest.approx((before >= threshold).mean(), abs=0.003)
+    assert (after >= threshold).mean() > (before >= threshold).mean() + 0.05
+    stated = move_threshold(question, before, after, 0.5)
+    assert (after + stated.offset >= threshold).mean() == pytest.approx(0.5, abs=0.003)
+
+
+@pytest.mark.parametrize("count", [0, 3, 5, 8])
+def test_the_threshold_moves_no_more_than_it_must(count):
+    scores = np.array([-9.0, -8, -7, -6, -5, 5, 6, 7])
+    offset = _smallest_offset(scores, 0.0, count)
+    assert (scores + offset >= 0).sum() == count
+    if count == 3:
+        assert offset == 0
+    for smaller in (0.9 * offset, 0.5 * offset):
+        assert offset == 0 or (scores + smaller >= 0).sum() != count
 
 
 def predictions(labels: np.ndarray, logits: np.ndarray, classes: list[str], multi_label: bool) -> Predictions:
@@ -94,7 +109,7 @@ def test_the_logits_of_diseases_are_moved_and_that_of_the_healthy_is_not(classes
     val = predictions(labels, rng.normal(3 * labels, 1.0), names, multi_label)
     questions = questions_of_validation(val, "youden")
     assert [question.name for question in questions] == (names if multi_label else ["diseased"])
-    offsets, moved = move_thresholds(questions, names, multi_label, val.logits)
+    offsets, moved = move_thresholds(questions, names, multi_label, val.logits, val.logits + 1)
     assert set(moved) == {question.name for question in questions}
     if multi_label:
         np.testing.assert_allclose(offsets, [moved[name].offset for name in names])

@@ -1,20 +1,23 @@
 """Lungs first: a network trained on simulated radiographs finds lungs, and what a model sees is the box around them."""
 
 import json
+import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TOY, change_settings, encoded, make_zip, stages, toy_project
+from conftest import TOY, change_settings, encoded, make_zip, run, stages, toy_project
 from PIL import Image
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import open_arrays, read_npz
-from chest_transfer.data.lung_windows import NOT_FOUND, find_lung_windows
+from chest_transfer.data.fingerprints import is_among
+from chest_transfer.data.lung_windows import NOT_FOUND, find_lungs
 from chest_transfer.data.predictions import read_predictions
 from chest_transfer.data.radiographs import decode_square
 from chest_transfer.data.regions import MARGIN, MASK_SIDE, SIDE, WHOLE, Window, lung_window, window_of
 from chest_transfer.data.squares import SQUARE_FITS, box_in_square
+from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.explained_dataset import lung_masks
 from chest_transfer.evaluation.operating_points import calibrated_probabilities
 from chest_transfer.networks.lung_network import LungNetwork
@@ -93,6 +96,16 @@ def test_a_box_of_a_finding_is_where_it_is_in_the_window(fit):
     assert int(shown.sum()) == pytest.approx(int(inside.sum()), rel=0.12)
 
 
+@pytest.mark.parametrize("fit", SQUARE_FITS)
+def test_a_box_that_the_window_does_not_show_has_no_area_and_one_at_its_edge_is_cut_off(fit):
+    window = Window(0.25, 0.0, 0.75, 1.0)
+    outside = box_in_square((2, 40, 20, 60), 100, 100, fit, window)
+    assert outside[0] >= outside[2]
+    at_the_edge = box_in_square((2, 40, 45, 60), 100, 100, fit, window)
+    whole = box_in_square((25, 40, 45, 60), 100, 100, fit, window)
+    assert at_the_edge == pytest.approx(whole)
+
+
 def test_a_heat_map_lies_on_the_window():
     opacity = heat_map_overlay(np.ones((8, 8), np.float32), 60, 90, "squeeze", Window(0.5, 0.1, 1.0, 0.4))[..., 3]
     assert (opacity[9:36, 30:] == 255).all()
@@ -151,9 +164,10 @@ def test_windows_of_an_archive_with_a_broken_file(trained, tmp_path):
     members = {f"{number}.png": encoded(image) for number, image in enumerate(images)}
     members |= {"broken.png": b"no image"}
     with Archive(make_zip(tmp_path / "a.zip", members)) as archive:
-        windows, found = find_lung_windows(archive, list(members), trained[0], "keep", 1)
-    assert (found[-1], windows[-1]) == (False, WHOLE)
-    assert sum(found) >= 5
+        found = find_lungs(archive, list(members), trained[0], "keep", 1)
+    windows = found.windows
+    assert (found.found[-1], windows[-1]) == (False, WHOLE)
+    assert sum(found.found) >= 5
     inside = []
     for window, mask in zip(windows, masks, strict=False):
         left, top, right, bottom = window.pixels(MASK_SIDE, MASK_SIDE)
@@ -161,11 +175,29 @@ def test_windows_of_an_archive_with_a_broken_file(trained, tmp_path):
     assert np.mean(inside) > 0.9
 
 
+def test_copies_are_found_in_whole_pictures(trained, tmp_path):
+    images, _ = lungs_of_fresh_patients(12, 6, SIDE, MASK_SIDE, 1)
+    members = {f"{number}.png": encoded(image) for number, image in enumerate(images)}
+    members |= {
+        f"copy-{number}.jpg": encoded(Image.fromarray(image).resize((100, 90)), "JPEG", quality=60)
+        for number, image in enumerate(images)
+    }
+    with Archive(make_zip(tmp_path / "a.zip", members)) as archive:
+        found = find_lungs(archive, list(members), trained[0], "black", 1)
+    assert is_among(found.fingerprints[12:], found.fingerprints[:12]).all()
+    assert not is_among(found.fingerprints[:6], found.fingerprints[6:12]).any()
+
+
 @pytest.fixture(scope="module")
 def of_lungs(tmp_path_factory):
     """A toy experiment on lungs: COVID, whose archive has masks, and pneumonia with a trained model."""
     folder = toy_project(tmp_path_factory.mktemp("lungs"))
-    settings = {"preprocess__region": "lungs", "lungs__patients": FEW["patients"], "lungs__epochs": FEW["epochs"]}
+    settings = {
+        "preprocess__region": "lungs",
+        "preprocess__outside_lungs": "black",
+        "lungs__patients": FEW["patients"],
+        "lungs__epochs": FEW["epochs"],
+    }
     change_settings(folder / "params.yaml", **(TOY | settings | {"datasets": ["pneumonia", "covid"], "image_size": 48}))
     words = (
         "lungs lungs", "download pneumonia", "preprocess pneumonia", "download covid", "preprocess covid",
@@ -179,7 +211,9 @@ def test_the_arrays_show_the_lungs(of_lungs):
     folder = of_lungs / "data/arrays/covid"
     images, test = pd.read_csv(folder / "images.csv", index_col="name"), open_arrays(folder / "test.npz")
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["region"] == "lungs"
+    assert (summary["region"], summary["outside_lungs"]) == ("lungs", "black")
+    assert (test.images == 0).mean() > 0.15
+    assert set(read_npz(folder / "fingerprints.npz")) == {"train", "val", "test"}
     windows = [window_of(row) for row in images.to_dict("records")]
     not_found = sum(window == WHOLE for window in windows)
     assert not_found <= len(windows) / 10
@@ -201,7 +235,7 @@ def test_a_packed_model_finds_the_lungs_itself(of_lungs, tmp_path):
     pack([of_lungs / "models/pneumonia/cnn/train-none-seed1-all.keras"], [predictions / "val.csv"], distribution, path)
     make_deterministic(1, 2)
     predictor, table = Predictor(path), read_predictions(predictions / "test.csv")
-    assert predictor.facts.region == "lungs"
+    assert (predictor.facts.region, predictor.facts.outside_lungs) == ("lungs", "black")
     images = pd.read_csv(of_lungs / "data/arrays/pneumonia/images.csv", index_col="name")
     with Archive(of_lungs / "data/raw/pneumonia.zip") as archive:
         files = [ImageFile(name, archive.read(images.at[name, "member"])) for name in table.names]
@@ -217,6 +251,34 @@ def test_a_packed_model_finds_the_lungs_itself(of_lungs, tmp_path):
     of_one_lung = [ImageFile("", encoded(image[SIDE // 2 :, SIDE // 2 :])) for image in images]
     decoded = [predictor.decode(picture) for picture in of_one_lung]
     assert {(NOT_FOUND in one.cautions, one.window == WHOLE) for one in decoded} == {(False, False), (True, True)}
+
+
+def test_such_a_model_is_adapted_and_predicts_by_command(of_lungs, tmp_path):
+    predictions = of_lungs / "data/predictions/pneumonia/cnn/train-none-seed1-all"
+    distribution, path = of_lungs / "data/out_of_distribution/pneumonia.npz", tmp_path / "packed.keras"
+    pack([of_lungs / "models/pneumonia/cnn/train-none-seed1-all.keras"], [predictions / "val.csv"], distribution, path)
+    images, _ = lungs_of_fresh_patients(110, 7, SIDE, MASK_SIDE, 1)
+    make_zip(tmp_path / "ward.zip", {f"{number}.png": encoded(image) for number, image in enumerate(images)})
+    done = run(
+        tmp_path, "chest-transfer", "adapt", str(path), "ward.zip", "--out", "ward.keras", "--share", "0.3", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "110 radiographs, whose labels were not used" in done.stdout
+    adapted = Predictor(tmp_path / "ward.keras")
+    assert adapted.lungs is not None
+    assert (adapted.facts.region, adapted.facts.regime) == ("lungs", "adapted")
+
+
+def test_a_model_that_lacks_its_network_of_lungs_is_refused(of_lungs, tmp_path):
+    predictions = of_lungs / "data/predictions/pneumonia/cnn/train-none-seed1-all"
+    distribution, path = of_lungs / "data/out_of_distribution/pneumonia.npz", tmp_path / "packed.keras"
+    pack([of_lungs / "models/pneumonia/cnn/train-none-seed1-all.keras"], [predictions / "val.csv"], distribution, path)
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(tmp_path / "without.keras", "w") as other:
+        for name in archive.namelist():
+            if not name.startswith("lungs_"):
+                other.writestr(name, archive.read(name))
+    with pytest.raises(ChestTransferError, match="lacks the network that finds lungs"):
+        next(Predictor(tmp_path / "without.keras").predict([ImageFile("a.png", encoded(np.zeros((64, 64), np.uint8)))]))
 
 
 def test_the_samples_show_what_a_network_sees(of_lungs):

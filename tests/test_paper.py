@@ -129,7 +129,10 @@ def test_every_reference_of_a_dataset_and_a_backbone_is_known():
         ({"train__augmentation__degrade": {"blur": 0.02, "noise": 10}}, "50 % of the radiographs were degraded by one"),
         ({"train__augmentation__degrade": {"blur": 0.02, "noise": 10}}, "up to the one given: blur 0.02, noise 10."),
         ({"train__regularization__mixup": 0.4}, "mixup with a parameter of 0.4 [@zhang2018]"),
-        ({"train__regularization__averaged_epochs": 2}, "averaged over about 2 epochs [@izmailov2018]"),
+        (
+            {"train__regularization__averaged_epochs": 2},
+            "moving averages of the weights over about 2 epochs [@polyak1992]",
+        ),
         ({}, "at an error rate of 10 %"),
         (
             {"finetune__weights": ["none"], "finetune__unfreeze": "last 3"},
@@ -150,6 +153,7 @@ def test_every_reference_of_a_dataset_and_a_backbone_is_known():
             {"preprocess__region": "lungs"},
             "cropped to the box around the lungs, as a small U-Net [@ronneberger2015] found",
         ),
+        ({"preprocess__region": "lungs", "preprocess__outside_lungs": "black"}, "blackened outside of the lungs, made"),
         ({"external": ["covid"]}, "on which nothing was trained or chosen: covid."),
         ({"source": "kaggle"}, "pneumonia: chest radiographs of children from Guangzhou [@kermany2018]."),
         ({}, "pneumonia: simulated radiographs, in the layout of chest radiographs of children"),

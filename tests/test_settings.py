@@ -145,6 +145,7 @@ def test_every_backbone_has_settings_and_a_head_that_exists():
         ({"seeeds": 3}, "unknown key 'seeeds', did you mean 'seeds'?"),
         ({"train__augmentation__zoon": 0.1}, "unknown key 'train.augmentation.zoon', did you mean 'zoom'?"),
         ({"architectures__cnn__hed": "linear"}, "unknown key 'architectures.cnn.hed', did you mean 'head'?"),
+        ({"preprocess__outside_lungs": "black"}, "is black (allowed with whole radiographs: keep); run: dvc exp"),
         ({"preprocess__fit": "sqeeze"}, "should be 'squeeze', 'pad' or 'crop', received 'sqeeze'"),
         ({"image_size": 8}, "'image_size' should be greater than or equal to 32, received 8"),
         ({"datasets": "pneumonia"}, "'datasets' should be a list"),

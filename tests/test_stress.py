@@ -147,6 +147,21 @@ def test_matching_a_histogram_gives_only_gray_levels_that_the_other_radiograph_h
     assert abs(np.median(matched) - np.median(other)) <= 2
 
 
+def test_exchanging_spectra_exchanges_the_sharpness_of_two_radiographs():
+    def roughness(image: np.ndarray) -> float:
+        return float(np.abs(np.diff(image.astype(float), axis=0)).mean())
+
+    images = np.clip(np.random.default_rng(3).normal(120, 25, (4, 64, 64)), 0, 255).astype(np.uint8)
+    blurred = degrade(images, images, "blur", 0.012, np.random.default_rng(1))
+    made_sharp = degrade(blurred, images, "spectrum", 1.0, np.random.default_rng(1))
+    made_blurred = degrade(images, blurred, "spectrum", 1.0, np.random.default_rng(1))
+    for image, soft, sharpened, softened in zip(images, blurred, made_sharp, made_blurred, strict=True):
+        assert roughness(soft) < 0.7 * roughness(image)
+        assert roughness(sharpened) == pytest.approx(roughness(image), rel=0.1)
+        assert roughness(softened) == pytest.approx(roughness(soft), rel=0.1)
+        assert sharpened.mean() == pytest.approx(image.mean(), abs=2)
+
+
 def test_in_training_a_share_of_the_radiographs_is_degraded(images):
     many = np.repeat(images, 50, axis=0)
     degraded = degrade_at_random(many, {"noise": 30.0, "blur": 0.05}, 0.4, np.random.default_rng(1))

@@ -77,7 +77,7 @@ def run_export(arguments: argparse.Namespace) -> None:
 
     predictor = Predictor(model_file(arguments.model, arguments.rev))
     use_all_threads()
-    sample = sample_like(predictor.facts.dataset, predictor.image_size)
+    sample = sample_like(predictor.facts)
     exported = export(predictor.network, predictor.facts, arguments.to, Path(arguments.out), sample)
     print(
         f"{exported.path}: probabilities differ from the model's by {exported.largest_difference:.1e} at most, "
@@ -86,6 +86,8 @@ def run_export(arguments: argparse.Namespace) -> None:
     if exported.area_change:
         change, low, high = exported.area_change
         print(f"AUC on them changes by {change:+.4f} (95% CI: {low:+.4f} to {high:+.4f})")
+    if predictor.facts.region == "lungs":
+        print("CAUTION: it takes the box around the lungs, and does not find them itself, as the model's own file does")
 
 
 def run_app(arguments: argparse.Namespace) -> None:

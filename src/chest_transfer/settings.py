@@ -105,7 +105,7 @@ class Regularization(Section):
     weight_decay: Annotated[Float, Field(ge=0, le=1)]
     label_smoothing: Annotated[Float, Field(ge=0, le=0.5)]
     mixup: Annotated[Float, Field(ge=0, le=10)]
-    averaged_epochs: Annotated[Float, Field(ge=0, le=1000)]
+    averaged_epochs: Annotated[Float, Field(ge=0, le=50)]
 
 
 class Fit(Section):

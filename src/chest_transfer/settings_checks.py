@@ -32,6 +32,11 @@ def check_names(settings: "Settings") -> None:
     _check_pools(settings)
     if settings.transfer.sources:
         _check_transfer(settings)
+    if settings.preprocess.region == "whole" and settings.preprocess.outside_lungs != "keep":
+        raise ChestTransferError(
+            f"preprocess.outside_lungs is {settings.preprocess.outside_lungs} (allowed with whole radiographs: keep); "
+            "run: dvc exp run -S preprocess.region=lungs"
+        )
 
 
 def known_datasets() -> list[str]:

@@ -15,6 +15,9 @@ from chest_transfer.errors import ChestTransferError
 from chest_transfer.git import check_commit, git
 
 GPU_STAGES = (
+    "lungs",
+    "preprocess",
+    "external_preprocess",
     "pretrained",
     "embed",
     "train",

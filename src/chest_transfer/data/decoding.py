@@ -52,7 +52,7 @@ def decode_all(
         windows: the part that is shown of each; None for the whole of all.
     """
     processes = min(processes, 1 + len(members) // IMAGES_PER_PROCESS)
-    cases = zip(members, windows or repeat(WHOLE), strict=windows is not None)
+    cases = zip(members, repeat(WHOLE) if windows is None else windows, strict=windows is not None)
     return parallel_map(partial(_decode_member, archive, image_size, fit), cases, processes)
 
 

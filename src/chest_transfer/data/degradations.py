@@ -66,6 +66,20 @@ def _histogram(image, strength, rng, other):
     return _gray((1 - strength) * np.arange(256) + strength * matched)[image]
 
 
+def _spectrum(image, strength, rng, other):
+    """Move the power at each wavelength towards that of the other image: its sharpness, noise and texture.
+
+    The mean power of all directions, as the amplitudes of Fourier domain adaptation (Yang and Soatto 2020, CVPR).
+    """
+    rows, columns = np.fft.fftfreq(len(image)), np.fft.rfftfreq(image.shape[1])
+    wave_numbers = np.rint(np.hypot(rows[:, np.newaxis], columns) * min(image.shape)).astype(int)
+    spectra = [np.fft.rfft2(one.astype(np.float32)) for one in (image, other)]
+    power, other_power = (np.bincount(wave_numbers.ravel(), (np.abs(one) ** 2).ravel()) for one in spectra)
+    gain = ((other_power + 1) / (power + 1)) ** (strength / 2)
+    gain[0] = 1.0  # the mean gray level
+    return _gray(np.fft.irfft2(spectra[0] * gain[wave_numbers], image.shape))
+
+
 def _jpeg(image, strength, rng, other):
     with io.BytesIO() as file:
         Image.fromarray(image).save(file, "JPEG", quality=max(round(100 - strength), 1))
@@ -114,6 +128,7 @@ DEGRADATIONS = {
     "gamma": Degradation(_gamma, (0.25, 0.5, 1.0), 3.0, "doublings of the exponent, either way"),
     "contrast": Degradation(_contrast, (0.2, 0.4, 0.6), 0.95, "fraction, more or less"),
     "histogram": Degradation(_histogram, (0.33, 0.67, 1.0), 1.0, "of the way to that of another radiograph"),
+    "spectrum": Degradation(_spectrum, (0.33, 0.67, 1.0), 1.0, "of the way to that of another radiograph"),
     "jpeg": Degradation(_jpeg, (60.0, 80.0, 90.0), 99.0, "100 minus the quality"),
     "resample": Degradation(_resample, (1.5, 2.0, 3.0), 10.0, "how many times smaller, and up again", weakest=1.0),
     "rotation": Degradation(_rotation, (5.0, 10.0, 20.0), 180.0, "degrees, either way"),

@@ -4,15 +4,18 @@ What is compared is a small image without its low frequencies. On samples of thr
 0.95 and more, nearly all by 0.999; radiographs of two people by 0.87 at most.
 """
 
+from pathlib import Path
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from chest_transfer.data.arrays import Arrays
+from chest_transfer.data.arrays import Arrays, read_npz
 from chest_transfer.data.thumbnails import box_thumbnails
 
 SIDE = 32  # pixels of the compared images
 LOW_FREQUENCY_SIGMA = SIDE / 12  # pixels; what a Gaussian of this width keeps is subtracted
 SAME_IMAGE = 0.92  # correlation from which two images are the same: between what copies and other images have
+FINGERPRINTS = "fingerprints.npz"  # beside arrays: of whole pictures, where the arrays show a part of them
 BLOCK = 4096  # images whose correlations are in memory at once
 
 
@@ -66,9 +69,15 @@ def is_in(fingerprints: np.ndarray, dataset: dict[str, np.ndarray]) -> np.ndarra
     return is_among(fingerprints, np.concatenate(list(dataset.values())))
 
 
-def split_fingerprints(arrays: dict[str, Arrays]) -> dict[str, np.ndarray]:
-    """Return the fingerprints of each split, as `data/fingerprints/D.npz` stores them."""
-    return {split: image_fingerprints(part.images) for split, part in arrays.items()}
+def split_fingerprints(folder: Path, arrays: dict[str, Arrays]) -> dict[str, np.ndarray]:
+    """Return the fingerprints (N, D) of some splits of a dataset, as `data/fingerprints/D.npz` stores them.
+
+    Args:
+        folder: Path of the arrays, as `preprocess` writes it.
+        arrays: dict of Arrays, by split.
+    """
+    of_whole = read_npz(folder / FINGERPRINTS)
+    return of_whole or {split: image_fingerprints(part.images) for split, part in arrays.items()}
 
 
 def seen_in_training(fingerprints: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

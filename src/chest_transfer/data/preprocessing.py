@@ -16,10 +16,11 @@ from chest_transfer.data.arrays import UNKNOWN, write_arrays, write_npz
 from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.decoding import SquareRadiograph, decode_all
 from chest_transfer.data.descriptions import read_attributes, read_box_list
+from chest_transfer.data.fingerprints import FINGERPRINTS
 from chest_transfer.data.layouts import NIH_SIDE, POOL_COMMAND
 from chest_transfer.data.listed import ListedRadiograph, Listing
 from chest_transfer.data.listing import read_listing
-from chest_transfer.data.lung_windows import NOT_FOUND, LungFinder, find_lung_windows
+from chest_transfer.data.lung_windows import NOT_FOUND, FoundLungs, LungFinder, find_lungs
 from chest_transfer.data.preprocess_summary import cautions_about, counts_of
 from chest_transfer.data.regions import window_of
 from chest_transfer.data.splits import SPLITS, rarest_label, split_by_patient
@@ -41,13 +42,14 @@ def preprocess(
     all_test: bool = False,
     lungs: LungFinder | None = None,
 ) -> dict:
-    """Write `target/{train,val,test}.npz`, `{summary.json,images.csv,boxes.csv,region.npz}`, complete or not at all.
+    """Write a folder of arrays, `{train,val,test}.npz`, and what is known of them, complete or not at all.
 
-    `images.csv` has a row for each radiograph: name, its file's width, height, mode and bytes, mean brightness (0-255),
-    labels (joined by `|`), member of the archive, split, patient, and the archive's attributes; where there are any,
-    also classes that are unknown, what a DICOM file states that is unusual, and the window that is shown. `boxes.csv`
-    has boxes as fractions of the square image: name, finding (a class), left, top, right, bottom. `region.npz` has the
-    weights of what found the lungs, if anything did.
+    `summary.json` has what is returned. `images.csv` has a row for each radiograph: name, width, height, mode, bytes of
+    its file, mean brightness (0-255), labels (joined by `|`), member of the archive, split, patient, and the archive's
+    attributes; where there are any, also classes that are unknown, what a DICOM file states that is unusual, and the
+    window that is shown. `boxes.csv` has boxes as fractions of the square image: name, finding (a class), left, top,
+    right, bottom. Where something found the lungs, `region.npz` has its weights, and `fingerprints.npz` those of the
+    whole pictures.
 
     Args:
         dataset: Dataset.
@@ -71,9 +73,10 @@ def preprocess(
         with Archive(archive_path) as archive:
             keep_splits = settings.splits == "archive" and not all_test
             listing = read_listing(dataset.layout, archive, settings.folders, keep_splits)
-            pixels = aside / "pixels"
+            pixels, members = aside / "pixels", [radiograph.member for radiograph in listing.radiographs]
+            found = find_lungs(archive, members, lungs, settings.outside_lungs, processes) if lungs else None
             radiographs, files, statements, skipped = _write_pixels(
-                archive, listing, pixels, settings, image_size, processes, lungs
+                archive, listing, members, pixels, settings, image_size, processes, found
             )
             attributes = read_attributes(archive, radiographs) if listing.attributes is None else listing.attributes
             box_list = read_box_list(archive, radiographs, is_pool=bool(listing.pool))
@@ -99,8 +102,11 @@ def preprocess(
                 f"all radiographs of '{archive_path}' are a test or validation split, and none is left to train on; "
                 f"make new splits: {POOL_COMMAND}, or name the dataset under `external`"
             )
+        fingerprints, number_of = {}, {member: number for number, member in enumerate(members)}
         for name in SPLITS:
             rows = np.flatnonzero(split.names == name)
+            if found:
+                fingerprints[name] = found.fingerprints[[number_of[radiographs[row].member] for row in rows]]
             columns = _columns([radiographs[row] for row in rows], labels[rows], dataset, sources)
             _write_split(aside / f"{name}.npz", rows, pixels, image_size, columns)
         pixels.unlink()
@@ -108,6 +114,7 @@ def preprocess(
         files.join(attributes).to_csv(aside / "images.csv")
         _boxes_in_squares(box_list, files, dataset, settings.fit).to_csv(aside / "boxes.csv", index=False)
         write_npz(aside / "region.npz", lungs.arrays() if lungs else {})
+        write_npz(aside / FINGERPRINTS, fingerprints)
         shown = {"fit": settings.fit, "region": "whole", "outside_lungs": "keep"}
         if lungs:
             shown |= {"region": "lungs", "outside_lungs": settings.outside_lungs}
@@ -120,26 +127,23 @@ def preprocess(
 def _write_pixels(
     archive: Archive,
     listing: Listing,
+    members: list[str],
     pixels: Path,
     settings: "Preprocess",
     image_size: int,
     processes: int,
-    lungs: LungFinder | None,
+    lungs: FoundLungs | None,
 ) -> tuple[list[ListedRadiograph], pd.DataFrame, Counter, dict[str, str]]:
     """Write every listed image to one raw file, in order.
 
     Returns:
-        The radiographs that were readable, facts about their files, how many DICOM files state what is unusual for a
-        frontal chest radiograph, and the reason for each unreadable one.
+        The radiographs that were readable, facts about their files, how many have no lungs that were found or are DICOM
+        files that state what is unusual for a frontal chest radiograph, and the reason for each unreadable one.
     """
     radiographs, files, statements, skipped = [], [], Counter(), {}
-    members = [radiograph.member for radiograph in listing.radiographs]
-    windows, found = (
-        find_lung_windows(archive, members, lungs, settings.outside_lungs, processes) if lungs else (None, [])
-    )
     with (
         pixels.open("wb") as file,
-        closing(decode_all(archive, members, image_size, settings.fit, processes, windows)) as decoded,
+        closing(decode_all(archive, members, image_size, settings.fit, processes, lungs and lungs.windows)) as decoded,
         tqdm(decoded, "decode", len(members), leave=False, unit=" radiographs", disable=None) as progress,
     ):
         for number, (radiograph, result) in enumerate(zip(listing.radiographs, progress, strict=True)):
@@ -149,9 +153,9 @@ def _write_pixels(
                 named = {"labels": "|".join(radiograph.labels), "member": radiograph.member}
                 some = {"unknown": "|".join(radiograph.unknown), "unusual": "|".join(result.warnings)}
                 some = {column: text for column, text in some.items() if text}
-                window = windows[number].columns() if windows else {}
+                window = lungs.windows[number].columns() if lungs else {}
                 files.append({"name": radiograph.name} | result.facts | named | some | window)
-                statements.update([*result.warnings, *[NOT_FOUND] * (not all(found[number : number + 1]))])
+                statements.update([*result.warnings, *[NOT_FOUND] * bool(lungs and not lungs.found[number])])
                 continue
             skipped[radiograph.name] = result
             progress.write(f"skipped {radiograph.name}: {result}")

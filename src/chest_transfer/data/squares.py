@@ -55,6 +55,7 @@ def box_in_square(
     first_column, first_row, last_column, last_row = window.pixels(width, height)
     box = box[0] - first_column, box[1] - first_row, box[2] - first_column, box[3] - first_row
     width, height = last_column - first_column, last_row - first_row
+    box = tuple(min(max(edge, 0), side) for edge, side in zip(box, (width, height) * 2, strict=True))
     square_width, square_height = {
         "squeeze": (width, height),
         "pad": (max(width, height), max(width, height)),

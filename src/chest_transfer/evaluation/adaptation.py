@@ -62,7 +62,8 @@ def adapt(
     """Adapt a classifier to radiographs without labels, in place.
 
     Its statistics become those of the radiographs; then its logits are moved, so that the thresholds that it has
-    predict each disease as often as it is there, by an estimate (`class_shares`) that nothing refutes, or as stated.
+    predict each disease as often as it is there, by an estimate (`class_shares`) that nothing refutes, or as stated;
+    else as often as before.
 
     Args:
         classifier: Keras model from gray levels (N, H, W, 1) 0-255 to probabilities (N, K).
@@ -81,7 +82,7 @@ def adapt(
     before, as_it_was = _logits(network, arrays), _memory_of(classifier)
     statistics = adapt_statistics(classifier, arrays, gray)
     after = _logits(logits_network(classifier), arrays)
-    _, as_is = move_thresholds(questions, classes, multi_label, before)
+    _, as_is = move_thresholds(questions, classes, multi_label, before, before)
     plausible = [question for question in questions if not as_is[question.name].doubt]
     entropies = [mean_entropy(plausible, classes, multi_label, logits) for logits in (before, after)]
     if plausible and entropies[1] >= entropies[0]:
@@ -93,7 +94,7 @@ def adapt(
             raise ChestTransferError(f"{less}; use it as it is, or label some patients and train on them")
         as_it_was()
         statistics, after = f"no averages: {less}", before
-    offsets, moved = move_thresholds(questions, classes, multi_label, after, stated_share)
+    offsets, moved = move_thresholds(questions, classes, multi_label, before, after, stated_share)
     bias = classifier.get_layer(LOGITS).bias
     bias.assign(np.asarray(bias) + offsets)
     return Adaptation(len(arrays.names), statistics, moved)

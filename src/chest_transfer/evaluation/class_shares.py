@@ -1,8 +1,8 @@
 """How frequent a disease is where no labels are known, and the threshold that predicts it that often.
 
 The share is estimated under label shift: the ill look as the ill of validation do, the healthy as the healthy, and only
-how many there are differs. Another hospital's radiographs often look otherwise; where their scores show that, no
-threshold is moved, unless somebody states the share.
+how many there are differs. Another hospital's radiographs often look otherwise; where their scores show that, and
+nobody states the share, an adapted model predicts as many to be ill as it did before it was adapted.
 """
 
 from dataclasses import dataclass
@@ -59,9 +59,8 @@ class MovedThreshold:
 
     Args:
         share: float, of the radiographs that show it, estimated or stated.
-        offset: float, to add to the logit of it, so that the old threshold predicts it as often; 0 where that is not
-            done.
-        doubt: str, why it is not done; empty where it is.
+        offset: float, to add to the logit of it, so that the old threshold predicts it as often, or as often as before.
+        doubt: str, why the estimated share is not used; empty where it is.
     """
 
     share: float
@@ -172,30 +171,48 @@ def _maximum_likelihood(log_odds: np.ndarray, source_share: float) -> float:
     return share
 
 
-def move_threshold(question: Question, logits: np.ndarray, stated_share: float | None = None) -> MovedThreshold:
+def move_threshold(
+    question: Question, before: np.ndarray, after: np.ndarray, stated_share: float | None = None
+) -> MovedThreshold:
     """Return where the threshold of a question lies among unlabelled radiographs: as many are predicted as there are.
+
+    Where the share is not stated and an estimate is in doubt, as many as before the network was adapted: it then only
+    chooses others.
 
     Args:
         question: Question.
-        logits: (N,) array, of the unlabelled radiographs: log odds before calibration.
+        before: (N,) array, of the unlabelled radiographs: log odds before calibration, of the network as it was.
+        after: (N,) array, the same of the adapted network.
         stated_share: float, the share of the ill that is known; None to estimate it.
     """
-    log_odds = logits / question.temperature
-    share = stated_share
-    if share is None:
+    log_odds, threshold = after / question.temperature, logit(np.clip(question.threshold, 1e-9, 1 - 1e-9))
+    if stated_share is None:
         estimate = estimate_share(log_odds, question.validation)
-        if estimate.doubt:
-            return MovedThreshold(estimate.share, 0.0, estimate.doubt)
-        share = estimate.share
-    threshold = logit(np.clip(question.threshold, 1e-9, 1 - 1e-9))
-    return MovedThreshold(share, float(question.temperature * (threshold - np.quantile(log_odds, 1 - share))))
+    else:
+        estimate = ShareEstimate(stated_share, "")
+    if estimate.doubt:
+        as_many = int((before / question.temperature >= threshold).sum())
+        offset = _smallest_offset(log_odds, threshold, as_many)
+    else:
+        offset = threshold - np.quantile(log_odds, 1 - estimate.share)
+    return MovedThreshold(estimate.share, float(question.temperature * offset), estimate.doubt)
+
+
+def _smallest_offset(log_odds: np.ndarray, threshold: float, count: int) -> float:
+    """Return the offset nearest to 0 that brings so many of some scores (N,) to a threshold or above it."""
+    ordered = np.concatenate([[-np.inf], np.sort(log_odds), [np.inf]])
+    last_below, first_above = ordered[len(log_odds) - count], ordered[len(log_odds) - count + 1]
+    lowest = threshold - first_above  # with it, the first one is at the threshold
+    highest = np.nextafter(threshold - last_below, -np.inf)
+    return float(np.clip(0.0, lowest, max(lowest, highest)))
 
 
 def move_thresholds(
     questions: list[Question],
     classes: list[str],
     multi_label: bool,
-    logits: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
     stated_share: float | None = None,
 ) -> tuple[np.ndarray, dict[str, MovedThreshold]]:
     """Return the offset (K,) of each logit, and what was moved, by the name of the question.
@@ -206,15 +223,15 @@ def move_thresholds(
         questions: list of Question.
         classes: list of K str.
         multi_label: bool, whether these are independent.
-        logits: (N, K) array, of unlabelled radiographs.
+        before: (N, K) array, the logits of unlabelled radiographs, of the network as it was.
+        after: (N, K) array, those of the adapted network.
         stated_share: float, the share of the ill that is known; None to estimate it.
     """
     offsets, moved = np.zeros(len(classes)), {}
     for question in questions:
         columns = [classes.index(question.name)] if multi_label else slice(1, None)
-        moved[question.name] = move_threshold(
-            question, _of_question(question, classes, multi_label, logits), stated_share
-        )
+        of_question = [_of_question(question, classes, multi_label, logits) for logits in (before, after)]
+        moved[question.name] = move_threshold(question, *of_question, stated_share)
         offsets[columns] = moved[question.name].offset
     return offsets, moved
 

@@ -62,7 +62,7 @@ class ClassifierFacts(StartingFacts):
     classes: list[str]
     multi_label: bool
     fit: str
-    region: str
+    region: str = "whole"
     outside_lungs: str = "keep"
     seed: int
     patients: int | None

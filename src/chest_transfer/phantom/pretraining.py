@@ -3,7 +3,7 @@
 from functools import partial
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image
 
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.data.findings import NIH_FINDINGS
@@ -70,6 +70,7 @@ def _image_and_labels(
     window = (lung_window(np.asarray(lungs), outside) if region == "lungs" else None) or WHOLE
     image = Image.fromarray(simulated.pixels)
     if window.mask is not None:
-        image = ImageChops.darker(image, Image.fromarray(window.mask).resize(image.size))
+        shown = Image.fromarray(window.mask).resize(image.size, Image.Resampling.BILINEAR)
+        image = Image.fromarray(np.where(np.asarray(shown) > 127, simulated.pixels, np.uint8(0)))
     image = image.resize((image_size, image_size), Image.Resampling.BOX, window.pixels(*image.size))
     return np.asarray(image), np.array([name in findings for name in NIH_FINDINGS], dtype=np.uint8)

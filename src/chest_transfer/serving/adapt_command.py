@@ -32,16 +32,16 @@ def adapt_model(arguments) -> None:
     """
     out, predictor = Path(arguments.out), Predictor(model_file(arguments.model, arguments.rev))
     questions = _check(arguments, predictor, out)
+    from chest_transfer.evaluation.adaptation import adapt, check_enough
+    from chest_transfer.training.determinism import make_deterministic
+
+    make_deterministic(0, arguments.threads)
     images, unreadable = _radiographs(predictor, arguments.images)
     for name, reason in unreadable[:SHOWN]:
         print(f"left out: {name}: {reason}")
     if unreadable[SHOWN:]:
         print(f"left out: {len(unreadable) - SHOWN} more that cannot be read")
-    from chest_transfer.evaluation.adaptation import adapt, check_enough
-    from chest_transfer.training.determinism import make_deterministic
-
     check_enough(len(images))
-    make_deterministic(0, arguments.threads)
     before = _summary(predictor, images)
     source = read_out_of_distribution(predictor.path)
     if source.gray_mean is None:
@@ -123,8 +123,8 @@ def _report(adaptation, stated_share: float | None, before: dict, after: dict, o
     print(f"averages: {adaptation.statistics}")
     for name, moved in adaptation.moved.items():
         if moved.doubt:
-            print(f"unchanged: the threshold of {name}; an estimate of its share ({moved.share:.3f}) is not used: "
-                  f"{moved.doubt}. If you know the share, run again with --share")  # fmt: skip
+            print(f"changed: the threshold of {name}, to predict as many as before; an estimate of the share "
+                  f"({moved.share:.3f}) is not used: {moved.doubt}. If you know it, add --share")  # fmt: skip
         else:
             source = "estimated" if stated_share is None else "stated"
             print(f"changed: the threshold of {name}, to predict as many as there are: {moved.share:.3f} ({source})")

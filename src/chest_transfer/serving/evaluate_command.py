@@ -10,7 +10,7 @@ import numpy as np
 from chest_transfer.data.arrays import Arrays, open_arrays, read_npz
 from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.descriptions import read_images
-from chest_transfer.data.fingerprints import image_fingerprints, is_in
+from chest_transfer.data.fingerprints import is_in, split_fingerprints
 from chest_transfer.data.layouts import Prepared
 from chest_transfer.data.own_archive import write_own_archive
 from chest_transfer.data.own_record import OwnReading
@@ -57,7 +57,7 @@ def evaluate(arguments) -> None:
         test, images = open_arrays(target / "test.npz"), read_images(target)
         is_file = Path(arguments.model).is_file()
         is_of_this_folder = arguments.rev is None and (not is_file or Path(arguments.model).parts[0] == "models")
-        seen, remark = _seen(test, facts.dataset, is_of_this_folder)
+        seen, remark = _seen(target, test, facts.dataset, is_of_this_folder)
         predictions = predictions_of(test, predictor.logits(test), facts.classes, facts.multi_label, seen)
         outputs = ModelOutputs(
             facts.classes,
@@ -127,10 +127,10 @@ def _classes(text: str) -> dict[str, list[str]]:
     return {label: others for label, *others in parts}
 
 
-def _seen(test: Arrays, dataset: str, is_of_this_folder: bool) -> tuple[np.ndarray | None, str]:
+def _seen(folder: Path, test: Arrays, dataset: str, is_of_this_folder: bool) -> tuple[np.ndarray | None, str]:
     """Return which radiographs are of the model's dataset, as far as this project knows, and a sentence on it."""
     file = Path(f"data/fingerprints/{dataset}.npz")
     if not (is_of_this_folder and file.exists()):
         return None, "Whether the model was trained on some of them is unknown: it is not of the data in this folder."
-    seen = is_in(image_fingerprints(test.images), read_npz(file))
+    seen = is_in(split_fingerprints(folder, {"test": test})["test"], read_npz(file))
     return seen, f"{seen.sum()} of them are also in {dataset}; their patients were left out."

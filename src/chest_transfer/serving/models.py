@@ -181,7 +181,8 @@ def _seeds_and_patients(revision: str | None) -> tuple[list, list]:
 
 def _names(outputs: dict[str, str]) -> list[str]:
     """Return the names of all classifiers that dvc.lock lists."""
-    names = [path.removeprefix("models/").removesuffix(".keras") for path in outputs if path.startswith("models/")]
+    files = [path for path in outputs if path.startswith("models/") and path.endswith(".keras")]
+    names = [path.removeprefix("models/").removesuffix(".keras") for path in files]
     return sorted(name for name in names if not name.startswith(("best/", "pretrained/")))
 
 

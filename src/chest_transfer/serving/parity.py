@@ -1,5 +1,6 @@
 """Parity: radiographs on which an export is compared with its model, and what the export costs there."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,19 +40,19 @@ class Sample:
     patients: np.ndarray | None = None
 
 
-def sample_like(dataset: str, size: int) -> Sample:
-    """Return radiographs of the dataset's test and training splits if they are here, else simulated ones."""
+def sample_like(facts: ClassifierFacts) -> Sample:
+    """Return radiographs of the model's test and training splits if they are here, else simulated ones."""
+    dataset, size, shown = facts.dataset, facts.image_size, (facts.region, facts.outside_lungs)
     splits = [Path(f"data/arrays/{dataset}/{split}.npz") for split in ("test", "train")]
     if all(path.exists() for path in splits):
         test, train = map(open_arrays, splits)
-        if test.images.shape[1] == size:
+        summary = json.loads(Path(f"data/arrays/{dataset}/summary.json").read_text())
+        if (test.images.shape[1], summary["region"], summary["outside_lungs"]) == (size, *shown):
             rows = _some_rows(test, MOST_COMPARED)
             examples = train.images[_some_rows(train, MOST_EXAMPLES)]
             description = f"{len(rows)} test radiographs of {dataset}"
             return Sample(test.images[rows], examples, description, test.targets[rows], test.patients[rows])
-    simulated, _ = fresh_patients(
-        2 * MOST_EXAMPLES, seed=1, image_size=size, processes=1, region="whole", outside="keep"
-    )
+    simulated, _ = fresh_patients(2 * MOST_EXAMPLES, 1, size, 1, *shown)
     images, examples = simulated.images[::2], simulated.images[1::2]
     return Sample(images, examples, f"{len(images)} simulated radiographs")
 

@@ -84,9 +84,13 @@ class _LoadedParts:
 
     @cached_property
     def lungs(self) -> LungFinder | None:
+        if read_facts(self._path, PackedFacts).region == "whole":
+            return None
         arrays = read_arrays(self._path, LUNGS)
         if not arrays:
-            return None
+            raise ChestTransferError(
+                f"'{self._path}' lacks the network that finds lungs; make it again with: dvc repro"
+            )
         from chest_transfer.networks.lung_network import LungNetwork
 
         return LungNetwork.of_arrays(arrays)
@@ -142,7 +146,7 @@ class Predictor:
 
     @property
     def lungs(self) -> LungFinder | None:
-        """What finds the lungs, if the model sees these alone."""
+        """What finds the lungs, where the model sees the box around them."""
         return self._loaded.lungs
 
     @property

@@ -10,7 +10,8 @@ class Adam(keras.optimizers.Adam):
         learning_rate: float.
         weight_decay: float, times the learning rate it is what a kernel loses of itself in each step.
         averaged_steps: float, over so many steps an exponential average of the weights reaches back (Polyak and
-            Juditsky 1992; Izmailov et al. 2018 of what it does to generalization); 0 for none.
+            Juditsky 1992; Izmailov et al. 2018 of what averages do to generalization), until then the plain mean of all
+            steps; 0 for none.
     """
 
     def __init__(self, learning_rate: float, weight_decay: float = 0.0, averaged_steps: float = 0.0):
@@ -22,6 +23,13 @@ class Adam(keras.optimizers.Adam):
         if self._kernel_decay and len(variable.shape) > 1:
             self.assign_sub(variable, variable * learning_rate * self._kernel_decay)
         super().update_step(gradient, variable, learning_rate)
+
+    def _update_model_variables_moving_average(self, trainable_variables):
+        steps = keras.ops.cast(self.iterations, "float32")
+        final_momentum = self.ema_momentum
+        self.ema_momentum = keras.ops.minimum(final_momentum, steps / (steps + 1))
+        super()._update_model_variables_moving_average(trainable_variables)
+        self.ema_momentum = final_momentum
 
     def swap_averages(self, variables: list[keras.Variable]) -> None:
         """Exchange trainable variables and their averages; nothing without averages."""

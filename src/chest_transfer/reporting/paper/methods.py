@@ -113,8 +113,10 @@ def _preprocessing(settings: Settings) -> str:
     if settings.preprocess.region == "lungs":
         cropped = (
             "cropped to the box around the lungs, as a small U-Net [@ronneberger2015] found them that was trained on "
-            f"{settings.lungs.patients} simulated radiographs, "
+            f"{settings.lungs.patients} simulated radiographs (whole where it found no pair of lungs), "
         )
+        if settings.preprocess.outside_lungs == "black":
+            cropped += "blackened outside of the lungs, "
     return (
         f"Radiographs were decoded to 8-bit gray levels, {cropped}made square {SQUARES[settings.preprocess.fit]} and "
         f"resized to {size} \N{MULTIPLICATION SIGN} {size} pixels."

@@ -117,12 +117,12 @@ def _fit(fit: Fit, factor: float = 1.0) -> str:
 
 
 def _regularization(fit: Fit) -> list[str]:
-    chosen = fit.regularization
+    chosen, epochs = fit.regularization, f"{fit.regularization.averaged_epochs:g}"
     words = {
         f"decoupled weight decay of {chosen.weight_decay:g} [@loshchilov2019]": chosen.weight_decay,
         f"labels smoothed by {chosen.label_smoothing:g}": chosen.label_smoothing,
         f"mixup with a parameter of {chosen.mixup:g} [@zhang2018]": chosen.mixup,
-        f"weights averaged over about {chosen.averaged_epochs:g} epochs [@izmailov2018]": chosen.averaged_epochs,
+        f"moving averages of the weights over about {epochs} epochs [@polyak1992]": chosen.averaged_epochs,
     }
     return [text for text, is_used in words.items() if is_used]
 
