@@ -1,6 +1,6 @@
 """A contact sheet of 100 radiographs with the lungs that the network finds, and the boxes around them, to look at.
 
-    dvc repro -S preprocess.region=lungs ... preprocess@covid
+    dvc exp run -S preprocess.region=lungs preprocess@covid preprocess@tuberculosis
     python -m bench.lungs FOLDER covid tuberculosis ...
 
 Each dataset gives an equal part of the 100, chosen by a hash of their names. Where the archive has lung masks, as

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shutil
 import tarfile
 import time
 import zipfile
@@ -10,7 +11,8 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import change_settings, dicom, grey, make_zip
+from conftest import ROOT, change_settings, dicom, grey, make_zip
+from dvc.utils.hydra import apply_overrides
 from test_archives_as_found import CHILDREN, classes, preprocessed, total
 
 from chest_transfer.data.archive_packing import pack
@@ -18,6 +20,7 @@ from chest_transfer.data.archives import Archive
 from chest_transfer.data.preprocess_summary import lines_about
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.settings import read_settings
+from chest_transfer.yaml_files import read_yaml
 
 OWN, MADE_HERE = True, False  # whose test split
 
@@ -295,8 +298,8 @@ class TestOtherNames:
     @pytest.mark.parametrize(
         ("folder", "remedy"),
         [
-            ("TB", "-S 'preprocess.folders={TB: Tuberculosis}'"),
-            ("TB positive", "-S 'preprocess.folders={TB positive: Tuberculosis}'"),
+            ("TB", "-S '+preprocess.folders={TB: Tuberculosis}'"),
+            ("TB positive", "-S '+preprocess.folders={TB positive: Tuberculosis}'"),
             ("1", """in params.yaml under preprocess: 'folders: {"1": Tuberculosis}'"""),
             ("sick, treated", """in params.yaml under preprocess: 'folders: {"sick, treated": Tuberculosis}'"""),
             ("Krank (neu)", """in params.yaml under preprocess: 'folders: {"Krank (neu)": Tuberculosis}'"""),
@@ -309,10 +312,12 @@ class TestOtherNames:
         with pytest.raises(ChestTransferError) as error:
             preprocessed(tmp_path, "tuberculosis", source)
         assert remedy in str(error.value)
-        assert (
-            total(preprocessed(tmp_path, "tuberculosis", source, folders={folder: "Tuberculosis"}), "Tuberculosis")
-            == 30
-        )
+        folders = {folder: "Tuberculosis"}
+        assert total(preprocessed(tmp_path, "tuberculosis", source, folders=folders), "Tuberculosis") == 30
+        if remedy.startswith("-S '"):  # as DVC reads it
+            shutil.copy(ROOT / "params.yaml", tmp_path)
+            apply_overrides(tmp_path / "params.yaml", [remedy.removeprefix("-S ").strip("'")])
+            assert read_yaml(tmp_path / "params.yaml")["preprocess"]["folders"] == folders
 
     def test_with_several_candidates_none_is_proposed(self, tmp_path):
         source = make_zip(tmp_path / "a.zip", classes("Normal", "Lung cancer", "Others"))
@@ -328,7 +333,7 @@ class TestOtherNames:
     )
     def test_the_remedy_names_the_folder_of_the_class(self, tmp_path, folders, mapping):
         source = make_zip(tmp_path / "a.zip", classes(*folders))
-        with pytest.raises(ChestTransferError, match=r"-S 'preprocess.folders={TB: Tuberculosis}'"):
+        with pytest.raises(ChestTransferError, match=r"-S '\+preprocess.folders={TB: Tuberculosis}'"):
             preprocessed(tmp_path, "tuberculosis", source)
         if "images" not in folders[1]:
             assert total(preprocessed(tmp_path, "tuberculosis", source, folders=mapping), "Tuberculosis") == 60

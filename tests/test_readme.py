@@ -1,9 +1,12 @@
 """The README: its commands run as they stand, its tables say what the code says."""
 
 import re
+import shutil
 
 import pytest
 from conftest import ROOT, TOY, all_recorded, commit, run, toy_repository
+from dvc.utils.cli_parse import to_path_overrides
+from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 from ward import write_ward
 
 from chest_transfer.data.catalog import CATALOG
@@ -91,6 +94,16 @@ def test_your_own_radiographs_as_it_says(tmp_path):
     run(folder, "bash", "-ec", commands[1])
     assert (folder / "metrics/ward.json").exists()
     assert (folder / "report/index.html").exists()
+
+
+def test_dvc_accepts_every_setting_that_a_command_changes(tmp_path):
+    commands = re.findall(r"dvc exp run[^`\n]*|`-S [^`]+`", TEXT)
+    for command in commands:
+        values = [value.strip("'") for value in re.findall(r"-S ('[^']*'|[^\s`;]+)", command)]
+        for sweep in get_hydra_sweeps(to_path_overrides([value for value in values if "$" not in value])):
+            shutil.copy(ROOT / "params.yaml", tmp_path)
+            apply_overrides(tmp_path / "params.yaml", sweep.get("params.yaml", []))
+    assert len(commands) > 20
 
 
 def test_every_file_that_it_links_to_exists():

@@ -91,7 +91,7 @@ def remedy_for_names(layout: ClassFolders, other_folders: Counter, missing: list
     mapping = ", ".join(f"{name}: {label}" for label in missing)
     hint = _other_datasets_with(names | {name})
     if _PLAIN_KEY.fullmatch(name) and name.lower() not in _WORDS_WITH_A_MEANING:
-        return f"{hint}state which class a folder belongs to: -S 'preprocess.folders={{{mapping}}}'"
+        return f"{hint}state which class a folder belongs to: -S '+preprocess.folders={{{mapping}}}'"
     return (
         f"{hint}state which class a folder belongs to, in params.yaml under preprocess: "
         f"""'folders: {{"{name}": {missing[0]}}}'"""
