@@ -9,6 +9,8 @@ from typing import Any
 from chest_transfer import settings as settings_module
 from chest_transfer.settings import Section
 
+MAPPINGS = ("degrade",)  # settings that are dictionaries with keys of their own choice
+
 
 @contextmanager
 def record(script: str, target: str | None) -> Iterator[None]:
@@ -54,10 +56,10 @@ def record(script: str, target: str | None) -> Iterator[None]:
 
 
 def leaves(content: dict) -> list[str]:
-    """Return the dotted paths of everything in nested dictionaries that is no dictionary, or an empty one."""
+    """Return the dotted paths of everything in nested dictionaries that is no section of settings."""
     found = []
     for key, value in content.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict) and value and key not in MAPPINGS:
             found += [f"{key}.{leaf}" for leaf in leaves(value)]
         else:
             found.append(key)

@@ -73,7 +73,7 @@ def test_a_killed_worker_changes_no_byte(repository, tmp_path):
     worker.send_signal(signal.SIGKILL)
     output = process.communicate(timeout=400)[0]
     assert process.returncode == 0, output
-    assert re.findall(r"(\d)/5 default/", output) == list("12345"), output
+    assert re.findall(r"(\d)/6 default/", output) == list("123456"), output
     # Outputs were restored, and no stage was run again but the one that looks at files each time.
     assert re.findall(r"> python -m stages\.(\w+)", output) == ["sources"]
     run(local, "dvc", "repro", *TARGETS)
@@ -148,7 +148,7 @@ def test_the_log_of_a_failed_stage_is_shown_and_the_others_are_run(repository, t
     log = r"download@tuberculosis FAILED\n.*no archive of 'tuberculosis' at '/nowhere'"
     assert re.search(log, output, re.DOTALL), output
     assert "preprocess@tuberculosis not run" in output
-    assert re.search(r"/6 .*preprocess@pneumonia after", output), output
+    assert re.search(r"/7 .*preprocess@pneumonia after", output), output
     assert not list(folder.parent.glob("chest-transfer-clone-*"))
 
 

@@ -204,8 +204,8 @@ def test_lung_masks_are_found_beside_the_images(tmp_path):
     names = np.array(["COVID/images/COVID-1.png", "Normal/images/Normal-1.png"])
     test = Arrays(np.zeros((2, 16, 16), np.uint8), np.array([1, 0]), names, names, np.array(["Normal", "COVID"]))
     with Archive(make_zip(tmp_path / "covid.zip", members)) as archive:
-        members = pd.Series([f"{root}/{name}" for name in names], index=names)
-        masks = lung_masks(archive, test, members, "squeeze")
+        images = pd.DataFrame({"member": [f"{root}/{name}" for name in names]}, index=names)
+        masks = lung_masks(archive, test, images, "squeeze")
     assert sorted(masks) == [0, 1]
     assert masks[0].sum() == 64
 

@@ -80,7 +80,7 @@ def test_an_unknown_form_is_refused(network, sample, tmp_path):
 def test_without_a_datasets_arrays_simulated_radiographs_are_compared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(parity, "MOST_EXAMPLES", 8)
-    sample = sample_like("pneumonia", 32)
+    sample = sample_like(FACTS.model_copy(update={"dataset": "pneumonia", "image_size": 32}))
     assert sample.images.shape[1:] == sample.examples.shape[1:] == (32, 32)
     assert min(len(sample.images), len(sample.examples)) >= 6
     assert sample.description.endswith("simulated radiographs")

@@ -64,14 +64,14 @@ def copy_with(clean, folder, change=lambda split, columns: None):
         change(split, columns)
         images = columns.pop("images")
         write_arrays(folder / f"{split}.npz", "images", "uint8", images.shape, [images], **columns)
-    for name in ("summary.json", "images.csv"):
+    for name in ("summary.json", "images.csv", "fingerprints.npz"):
         (folder / name).write_bytes((clean / name).read_bytes())
     return folder
 
 
 def write_fingerprints(folder: Path, path: Path) -> Path:
     """Write the fingerprints of the arrays in a folder."""
-    write_npz(path, split_fingerprints({split: open_arrays(folder / f"{split}.npz") for split in SPLITS}))
+    write_npz(path, split_fingerprints(folder, {split: open_arrays(folder / f"{split}.npz") for split in SPLITS}))
     return path
 
 

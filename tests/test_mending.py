@@ -11,6 +11,7 @@ from chest_transfer.mending import mend
 
 # Stages by their names in DVC, and what runs each.
 FEATURES = {
+    "lungs@whole": "lungs whole",
     "code": "code", "sources": "sources", "download@pneumonia": "download pneumonia",
     "preprocess@pneumonia": "preprocess pneumonia", "pretrained@cnn-none": "pretrained cnn none",
     "embed@pneumonia-cnn-none": "embed pneumonia cnn none",

@@ -126,7 +126,7 @@ def test_every_reference_of_a_dataset_and_a_backbone_is_known():
         ({"train__imbalance": "focal"}, "cross-entropy as the focal loss [@lin2017]"),
         ({"train__augmentation__flip": True}, "rotation ±10°, translation ±5 % of the side length, zoom ±10 %"),
         ({"train__augmentation__flip": True}, "contrast ±10 %, horizontal flips."),
-        ({"train__augmentation__degrade": {"blur": 0.02, "noise": 10}}, "50 % of the radiographs were degraded by one"),
+        ({"train__augmentation__degrade": {"blur": 0.02, "noise": 10}}, "100 % of the radiographs were degraded by on"),
         ({"train__augmentation__degrade": {"blur": 0.02, "noise": 10}}, "up to the one given: blur 0.02, noise 10."),
         ({"train__regularization__mixup": 0.4}, "mixup with a parameter of 0.4 [@zhang2018]"),
         (

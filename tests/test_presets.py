@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT, all_stages, change_settings, run
 from dvc.utils.cli_parse import to_path_overrides
 from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
+from settings_trace import MAPPINGS
 
 from chest_transfer.settings import read_settings
 from chest_transfer.yaml_files import read_yaml
@@ -39,7 +40,8 @@ SMALLER = {"vgg16": "cnn", "resnet50": "cnn"}
 def keys_of(section: dict, path: tuple = ()) -> set[tuple]:
     keys = set()
     for key, value in section.items():
-        keys |= {(*path, key)} | (keys_of(value, (*path, key)) if isinstance(value, dict) else set())
+        is_section = isinstance(value, dict) and key not in MAPPINGS
+        keys |= {(*path, key)} | (keys_of(value, (*path, key)) if is_section else set())
     return keys
 
 
