@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -207,6 +208,15 @@ def of_lungs(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def packed(of_lungs) -> Path:
+    """The packed file of the trained model."""
+    path, predictions = of_lungs / "packed.keras", of_lungs / "data/predictions/pneumonia/cnn/train-none-seed1-all"
+    network = of_lungs / "models/pneumonia/cnn/train-none-seed1-all.keras"
+    pack([network], [predictions / "val.csv"], of_lungs / "data/out_of_distribution/pneumonia.npz", path)
+    return path
+
+
 def test_the_arrays_show_the_lungs(of_lungs):
     folder = of_lungs / "data/arrays/covid"
     images, test = pd.read_csv(folder / "images.csv", index_col="name"), open_arrays(folder / "test.npz")
@@ -229,12 +239,10 @@ def test_the_arrays_show_the_lungs(of_lungs):
     assert set(read_npz(folder / "region.npz")) == set(read_npz(of_lungs / "models/regions/lungs.npz"))
 
 
-def test_a_packed_model_finds_the_lungs_itself(of_lungs, tmp_path):
-    predictions = of_lungs / "data/predictions/pneumonia/cnn/train-none-seed1-all"
-    distribution, path = of_lungs / "data/out_of_distribution/pneumonia.npz", tmp_path / "packed.keras"
-    pack([of_lungs / "models/pneumonia/cnn/train-none-seed1-all.keras"], [predictions / "val.csv"], distribution, path)
+def test_a_packed_model_finds_the_lungs_itself(of_lungs, packed):
     make_deterministic(1, 2)
-    predictor, table = Predictor(path), read_predictions(predictions / "test.csv")
+    predictions = of_lungs / "data/predictions/pneumonia/cnn/train-none-seed1-all"
+    predictor, table = Predictor(packed), read_predictions(predictions / "test.csv")
     assert (predictor.facts.region, predictor.facts.outside_lungs) == ("lungs", "black")
     images = pd.read_csv(of_lungs / "data/arrays/pneumonia/images.csv", index_col="name")
     with Archive(of_lungs / "data/raw/pneumonia.zip") as archive:
@@ -253,15 +261,11 @@ def test_a_packed_model_finds_the_lungs_itself(of_lungs, tmp_path):
     assert {(NOT_FOUND in one.cautions, one.window == WHOLE) for one in decoded} == {(False, False), (True, True)}
 
 
-def test_such_a_model_is_adapted_and_predicts_by_command(of_lungs, tmp_path):
-    predictions = of_lungs / "data/predictions/pneumonia/cnn/train-none-seed1-all"
-    distribution, path = of_lungs / "data/out_of_distribution/pneumonia.npz", tmp_path / "packed.keras"
-    pack([of_lungs / "models/pneumonia/cnn/train-none-seed1-all.keras"], [predictions / "val.csv"], distribution, path)
+def test_such_a_model_is_adapted_and_predicts_by_command(packed, tmp_path):
     images, _ = lungs_of_fresh_patients(110, 7, SIDE, MASK_SIDE, 1)
     make_zip(tmp_path / "ward.zip", {f"{number}.png": encoded(image) for number, image in enumerate(images)})
-    done = run(
-        tmp_path, "chest-transfer", "adapt", str(path), "ward.zip", "--out", "ward.keras", "--share", "0.3", check=False
-    )
+    words = ("adapt", str(packed), "ward.zip", "--out", "ward.keras", "--share", "0.3")
+    done = run(tmp_path, "chest-transfer", *words, check=False)
     assert done.returncode == 0, done.stderr
     assert "110 radiographs, whose labels were not used" in done.stdout
     adapted = Predictor(tmp_path / "ward.keras")
@@ -269,11 +273,8 @@ def test_such_a_model_is_adapted_and_predicts_by_command(of_lungs, tmp_path):
     assert (adapted.facts.region, adapted.facts.regime) == ("lungs", "adapted")
 
 
-def test_a_model_that_lacks_its_network_of_lungs_is_refused(of_lungs, tmp_path):
-    predictions = of_lungs / "data/predictions/pneumonia/cnn/train-none-seed1-all"
-    distribution, path = of_lungs / "data/out_of_distribution/pneumonia.npz", tmp_path / "packed.keras"
-    pack([of_lungs / "models/pneumonia/cnn/train-none-seed1-all.keras"], [predictions / "val.csv"], distribution, path)
-    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(tmp_path / "without.keras", "w") as other:
+def test_a_model_that_lacks_its_network_of_lungs_is_refused(packed, tmp_path):
+    with zipfile.ZipFile(packed) as archive, zipfile.ZipFile(tmp_path / "without.keras", "w") as other:
         for name in archive.namelist():
             if not name.startswith("lungs_"):
                 other.writestr(name, archive.read(name))
