@@ -16,7 +16,7 @@ from chest_transfer.settings import read_settings
 
 def main(target: str, dataset: str) -> None:
     settings, arrays = read_settings(), Path(f"data/arrays/{target}")
-    names, folder = models_of_experiment(settings, dataset), Path(f"metrics/external/{target}")
+    names, results = models_of_experiment(settings, dataset), Path(f"metrics/external/{target}")
     keep_only(predictions_folder(dataset, settings.model), [name.predictions for name in names])
     images, multi_label = read_images(arrays), json.loads((arrays / "summary.json").read_text())["multi_label"]
     records, subgroups = {}, []
@@ -24,15 +24,15 @@ def main(target: str, dataset: str) -> None:
         scores = external_scores(
             model_outputs(name, settings.evaluate.operating_point),
             read_predictions(Path(f"data/external/{target}/{dataset}/{settings.model}/{name.key}.csv")),
-            multi_label,
-            images,
-            settings.evaluate,
+            multi_label, images, settings.evaluate,
             internal=read_predictions(name.predictions_of("test")),
-        )
+        )  # fmt: skip
         records.setdefault(name.regime, {})[name.start] = scores.record
         subgroups.append(scores.subgroups.assign(model=name.key))
-    write_json(folder / f"{dataset}.json", records)
-    write_text(folder / f"{dataset}-subgroups.csv", pd.concat(subgroups).to_csv(index=False))
+    areas = {regime: {start: record["auc"] for start, record in of.items()} for regime, of in records.items()}
+    write_json(results / f"{dataset}.json", {"auc": areas})  # a metric of DVC
+    write_json(results / f"{dataset}-detail.json", records)
+    write_text(results / f"{dataset}-subgroups.csv", pd.concat(subgroups).to_csv(index=False))
 
 
 if __name__ == "__main__":

@@ -229,6 +229,6 @@ def test_a_gain_is_the_difference_of_the_scores_themselves(tmp_path, monkeypatch
     for seed, name in enumerate(reversed(models), start=1):
         write_model(name, seed)
     evaluate_dataset(models, IMAGES, SETTINGS, tmp_path / "m")
-    scores = pd.read_json(tmp_path / "m/covid.json")["probe"]
+    scores = pd.read_json(tmp_path / "m/detail/covid.json")["probe"]
     gain = pd.read_json(tmp_path / "m/gain/covid.json")["probe"]["imagenet"]
     assert gain["auc"] == pytest.approx(scores["imagenet"]["auc"] - scores["none"]["auc"], abs=2e-6)

@@ -61,17 +61,16 @@ class TestMean:
 
 
 def test_the_ensemble_is_a_row_of_the_metrics_with_its_gain_over_the_mean_of_its_members(study):
-    headline, detail, gain = (
-        json.loads((study / "metrics" / path).read_text())["train"]
-        for path in ("pneumonia.json", "detail/pneumonia.json", "gain/pneumonia.json")
+    detail, gain = (
+        json.loads((study / "metrics" / path / "pneumonia.json").read_text())["train"] for path in ("detail", "gain")
     )
-    assert set(headline) == {"none", "none-ensemble"}
+    assert set(detail) == {"none", "none-ensemble"}
     assert list(detail["none-ensemble"]["fits"]) == ["ensemble-all"]
     assert detail["none-ensemble"]["temperature"] > 0  # calibrated as a whole; a mean over seeds has no temperature
     assert "temperature" not in detail["none"]
     assert gain["none-ensemble"]["against"] == "train-none"
     assert gain["none-ensemble"]["auc"] == pytest.approx(
-        headline["none-ensemble"]["auc"] - headline["none"]["auc"], abs=2e-6
+        detail["none-ensemble"]["auc"] - detail["none"]["auc"], abs=2e-6
     )
 
 

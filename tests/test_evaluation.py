@@ -408,16 +408,19 @@ assert not any(name in sys.modules for name in ("tensorflow", "keras")), "Tensor
 """
     environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT / "src")}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True, cwd=tmp_path)
-    metrics = json.loads((tmp_path / "m/tuberculosis.json").read_text())
-    assert set(metrics["train"]) == {"none", "imagenet"}
-    found = metrics["train"]["none"]
+    headline, detail = (json.loads((tmp_path / path / "tuberculosis.json").read_text()) for path in ("m", "m/detail"))
+    assert set(detail["train"]) == {"none", "imagenet"}
+    found = detail["train"]["none"]
+    assert headline["auc"]["train"] == {start: record["auc"] for start, record in detail["train"].items()}
+    best = max(detail["train"], key=lambda start: detail["train"][start]["validation_auc"])
+    assert headline["best"]["model"] == f"train-{best}-seed1-all"
+    assert headline["best"]["sensitivity"] == detail["train"][best]["sensitivity"]
     assert found["auc"] == pytest.approx(sklearn.roc_auc_score(labels[:, 1], logits[:, 1] - logits[:, 0]), abs=1e-6)
     assert found["auc_low"] < found["auc"] < found["auc_high"]
     assert found["fit"] == "ok"
-    detail = json.loads((tmp_path / "m/detail/tuberculosis.json").read_text())["train"]["none"]
-    assert detail["operating_point"] == "youden, chosen on validation"
-    assert 0 < detail["threshold"] < 1
-    assert detail["patients"] == 50
+    assert found["operating_point"] == "youden, chosen on validation"
+    assert 0 < found["threshold"] < 1
+    assert found["patients"] == 50
     confusion = pd.read_csv(tmp_path / "m/plots/tuberculosis/confusion.csv")
     assert list(confusion) == ["model", "actual", "predicted", "images", "share"]
     assert set(pd.read_csv(tmp_path / "m/plots/tuberculosis/roc.csv")["model"]) == {"train-none", "train-imagenet"}
@@ -438,11 +441,11 @@ def test_the_area_of_a_saturated_model_in_metrics_is_that_of_the_order_of_its_lo
     disease = np.random.default_rng(5).permutation(np.linspace(100, 2000, 50))
     labels, _ = write_model(MODELS[0], logits=np.stack([-disease, disease], axis=1))
     evaluate_dataset(MODELS[:1], IMAGES, SETTINGS, tmp_path / "m")
-    metrics = json.loads((tmp_path / "m/tuberculosis.json").read_text())["train"]["none"]
+    area_of_headline = json.loads((tmp_path / "m/tuberculosis.json").read_text())["auc"]["train"]["none"]
     detail = json.loads((tmp_path / "m/detail/tuberculosis.json").read_text())["train"]["none"]
     area = sklearn.roc_auc_score(labels[:, 1], disease)
     assert area != 0.5
-    assert metrics["auc"] == detail["validation_auc"] == pytest.approx(area, abs=1e-6)
+    assert area_of_headline == detail["auc"] == detail["validation_auc"] == pytest.approx(area, abs=1e-6)
 
 
 def test_two_evaluations_write_the_same_bytes(two_models, tmp_path):
@@ -485,7 +488,7 @@ def test_the_metrics_of_datasets_as_one_table(tmp_path, monkeypatch):
         constant = np.tile([0.0, 1.0], (50, 1)) if dataset == "covid" else None
         write_model(name, logits=constant)
         evaluate_dataset([name], IMAGES, SETTINGS, tmp_path / "m")
-    table = score_table([tmp_path / "m/pneumonia.json", tmp_path / "m/covid.json"])
+    table = score_table([tmp_path / "m/detail/pneumonia.json", tmp_path / "m/detail/covid.json"])
     assert table.index.tolist() == [("pneumonia", "train", "none"), ("covid", "train", "none")]
     assert list(table)[:2] == ["auc", "auc_low"]
     assert failed_fits(table) == ["CAUTION: the fit of covid train none failed: the predictions are constant"]
@@ -529,7 +532,7 @@ def test_predictions_that_another_experiment_left_are_removed_and_change_no_metr
 
 
 def area_of_trained_model(project: Path) -> float:
-    return json.loads((project / "metrics/pneumonia.json").read_text())["train"]["none"]["auc"]
+    return json.loads((project / "metrics/pneumonia.json").read_text())["auc"]["train"]["none"]
 
 
 TRAINING = (

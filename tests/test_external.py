@@ -113,7 +113,7 @@ def judged(tmp_path_factory):
 
 @pytest.mark.slow
 def test_external_radiographs_are_judged_and_not_trained_on(judged):
-    metrics = json.loads((judged / "metrics/external/ward/pneumonia.json").read_text())
+    metrics = json.loads((judged / "metrics/external/ward/pneumonia-detail.json").read_text())
     assert metrics["probe"]["none"]["asked"] == ["pneumonia"]
     assert metrics["probe"]["none"]["images"] == 48
     assert {"internal", "change", "auc_low", "ece"} <= set(metrics["train"]["none"])
@@ -126,7 +126,7 @@ def test_external_radiographs_are_judged_and_not_trained_on(judged):
 def test_the_command_gives_the_same_figures(judged):
     change_settings(judged / "params.yaml", evaluate__rounds=1000)
     stage(judged, "external_evaluate", "ward", "pneumonia")
-    metrics = json.loads((judged / "metrics/external/ward/pneumonia.json").read_text())
+    metrics = json.loads((judged / "metrics/external/ward/pneumonia-detail.json").read_text())
     done = run(
         judged, "chest-transfer", "evaluate", "models/best/pneumonia.keras", "ward", "--json", "--html", "page.html"
     )

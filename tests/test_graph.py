@@ -114,7 +114,7 @@ class TestFingerprints:
         [
             ("evaluation/operating_points.py", '"sensitivity 0.95": 0.95', '"sensitivity 0.99": 0.99'),
             ("evaluation/curves.py", "MOST_POINTS = 200", "MOST_POINTS = 100"),
-            ("evaluation/summary.py", '"f1",', '"f1", "brier",'),
+            ("evaluation/headline.py", '"specificity"', '"specificity", "f1"'),
             ("evaluation/out_of_distribution.py", "COMPONENTS = 20", "COMPONENTS = 10"),
             ("serving/packing.py", 'PREFIX = "', 'PREFIX = "_'),
             ("settings.py", "ge=0.05, le=0.5", "ge=0.01, le=0.5"),
@@ -172,7 +172,7 @@ def traced(every_kind_of_model) -> dict[str, list[str]]:
 
 @pytest.mark.slow
 def test_the_graph_transfers_from_one_dataset_to_the_next(every_kind_of_model):
-    metrics = json.loads((every_kind_of_model / "metrics/pneumonia.json").read_text())
+    metrics = json.loads((every_kind_of_model / "metrics/detail/pneumonia.json").read_text())
     assert set(metrics) == {"probe", "finetune", "train", "as_is", "adapted", "transfer"}
     for regime in ("as_is", "adapted", "transfer"):
         scores = metrics[regime]["tuberculosis"]

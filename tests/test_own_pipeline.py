@@ -79,10 +79,10 @@ def test_another_dataset_judges_its_models_and_trains_nothing(repository):
     (repository / "params.yaml").write_text(settings)
     external = {"external_download", "external_preprocess", "external", "external_evaluate"}
     assert ran_stages == {"sources", "report"} | external
-    record = json.loads((repository / "metrics/external/covid/ward.json").read_text())["probe"]["none"]
+    record = json.loads((repository / "metrics/external/covid/ward-detail.json").read_text())["probe"]["none"]
     assert record["asked"] == ["diseased"]
-    metric = shown[""]["data"]["metrics/external/covid/ward.json"]["data"]["probe"]["none"]
-    assert (metric["images"], metric["auc"]) == (60, record["auc"])
+    metric = shown[""]["data"]["metrics/external/covid/ward.json"]["data"]["auc"]["probe"]["none"]
+    assert (record["images"], record["auc"]) == (60, metric)
     assert "Radiographs from elsewhere" in page
 
 

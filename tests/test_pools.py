@@ -230,7 +230,7 @@ class TestPool:
         assert len(healthy) > 20
 
     def test_each_source_has_its_own_score(self, pooled):
-        record = json.loads((pooled / "metrics/chests.json").read_text())["probe"]["none"]
+        record = json.loads((pooled / "metrics/detail/chests.json").read_text())["probe"]["none"]
         assert {name: scores["images"] for name, scores in record["sources"].items()} == {
             "pneumonia": 14, "covid": 12, "ward": 10,
         }  # fmt: skip

@@ -98,7 +98,7 @@ def experiments(tmp_path_factory) -> dict[str, Path]:
 @pytest.mark.parametrize("name", NAMES)
 def test_its_settings_run_at_toy_size_on_simulated_radiographs(experiments, name):
     settings = read_settings(experiments[name] / "params.yaml")
-    metrics = json.loads((experiments[name] / f"metrics/{settings.datasets[0]}.json").read_text())
+    metrics = json.loads((experiments[name] / f"metrics/detail/{settings.datasets[0]}.json").read_text())
     assert set(metrics["probe"]) == set(settings.weights)
     assert set(metrics.get("finetune", {})) == set(settings.finetune.weights)
     assert set(metrics.get("train", {})) == set(settings.train.weights)

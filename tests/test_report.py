@@ -20,7 +20,6 @@ from chest_transfer.reporting.answers import gain_sentence
 from chest_transfer.reporting.cautions import dataset_cautions, overlap_cautions
 from chest_transfer.reporting.chart_looks import page_chart
 from chest_transfer.reporting.gathering import _pretrained_first
-from chest_transfer.reporting.leaderboard import experiment_scores, leaderboard, read_published
 from chest_transfer.reporting.writing import write_report
 from chest_transfer.serving.packing import pack
 from chest_transfer.settings import PartialWeights, read_settings
@@ -84,7 +83,7 @@ def test_the_page_says_where_its_numbers_come_from(html, project):
     assert "Not a medical device" in html
     assert (project / "params.yaml").read_text().splitlines()[2] in html
     assert "tensorflow" in html
-    metrics = json.loads((project / "metrics/pneumonia.json").read_text())
+    metrics = json.loads((project / "metrics/detail/pneumonia.json").read_text())
     assert f"{metrics['train']['none']['auc']:.3f}" in html
 
 
@@ -99,7 +98,7 @@ def test_the_calibration_that_was_scored_is_the_one_in_the_packed_file(project, 
 
 
 def test_the_markdown_and_the_model_cards_have_the_same_scores(project):
-    metrics = json.loads((project / "metrics/pneumonia.json").read_text())
+    metrics = json.loads((project / "metrics/detail/pneumonia.json").read_text())
     area = f"{metrics['train']['none']['auc']:.3f}"
     assert area in (project / "report/report.md").read_text()
     card = (project / "report/cards/pneumonia-cnn-train-none-seed1-all.md").read_text()
@@ -370,51 +369,6 @@ def test_heat_maps_outside_the_lungs_are_reported():
     assert "10% of 190 point into lungs that cover 37%" in caution.text
 
 
-def experiment(name: str, seed: int, auc: float, **params) -> dict:
-    """Return one experiment as `dvc exp show --json` describes it."""
-    settings = {
-        "model": "vgg16",
-        "image_size": 224,
-        "source": "kaggle",
-        "seeds": [seed],
-        "datasets": ["pneumonia"],
-    } | params
-    scores = {"probe": {"imagenet": {"auc": auc, "auc_low": auc - 0.1, "auc_high": auc + 0.1, "accuracy": 0.9,
-                                     "sensitivity": 0.8, "specificity": 0.7, "f1": 0.6}}}  # fmt: skip
-    data = {"params": {"params.yaml": {"data": settings}}, "metrics": {"metrics/pneumonia.json": {"data": scores}}}
-    return {"rev": "0123456789", "name": name, "data": data, "experiments": None}
-
-
-def test_a_revision_that_cannot_be_read_is_listed_with_the_reason():
-    broken = {"rev": "9876543210", "name": "broken", "data": None, "experiments": None, "state": "unreadable: bad YAML"}
-    table = leaderboard(experiment_scores([experiment("a", 1, 0.9), broken]), read_published())
-    assert table["state"].tolist() == ["finished", "unreadable: bad YAML"]
-    assert table["experiment"].tolist() == ["a", "broken"]
-
-
-def test_a_score_that_cannot_be_computed_is_a_dash():
-    run = experiment("a", 1, 0.9)
-    scores = run["data"]["metrics"]["metrics/pneumonia.json"]["data"]["probe"]["imagenet"]
-    scores |= {"auc": None, "auc_low": None, "auc_high": None, "sensitivity": None}
-    table = leaderboard(experiment_scores([run]), read_published())
-    assert table[["AUC", "sensitivity", "specificity"]].to_numpy().tolist() == [["\N{EN DASH}", "\N{EN DASH}", "0.700"]]
-
-
-def test_experiments_that_differ_only_in_their_seed_share_a_row_beside_published_results():
-    runs = [
-        experiment("a", 1, 0.90),
-        experiment("b", 2, 0.94),
-        experiment("c", 1, 0.80, image_size=96),
-        experiment("again", 1, 0.90),
-    ]
-    table = leaderboard(experiment_scores(runs), read_published())
-    assert table["seeds"].tolist() == [2, 1]
-    assert table["AUC"].tolist() == ["0.920 (seeds 0.900-0.940)", "0.800 (0.700-0.900)"]
-    assert table["published"][0] == "accuracy 0.923 (three-backbones); f1 0.927 (three-backbones)"
-    simulated = leaderboard(experiment_scores([experiment("a", 1, 0.9, source="phantom")]), read_published())
-    assert simulated["published"].tolist() == [""]
-
-
 def test_without_two_starts_the_report_says_that_nothing_is_compared(html, project):
     assert "Nothing is compared." in html  # the toy experiment has random weights alone
     assert "Nothing is compared." in (project / "report/report.md").read_text()
@@ -425,7 +379,7 @@ def test_pictures_of_other_settings_are_left_out_with_a_caution(project, tmp_pat
     monkeypatch.chdir(folder)
     heat_map = next(folder.glob("data/heat_maps/pneumonia/cnn/*.png"))
     outs = {
-        "evaluate@pneumonia": [folder / f"metrics/{name}pneumonia.json" for name in ("", "detail/", "gain/")],
+        "evaluate@pneumonia": [folder / f"metrics/{name}/pneumonia.json" for name in ("detail", "gain")],
         "explore@pneumonia": [folder / "metrics/data/pneumonia.json"], "overlap": [folder / "metrics/overlap.csv"],
         "explain@pneumonia-cnn": [folder / "metrics/explained/pneumonia.json", heat_map.parent],
         "pictures@pneumonia": sorted(folder.glob("data/pictures/pneumonia/*.png")),

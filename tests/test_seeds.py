@@ -81,7 +81,7 @@ def test_headline_scores_are_means_over_seeds_with_all_patients(study):
         assert detail[score] == pytest.approx(np.mean([record[score] for record in fits.values()]), abs=1e-6)
     assert "threshold" not in detail  # it belongs to a fit
     assert 0 < fits["seed1-all"]["threshold"] < 1
-    assert metrics(study, "all", "covid.json")["train"]["none"]["auc"] == detail["auc"]
+    assert metrics(study, "all", "covid.json")["auc"]["train"]["none"] == detail["auc"]
 
 
 @pytest.mark.parametrize("score", ["auc", "average_precision", "balanced_accuracy"])
@@ -235,5 +235,5 @@ def test_seeds_whose_fit_failed_are_named(tmp_path, monkeypatch):
         table[["logit:Normal", "logit:COVID"]] = [0.0, 1.0]
         table.to_csv(name.predictions_of("val"), index=False)
     evaluate_dataset(names, IMAGES, SETTINGS, tmp_path / "m")
-    fit = json.loads((tmp_path / "m/covid.json").read_text())["train"]["none"]["fit"]
+    fit = json.loads((tmp_path / "m/detail/covid.json").read_text())["train"]["none"]["fit"]
     assert fit == "the predictions are constant (seed 2, 3)"

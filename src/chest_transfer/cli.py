@@ -16,12 +16,26 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="chest-transfer", description="Transfer learning on chest X-rays.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    compare = subparsers.add_parser(
+        "compare", help="put experiments side by side: what was changed, and the scores",
+        description="Two experiments are compared model by model on the same test patients, with intervals.",
+    )  # fmt: skip
+    compare.add_argument(
+        "experiments",
+        nargs="*",
+        help="names of dvc exp show, HEAD or workspace; one is compared with HEAD (default: all)",
+    )
+    compare.add_argument("--all-commits", action="store_true", help="include experiments of earlier commits")
+    compare.set_defaults(command=commands.run_compare)
+
     leaderboard = subparsers.add_parser("leaderboard", help="list the models of all experiments, best first")
     leaderboard.add_argument("--csv", action="store_true", help="print comma-separated values")
     leaderboard.add_argument("--all-commits", action="store_true", help="include experiments of earlier commits")
     leaderboard.add_argument(
         "--paired", action="store_true", help="compare each with the best of its dataset on the same test patients"
     )
+    for name in ("dataset", "model", "regime", "weights"):
+        leaderboard.add_argument(f"--{name}", metavar="NAME", help=f"only of this {name}, or of several: A,B")
     leaderboard.set_defaults(command=commands.run_leaderboard)
 
     report = subparsers.add_parser("report", help="write report/index.html for the experiment in this folder")

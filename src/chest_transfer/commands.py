@@ -7,11 +7,25 @@ from chest_transfer.errors import ChestTransferError, unknown_name_error
 
 
 def run_leaderboard(arguments: argparse.Namespace) -> None:
-    from chest_transfer.reporting.leaderboard import experiment_scores, leaderboard, list_experiments, read_published
+    from chest_transfer.reporting import leaderboard
+    from chest_transfer.reporting.experiment_list import list_experiments
 
-    scores = experiment_scores(list_experiments(arguments.all_commits))
-    table = leaderboard(scores, read_published(), is_paired=arguments.paired)
-    print(table.to_csv(index=False) if arguments.csv else table.to_string(index=False))
+    board = leaderboard.build_leaderboard(list_experiments(arguments.all_commits), leaderboard.read_published())
+    board = leaderboard.filtered(board, {name: getattr(arguments, name) for name in leaderboard.FILTERS})
+    if arguments.csv:
+        print(leaderboard.as_numbers(board, arguments.paired).to_csv(index=False), end="")
+    else:
+        print(leaderboard.as_text(board, arguments.paired).to_string(index=False))
+
+
+def run_compare(arguments: argparse.Namespace) -> None:
+    import shutil
+
+    from chest_transfer.reporting.compare import chosen_experiments, comparison_text
+    from chest_transfer.reporting.experiment_list import list_experiments
+
+    experiments = chosen_experiments(list_experiments(arguments.all_commits), arguments.experiments)
+    print(comparison_text(experiments, shutil.get_terminal_size((160, 40)).columns))
 
 
 def run_report(arguments: argparse.Namespace) -> None:

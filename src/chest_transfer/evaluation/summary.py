@@ -11,6 +11,7 @@ from chest_transfer.evaluation.curves import COLUMNS, curves_of_model, training_
 from chest_transfer.evaluation.ensembles import evaluate_ensemble, gain_of_ensemble
 from chest_transfer.evaluation.epochs_to_loss import epochs_to_loss
 from chest_transfer.evaluation.fit_scores import EvaluatedFit, evaluate_fit, history_of
+from chest_transfer.evaluation.headline import headline
 from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
 from chest_transfer.evaluation.learning_curves import (
     AREA,
@@ -26,12 +27,6 @@ from chest_transfer.model_names import NOT_FITTED, ModelName, ensembles, with_mo
 if TYPE_CHECKING:
     from chest_transfer.settings import Evaluate
 
-HEADLINE = (
-    "auc", "auc_low", "auc_high", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1", "loss", "ece",
-    "coverage", "answered", "thresholds",
-    "fit", "overlap", "auc_with_overlap", "sources",
-)  # fmt: skip
-
 
 def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "Evaluate", folder: Path) -> None:
     """Evaluate the test predictions of a dataset's models, each calibrated on its own validation predictions.
@@ -39,10 +34,10 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
     Models that differ in their seed alone share a row, with means over seeds; their ensemble has a row of its own. Of
     several numbers of training patients, all but `detail` is of the largest.
 
-    Writes below `folder`, for dataset D: `D.json`, the headline scores by regime and start (`train.none.auc`);
-    `detail/D.json`, all scores, with those of each fit; `gain/D.json`, what each start is worth over the control;
-    `comparisons/D.csv`, every pair of models; `curves/D.json`, the learning curves over training patients;
-    `subgroups/D.csv`; and `plots/D/*.csv`.
+    Writes below `folder`, for dataset D: `D.json`, the few numbers that DVC compares (`headline`);
+    `detail/D.json`, all scores by regime and start (`train.none.auc`), with those of each fit; `gain/D.json`, what
+    each start is worth over the control; `comparisons/D.csv`, every pair of models; `curves/D.json`, the learning
+    curves over training patients; `subgroups/D.csv`; and `plots/D/*.csv`.
 
     Args:
         models: list of ModelName, all of one dataset; at least one is fitted to it.
@@ -60,9 +55,9 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
     seeds = list(fits.values())
     members = {name: [fits[member] for member in of] for name, of in ensembles(models).items()}
     fits |= {name: evaluate_ensemble(name, of, of_first.multi_label, weights, settings) for name, of in members.items()}
-    headline = [fits[name] for name in (*with_most_patients(models), *members)]
-    keys = dict.fromkeys(fit.name.key for fit in headline)
-    rows = [[fit for fit in headline if fit.name.key == key] for key in keys]
+    shown = [fits[name] for name in (*with_most_patients(models), *members)]
+    keys = dict.fromkeys(fit.name.key for fit in shown)
+    rows = [[fit for fit in shown if fit.name.key == key] for key in keys]
     detail, subgroups = {}, []
     curves: dict[str, list[pd.DataFrame]] = {name: [] for name in (*COLUMNS, "history")}
     for of_seeds in rows:
@@ -90,7 +85,7 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
     for name, of_seeds in members.items():
         gain.setdefault(name.regime, {})[name.row] = gain_of_ensemble(fits[name], of_seeds)
     dataset = models[0].dataset
-    write_json(folder / f"{dataset}.json", _headline(detail))
+    write_json(folder / f"{dataset}.json", headline(detail, gain))
     write_json(folder / "detail" / f"{dataset}.json", detail)
     write_json(folder / "gain" / f"{dataset}.json", gain)
     _write_csv(folder / "subgroups" / f"{dataset}.csv", pd.concat(subgroups))
@@ -115,13 +110,6 @@ def _areas_by_source(groups: pd.DataFrame) -> dict[str, dict]:
         return {}
     records = of_sources.astype(object).where(of_sources.notna(), None).to_dict("records")
     return {row["group"]: {key: row[key] for key in (*AREA, "images")} for row in records if row["auc"] is not None}
-
-
-def _headline(detail: dict[str, dict[str, dict]]) -> dict:
-    return {
-        regime: {start: {key: record[key] for key in HEADLINE if key in record} for start, record in starts.items()}
-        for regime, starts in detail.items()
-    }
 
 
 def _gain_table(gain: dict[str, dict]) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def check_results(settings: Settings, folder: Path = Path()) -> list[Caution]:
         text = "dvc.lock records no stage: with which settings these numbers were computed is unknown."
         return [Caution(True, text)] if (folder / "dvc.yaml").exists() else []
     for name in settings.datasets:
-        paths = [f"metrics/{name}.json", f"metrics/detail/{name}.json", f"metrics/gain/{name}.json"]
+        paths = [f"metrics/detail/{name}.json", f"metrics/gain/{name}.json"]
         _check_stage(folder, lock, f"evaluate@{name}", paths)
         _check_stage(folder, lock, f"explore@{name}", [f"metrics/data/{name}.json"])
     _check_stage(folder, lock, "overlap", ["metrics/overlap.csv"])

@@ -164,7 +164,7 @@ def _dataset(folder: Path, name: str, settings: Settings) -> Dataset:
             left_out.append("measures of each block")
     external = {}
     for target in settings.external:
-        file = Path(f"metrics/external/{target}/{name}.json")
+        file = Path(f"metrics/external/{target}/{name}-detail.json")
         if is_current(folder, f"external_evaluate@{target}-{name}", [file]):
             external[target] = _by_model(read_json(folder / file), models)
         else:

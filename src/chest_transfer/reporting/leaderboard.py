@@ -1,202 +1,132 @@
 """The leaderboard: the models of every DVC experiment in one table, seeds combined, beside published results."""
 
-import hashlib
 import json
-import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from chest_transfer.errors import ChestTransferError
-from chest_transfer.git import check_commit, committed_file
-from chest_transfer.lockfile import parse_lock
+from chest_transfer.errors import ChestTransferError, unknown_name_error
+from chest_transfer.reporting.experiment_list import (
+    FINISHED,
+    STALE,
+    ListedExperiment,
+    changed_settings,
+    values_as_text,
+)
 from chest_transfer.reporting.paired import differences_to_the_best
-from chest_transfer.reporting.staleness import why_stale
 
-SCORES = ("auc", "accuracy", "sensitivity", "specificity", "f1")
-IDENTITY = ("experiment", "revision")
-SETTINGS = ("model", "image_size", "source", "seeds", "patients", "settings")
-FINISHED = "finished"
-STALE = "stale: "  # before the reason
+SCORES = ("auc", "auc_low", "auc_high", "accuracy", "sensitivity", "specificity", "f1")
 PUBLISHED = Path("presets/published.csv")
+SHOWN_SETTINGS = ("model", "image_size")  # a column each, whether experiments differ in them or not
+# Settings that are no column: those above, and those that say which models there are.
+NOT_COMPARED = (
+    *SHOWN_SETTINGS,
+    "seeds",
+    "seed",
+    "patients",
+    "datasets",
+    "weights",
+    "train.weights",
+    "finetune.weights",
+)
+FILTERS = ("dataset", "model", "regime", "weights")
 
 
-def list_experiments(all_commits: bool = False) -> list[dict]:
-    """Return the data of `dvc exp show`: the workspace, and the last commit or all commits, with their experiments.
+@dataclass(frozen=True)
+class Leaderboard:
+    """The models of experiments, the largest AUC on each test split first.
 
-    Each revision gets a `state`: finished, queued, running, failed, or why its metrics do not belong to its settings.
+    Args:
+        table: with numbers as numbers: dataset, test_split, model, regime, weights, image_size, a column for each
+            setting in which experiments differ, auc (the mean where experiments with one seed each share a row) with
+            auc_low and auc_high (its interval, or the range over these), `is_range`, accuracy, sensitivity,
+            specificity, f1, seeds (their number), patients (the most training patients, or `all`), experiment,
+            published, state; `runs` for `differences_to_the_best`.
+        unfinished: of experiments without scores of their own: experiment, model, image_size, state.
+    """
+
+    table: pd.DataFrame
+    unfinished: pd.DataFrame
+
+
+def build_leaderboard(experiments: list[ListedExperiment], published: pd.DataFrame) -> Leaderboard:
+    """Return the models of experiments; those that differ only in their seeds share a row.
+
+    Models are ranked together only where they were tested on the same split of the same archive. Of experiments that
+    differ only in their seeds, and of which one has several, that with the most is shown, whose means these are.
 
     Raises:
-        ChestTransferError: not a Git and DVC repository.
+        ChestTransferError: no experiment has scores of its own.
     """
-    check_commit("experiments are kept beside a commit")
-    words = [sys.executable, "-m", "dvc", "exp", "show", "--json", *(["--all-commits"] if all_commits else [])]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise ChestTransferError(f"dvc exp show failed: {reason}; run from the project's folder")
-    experiments = json.loads(done.stdout)
-    for entry, executor in _revisions(experiments):
-        state = (executor or {}).get("state") or "finished"
-        if entry.get("error"):
-            entry["state"] = f"unreadable: {' '.join(str(entry['error'].get('msg', '')).split())}"
-        elif state in ("finished", "success"):
-            entry["state"] = _why_stale(entry) or FINISHED
-        else:
-            entry["state"] = state
-    return experiments
-
-
-def _why_stale(entry: dict) -> str:
-    """Return why the metrics of a revision do not belong to its settings; empty where they do."""
-    params = _params(entry)
-    try:
-        text = (_file_of(entry["rev"], "dvc.lock") or b"").decode(errors="replace")
-        lock = parse_lock(text, remedy="see: git log -- dvc.lock")
-    except ChestTransferError as error:
-        return f"{STALE}{error}"
-    if not params.get("datasets"):
-        return f"{STALE}params.yaml names no datasets"
-    for dataset in params["datasets"]:
-        path = f"metrics/{dataset}.json"
-        content = _file_of(entry["rev"], path)
-        md5 = None if content is None else hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if reason := why_stale(lock, params, f"evaluate@{dataset}", {path: md5}):
-            return f"{STALE}{reason}"
-    return ""
-
-
-def _file_of(revision: str, path: str) -> bytes | None:
-    if revision == "workspace":
-        return Path(path).read_bytes() if Path(path).exists() else None
-    return committed_file(path, revision)
-
-
-def experiment_scores(experiments: list[dict]) -> pd.DataFrame:
-    """Return one row for each model of each experiment.
-
-    Args:
-        experiments: list of dict, of `list_experiments`.
-
-    Returns:
-        Table with the columns experiment, revision (of Git, or workspace), state, model (the backbone),
-        image_size, source, seeds, patients (the most training patients, None for all), settings (all others), dataset,
-        regime, weights, then `SCORES` with `auc_low` and `auc_high`. Rows that a commit and the
-        workspace share are listed once. An experiment that is not finished, or whose metrics are not of its settings,
-        has one row without dataset and scores.
-    """
-    rows = []
-    for entry, _ in _revisions(experiments):
-        data, params, state = entry.get("data") or {}, _params(entry), entry.get("state", FINISHED)
-        facts = {key: params.get(key) for key in ("model", "image_size", "source")}
-        seeds = _as_list(params.get("seeds", params.get("seed")))  # `seed` before there were several
-        others = {key: value for key, value in params.items() if key not in ("seed", "seeds")}
-        facts |= {"seeds": " ".join(map(str, seeds)), "settings": json.dumps(others, sort_keys=True)}
-        numbers = _as_list(params.get("patients", "all"))
-        most = None if "all" in numbers else max((number for number in numbers if type(number) is int), default=None)
-        facts |= {"state": state, "patients": most, "revision": entry["rev"]}
-        metrics = {file: content.get("data") for file, content in (data.get("metrics") or {}).items()}
-        if state.startswith(STALE) and not any(metrics.values()):
-            continue  # a commit before the first experiment
-        if state != FINISHED:
-            rows.append({"experiment": _name(entry)} | facts)
-            continue
-        for file, content in metrics.items():
-            if Path(file).parent != Path("metrics") or Path(file).stem not in params.get("datasets", []):
-                continue
-            for regime, starts in (content or {}).items():
-                for weights, record in starts.items():
-                    scores = {key: record.get(key) for key in ("auc", "auc_low", "auc_high", *SCORES[1:])}
-                    where = {"dataset": Path(file).stem, "regime": regime, "weights": weights}
-                    rows.append({"experiment": _name(entry)} | facts | where | scores)
-    columns = [*IDENTITY, "state", *SETTINGS, "dataset", "regime", "weights", "auc", "auc_low", "auc_high", *SCORES[1:]]
-    table = pd.DataFrame(rows, columns=columns)
-    return table.drop_duplicates(subset=columns[len(IDENTITY) :], ignore_index=True)
-
-
-def _as_list(value) -> list:
-    return value if isinstance(value, list) else [value]
-
-
-def _name(entry: dict) -> str:
-    return entry["name"] or (entry["rev"] if entry["rev"] == "workspace" else entry["rev"][:7])
-
-
-def _params(entry: dict) -> dict:
-    return (((entry.get("data") or {}).get("params") or {}).get("params.yaml") or {}).get("data") or {}
-
-
-def _revisions(experiments: list[dict]):
-    """Yield each revision with what DVC says about its execution, None for one that has been executed."""
-    for entry in experiments:
-        yield entry, None
-        for experiment in entry.get("experiments") or []:
-            for revision in experiment["revs"]:
-                yield revision, experiment.get("executor")
-
-
-def leaderboard(scores: pd.DataFrame, published: pd.DataFrame, is_paired: bool = False) -> pd.DataFrame:
-    """Return the largest area of each dataset first; experiments that differ only in their seeds share a row.
-
-    Of experiments of which one has several seeds, that with the most is shown, whose means these are.
-
-    Args:
-        scores: table of `experiment_scores`.
-        published: table of `read_published`.
-        is_paired: bool, whether each is compared with the best of its dataset on the same test patients, too.
-
-    Returns:
-        Table with the columns dataset, model, regime, weights, image_size, AUC (with its interval for one experiment;
-        mean and range for several of one seed), accuracy, sensitivity, specificity, f1, seeds, patients (the most
-        training patients), experiment, published, state. Experiments without scores of their own come last, with their
-        state alone.
-    """
-    is_finished = scores["state"] == FINISHED
-    unfinished, scores = scores[~is_finished], scores[is_finished]
-    keys = ["dataset", "model", "regime", "weights", "image_size", "source", "settings"]
-    rows = []
-    for values, runs in scores.groupby(keys, sort=False, dropna=False):
-        runs = runs.drop_duplicates("seeds", keep="first")
-        seeds = runs["seeds"].str.split()
-        if seeds.str.len().max() > 1:
-            runs = runs.loc[[seeds.str.len().idxmax()]]
-        row = dict(zip(keys, values, strict=True)) | {"mean": runs["auc"].mean(), "AUC": _area(runs)}
-        row["patients"] = runs["patients"].iloc[0]
-        row |= {name: _decimal(runs[name].mean()) for name in SCORES[1:]}
-        row |= {
-            "seeds": int(runs["seeds"].str.split().str.len().sum()),
-            "experiment": runs["experiment"].iloc[0],
-            "published": _published(row, published),
-            "runs": [
-                (run.revision, [int(seed) for seed in run.seeds.split() if seed.isdigit()]) for run in runs.itertuples()
-            ],
-        }
-        rows.append(row)
-    if not rows:
-        states = "; ".join(f"{row.experiment}: {row.state}" for row in unfinished.itertuples())
+    finished = [experiment for experiment in experiments if experiment.state == FINISHED]
+    unfinished = [
+        experiment for experiment in experiments
+        if experiment.state != FINISHED and not _is_before_the_first_run(experiment)
+    ]  # fmt: skip
+    if not finished:
+        states = "; ".join(f"{experiment.name}: {experiment.state}" for experiment in unfinished)
         raise ChestTransferError(f"no experiment has metrics of its own ({states or 'none has run'}); run: dvc exp run")
-    table = pd.DataFrame(rows).sort_values(["dataset", "mean"], ascending=[True, False], ignore_index=True)
-    if is_paired:
-        table.insert(table.columns.get_loc("AUC") + 1, "difference to the best", differences_to_the_best(table))
-    table["patients"] = ["all" if pd.isna(number) else int(number) for number in table["patients"]]
-    table = table.drop(columns=["mean", "source", "settings", "runs"]).assign(state=FINISHED)
-    without_scores = unfinished[["experiment", "model", "image_size", "state"]]
-    return pd.concat([table.astype(object), without_scores], ignore_index=True).fillna("")
+    changed = {key: values_as_text(of) for key, of in changed_settings(finished).items() if key not in NOT_COMPARED}
+    rows = [
+        row
+        for number, experiment in enumerate(finished)
+        for row in _rows(experiment, {key: of[number] for key, of in changed.items()})
+    ]
+    keys = ["dataset", "test_split", "model", "regime", "weights", "image_size", "other_settings", *changed]
+    table = pd.DataFrame(rows)
+    # The workspace and its commit are one experiment.
+    table = table.drop_duplicates([*keys, "seed_list", "patients", *SCORES], ignore_index=True)
+    combined = [_combined(runs, published) for _, runs in table.groupby(keys, sort=False, dropna=False)]
+    board = pd.DataFrame(combined).sort_values(
+        ["dataset", "test_split", "auc"], ascending=[True, True, False], ignore_index=True
+    )
+    columns = ("name", "model", "image_size", "state")
+    listed = [(one.name, one.params.get("model"), one.params.get("image_size"), one.state) for one in unfinished]
+    return Leaderboard(board, pd.DataFrame(listed, columns=columns).rename(columns={"name": "experiment"}))
 
 
-def _decimal(value: float) -> str:
-    return "\N{EN DASH}" if pd.isna(value) else f"{value:.3f}"
+def _is_before_the_first_run(experiment: ListedExperiment) -> bool:
+    """Return whether this is a commit from before anything had been evaluated."""
+    return experiment.state.startswith(STALE) and experiment.state.endswith("has not been run")
 
 
-def _area(runs: pd.DataFrame) -> str:
-    mean = runs["auc"].mean()
-    if pd.isna(mean):
-        return _decimal(mean)
+def _rows(experiment: ListedExperiment, changed: dict[str, str]) -> list[dict]:
+    params = experiment.params
+    seeds = _as_list(params.get("seeds", params.get("seed")))  # `seed` before there were several
+    numbers = _as_list(params.get("patients", "all"))
+    most = None if "all" in numbers else max((number for number in numbers if type(number) is int), default=None)
+    facts = {"experiment": experiment.name, "revision": experiment.revision, "source": params.get("source")}
+    facts |= {key: params.get(key) for key in SHOWN_SETTINGS} | changed
+    others = {key: value for key, value in params.items() if key not in ("seed", "seeds")}
+    facts |= {"seed_list": " ".join(map(str, seeds)), "patients": most}
+    facts["other_settings"] = json.dumps(others, sort_keys=True)
+    return [
+        {"dataset": dataset, "test_split": experiment.test_splits[dataset], "regime": regime, "weights": start}
+        | facts | {key: record.get(key) for key in SCORES}
+        for dataset, regimes in experiment.scores.items()
+        for regime, starts in regimes.items()
+        for start, record in starts.items()
+    ]  # fmt: skip
+
+
+def _combined(runs: pd.DataFrame, published: pd.DataFrame) -> dict:
+    """Return the row of experiments that differ only in their seeds."""
+    runs = runs.drop_duplicates("seed_list", keep="first")
+    seeds = runs["seed_list"].str.split()
+    if seeds.str.len().max() > 1:
+        runs = runs.loc[[seeds.str.len().idxmax()]]
+    row = runs.iloc[0].drop(["revision", "seed_list", "other_settings"]).to_dict()
     if len(runs) > 1:
-        return f"{mean:.3f} (seeds {runs['auc'].min():.3f}-{runs['auc'].max():.3f})"
-    low, high = runs["auc_low"].iloc[0], runs["auc_high"].iloc[0]
-    return f"{mean:.3f}" if pd.isna(low) else f"{mean:.3f} ({low:.3f}-{high:.3f})"
+        row |= {key: runs[key].astype(float).mean() for key in SCORES}
+        row |= {"auc_low": runs["auc"].min(), "auc_high": runs["auc"].max()}
+    row |= {"is_range": len(runs) > 1, "published": _published(row, published), "state": FINISHED}
+    row["patients"] = "all" if pd.isna(row["patients"]) else int(row["patients"])
+    row["seeds"] = int(runs["seed_list"].str.split().str.len().sum())
+    row["runs"] = [
+        (run.revision, [int(seed) for seed in run.seed_list.split() if seed.isdigit()]) for run in runs.itertuples()
+    ]
+    return row
 
 
 def _published(row: dict, published: pd.DataFrame) -> str:
@@ -207,6 +137,74 @@ def _published(row: dict, published: pd.DataFrame) -> str:
     for key in ("dataset", "model", "regime", "weights"):
         matching = matching[matching[key] == row[key]]
     return "; ".join(f"{result.metric} {result.value:.3f} ({result.preset})" for result in matching.itertuples())
+
+
+def filtered(board: Leaderboard, names: dict[str, str | None]) -> Leaderboard:
+    """Return the rows of the given datasets, backbones, regimes and weights.
+
+    Args:
+        board: Leaderboard.
+        names: dict, of each of `FILTERS` names with commas between them, None for all.
+
+    Raises:
+        ChestTransferError: no row has one of these names.
+    """
+    table = board.table
+    for column, text in names.items():
+        for name in text.split(",") if text else []:
+            if name not in set(table[column]):
+                raise unknown_name_error(column, name, sorted(set(board.table[column])))
+        if text:
+            table = table[table[column].isin(text.split(","))]
+    if table.empty:
+        raise ChestTransferError("no model is left; run: chest-transfer leaderboard, with fewer filters")
+    is_filtered = any(names.values())
+    return Leaderboard(table.reset_index(drop=True), board.unfinished[:0] if is_filtered else board.unfinished)
+
+
+def as_numbers(board: Leaderboard, is_paired: bool) -> pd.DataFrame:
+    """Return the table for a program: one column for each number, the experiments without scores at its end."""
+    return pd.concat([_columns(board, is_paired, SCORES), board.unfinished], ignore_index=True)
+
+
+def as_text(board: Leaderboard, is_paired: bool) -> pd.DataFrame:
+    """Return the table for a reader: AUC with its interval in one column, columns that are empty left out."""
+    table = board.table.assign(AUC=[_area(row) for row in board.table.itertuples()])
+    scores = ("accuracy", "sensitivity", "specificity", "f1")
+    table = table.assign(**{name: [_decimal(value) for value in table[name]] for name in scores})
+    text = _columns(Leaderboard(table, board.unfinished), is_paired, ("AUC", *scores))
+    text = pd.concat([text.astype(object), board.unfinished], ignore_index=True).fillna("")
+    if (text["state"] == FINISHED).all():
+        text = text.drop(columns="state")
+    return text.loc[:, (text != "").any()].rename(columns={"test_split": "tested on"})
+
+
+def _columns(board: Leaderboard, is_paired: bool, scores: tuple[str, ...]) -> pd.DataFrame:
+    table = board.table
+    if is_paired:
+        table = table.assign(**{"difference to the best": differences_to_the_best(table)})
+    known = (*FILTERS, *SCORES, "test_split", "image_size", "source", "is_range", "AUC", "seeds", "patients",
+             "experiment", "published", "state", "runs", "difference to the best")  # fmt: skip
+    changed = [column for column in table if column not in known]
+    first = ["dataset", "test_split", *FILTERS[1:], "image_size", *changed, *scores]
+    paired = ["difference to the best"] if is_paired else []
+    return table[[*first, *paired, "seeds", "patients", "experiment", "published", "state"]]
+
+
+def _area(row) -> str:
+    if pd.isna(row.auc):
+        return _decimal(row.auc)
+    if row.is_range:
+        return f"{row.auc:.3f} (seeds {row.auc_low:.3f}-{row.auc_high:.3f})"
+    return f"{row.auc:.3f}" if pd.isna(row.auc_low) else f"{row.auc:.3f} ({row.auc_low:.3f}-{row.auc_high:.3f})"
+
+
+def _decimal(value: float) -> str:
+    return "\N{EN DASH}" if pd.isna(value) else f"{value:.3f}"
+
+
+def _as_list(value) -> list:
+    return value if isinstance(value, list) else [value]
 
 
 def read_published(path: Path = PUBLISHED) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The leaderboard's models compared on the same test patients, from the raw predictions that DVC keeps of each fit."""
+"""Models of experiments compared on the same test patients, from the raw predictions that DVC keeps of each fit."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from chest_transfer.evaluation.fit_scores import EvaluatedFit
 from chest_transfer.evaluation.intervals import cluster_bootstrap_weights
 from chest_transfer.evaluation.metrics import Scores, score_area
 from chest_transfer.evaluation.operating_points import OPERATING_POINTS, fit_calibration
-from chest_transfer.model_names import TRANSFERRED, ModelName, is_ensemble
+from chest_transfer.model_names import ALL_PATIENTS, TRANSFERRED, ModelName, is_ensemble
 from chest_transfer.recorded_files import recorded_file, recorded_outputs
 from chest_transfer.reporting.html_tables import signed_with_interval
 
@@ -21,52 +21,50 @@ Fits = dict[int, tuple[Predictions, Predictions]]  # predictions for validation 
 
 
 def differences_to_the_best(rows: pd.DataFrame) -> list[str]:
-    """Return for each row of a leaderboard its AUC minus that of the best one of its dataset that can be compared.
+    """Return for each row of a leaderboard its AUC minus that of the best one of its test split that can be compared.
 
     The interval holds for other patients, and with several seeds for other seeds, too. Not compared are ensembles,
-    models that come from another dataset, those of other test patients or seeds, and those whose predictions have no
-    seed in their names.
+    models that come from another dataset, those of other seeds, and those whose predictions have no seed in their
+    names.
 
     Args:
-        rows: table with the columns dataset, model, regime, weights, `runs` (list of (revision or workspace, seeds))
-            and `patients` (the most training patients, None for all); best first in each dataset.
+        rows: table with the columns dataset, test_split, model, regime, weights, `runs` (list of (revision or
+            workspace, seeds)) and `patients` (the most training patients, `all` for all); best first in each split.
 
     Raises:
         ChestTransferError: the predictions of a fit are neither in DVC's cache nor in its remote.
     """
-    best: dict[str, Fits] = {}
+    best: dict[tuple[str, str], Fits] = {}
     texts = []
     for row in rows.itertuples():
-        is_compared = row.regime not in TRANSFERRED and not is_ensemble(row.weights)
-        fits = _fits(row) if is_compared else {}
-        if not is_compared:
-            texts.append("not compared")
-        elif len(fits) < sum(len(seeds) for _, seeds in row.runs) or not fits:
-            texts.append("made by an earlier version")
-        elif row.dataset not in best:
-            best[row.dataset] = fits
+        split = row.dataset, row.test_split
+        fits, reason = fits_of(row.dataset, row.model, row.regime, row.weights, row.patients, row.runs)
+        if reason:
+            texts.append(reason)
+        elif split not in best:
+            best[split] = fits
             texts.append("best of those compared")
-        elif not are_of_the_same_patients(best[row.dataset], fits):
-            texts.append("other test patients")
-        elif best[row.dataset].keys() != fits.keys():
-            texts.append("other seeds")
         else:
-            texts.append(difference(best[row.dataset], fits))
+            texts.append(difference(best[split], fits))
     return texts
 
 
-def _fits(row) -> Fits:
-    """Return the predictions of each seed, without those that dvc.lock does not list."""
-    patients = None if pd.isna(row.patients) else int(row.patients)
+def fits_of(
+    dataset: str, model: str, regime: str, weights: str, patients: int | str, runs: list[tuple[str, list[int]]]
+) -> tuple[Fits, str]:
+    """Return the predictions of a model for each seed, or why it cannot be compared."""
+    if regime in TRANSFERRED or is_ensemble(weights):
+        return {}, "not compared"
     fits: Fits = {}
-    for revision, seeds in row.runs:
+    for revision, seeds in runs:
         outputs = recorded_outputs(None if revision == "workspace" else revision)
         for seed in seeds:
-            name = ModelName(row.dataset, row.model, row.regime, row.weights, seed, patients)
+            name = ModelName(dataset, model, regime, weights, seed, None if patients == ALL_PATIENTS else patients)
             if name.predictions.as_posix() in outputs:
                 files = (recorded_file(Path(name.predictions_of(split)), outputs) for split in ("val", "test"))
                 fits[seed] = tuple(map(read_predictions, files))
-    return fits
+    is_complete = fits and len(fits) == sum(len(seeds) for _, seeds in runs)
+    return (fits, "") if is_complete else ({}, "made by an earlier version")
 
 
 def are_of_the_same_patients(first: Fits, second: Fits) -> bool:
@@ -75,9 +73,13 @@ def are_of_the_same_patients(first: Fits, second: Fits) -> bool:
     return np.array_equal(one.names, other.names) and np.array_equal(one.labels, other.labels)
 
 
-def difference(best: Fits, fits: Fits) -> str:
-    """Return the AUC of a model minus that of the best, which has the same seeds, with its interval, as text."""
-    pairs = [[of[seed] for seed in sorted(best)] for of in (best, fits)]
+def difference(first: Fits, second: Fits) -> str:
+    """Return the AUC of the second model minus that of the first with its interval as text, or why there is none."""
+    if not are_of_the_same_patients(first, second):
+        return "other test patients"
+    if first.keys() != second.keys():
+        return "other seeds"
+    pairs = [[of[seed] for seed in sorted(first)] for of in (first, second)]
     patients = pairs[0][0][1].patients
     weights = cluster_bootstrap_weights(patients, RESAMPLES, SEED)
     value, low, high, *_ = area_difference(*([_evaluated(*fit, weights) for fit in of] for of in pairs), weights)

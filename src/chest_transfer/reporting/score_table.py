@@ -10,15 +10,33 @@ from chest_transfer.reporting.gathering import read_json
 from chest_transfer.settings import read_settings
 from chest_transfer.training.fit_check import OK
 
-NOT_SHOWN = ("fit", "sources", "thresholds", "coverage", "answered")  # beside the scores: words, or several numbers
+SHOWN = (
+    "auc",
+    "auc_low",
+    "auc_high",
+    "accuracy",
+    "balanced_accuracy",
+    "sensitivity",
+    "specificity",
+    "f1",
+    "loss",
+    "ece",
+)
 
 
 def score_table(files: list[Path]) -> pd.DataFrame:
-    """Return one row for each model, indexed by dataset, regime and starting weights; one column for each score."""
+    """Return one row for each model, indexed by dataset, regime and starting weights: the scores of `SHOWN`, and `fit`.
+
+    Args:
+        files: list of Path, `metrics/detail/D.json` of each dataset.
+    """
     rows = {}
     for file in files:
         for regime, starts in read_json(file).items():
-            rows |= {(file.stem, regime, start): scores for start, scores in starts.items()}
+            rows |= {
+                (file.stem, regime, start): {key: scores[key] for key in (*SHOWN, "fit") if key in scores}
+                for start, scores in starts.items()
+            }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["dataset", "regime", "weights"])
 
 
@@ -46,9 +64,8 @@ def main() -> None:
     settings = read_settings()
     for caution in check_results(settings):
         print(f"CAUTION: {caution.text}")
-    scores = score_table([Path(f"metrics/{name}.json") for name in settings.datasets])
-    numbers = scores.drop(columns=[name for name in NOT_SHOWN if name in scores]).astype(float)
-    print(with_intervals(numbers).round(3).to_string())
+    scores = score_table([Path(f"metrics/detail/{name}.json") for name in settings.datasets])
+    print(with_intervals(scores[list(SHOWN)].astype(float)).round(3).to_string())
     print("\n".join(failed_fits(scores)), end="")
 
 
