@@ -296,6 +296,7 @@ ROOMS = [
     "evaluation",
     "setting_types",
     "settings_checks",
+    "network_checks",
     "settings",
     "analysis",
     "reporting",

@@ -19,6 +19,7 @@ from chest_transfer.data.squares import SQUARE_FITS
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.grad_cam import METHODS
 from chest_transfer.evaluation.operating_points import OPERATING_POINTS
+from chest_transfer.network_checks import check_network
 from chest_transfer.networks.backbones import PRECISIONS, PREPROCESSING
 from chest_transfer.sections import Section
 from chest_transfer.setting_types import (
@@ -233,6 +234,7 @@ class Settings(Section):
     @model_validator(mode="after")
     def _check_names(self) -> "Settings":
         check_names(self)
+        check_network(self)
         return self
 
 

@@ -6,7 +6,7 @@ Hashes and file names: keras/src/applications of Keras 3.15. Papers: VGG 1409.15
 EfficientNetV2 2104.00298, ConvNeXt 2201.03545.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from chest_transfer.errors import ChestTransferError, unknown_name_error
@@ -165,20 +165,11 @@ def build_backbone(name: str, image_size: int, preprocessing: str | None = None,
     import keras
 
     row = backbone_named(name)
-    if image_size < row.smallest:
-        raise ChestTransferError(
-            f"{name} needs images of {row.smallest} pixels a side or more, received {image_size}; "
-            f"run: dvc exp run -S image_size={row.smallest}"
-        )
+    check_image_size(row, image_size)
     options = {key: value for key, value in options.items() if value is not None}
-    if unknown := set(options) - set(row.options):
-        allowed = ", ".join(row.options) or "none"
-        raise ChestTransferError(f"{name} takes no '{min(unknown)}' (allowed: {allowed}); correct architectures.{name}")
+    check_options(row, options)
+    check_preprocessing(row, preprocessing or row.preprocessing)
     scale, offset = PREPROCESSING[preprocessing or row.preprocessing]
-    if row.channels == 1 and not isinstance(scale, float):
-        raise ChestTransferError(
-            f"{name} has one channel, preprocessing '{preprocessing}' three (allowed: unit, standard, tf)"
-        )
     radiograph = pixels = keras.Input((image_size, image_size, 1), name="radiograph")
     previous_policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
@@ -190,6 +181,32 @@ def build_backbone(name: str, image_size: int, preprocessing: str | None = None,
     finally:
         keras.config.set_dtype_policy(previous_policy)
     return keras.Model(radiograph, features, name=name)
+
+
+def check_image_size(row: Backbone, image_size: int) -> None:
+    """Check that images are large enough; raises a ChestTransferError where they are not."""
+    if image_size < row.smallest:
+        raise ChestTransferError(
+            f"{row.name} needs images of {row.smallest} pixels a side or more, received {image_size}; "
+            f"run: dvc exp run -S image_size={row.smallest}"
+        )
+
+
+def check_options(row: Backbone, options: Iterable[str]) -> None:
+    """Check that a backbone takes some options; raises a ChestTransferError where it does not."""
+    if unknown := set(options) - set(row.options):
+        allowed = ", ".join(row.options) or "none"
+        raise ChestTransferError(
+            f"{row.name} takes no '{min(unknown)}' (allowed: {allowed}); correct architectures.{row.name}"
+        )
+
+
+def check_preprocessing(row: Backbone, preprocessing: str) -> None:
+    """Check that a preprocessing fits the channels of a backbone; raises a ChestTransferError where it does not."""
+    if row.channels == 1 and not isinstance(PREPROCESSING[preprocessing][0], float):
+        raise ChestTransferError(
+            f"{row.name} has one channel, preprocessing '{preprocessing}' three (allowed: unit, standard, tf)"
+        )
 
 
 def backbone_named(name: str) -> Backbone:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chest_transfer.settings import Architecture, PartialWeights, WeightsFile
 
 BUILT_IN_WEIGHTS = ("none", "statistics", "phantom", "imagenet")  # names that need no entry in `weights_files`
+FROM_IMAGENET = ("imagenet", "statistics")
 KERAS_ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
@@ -50,7 +51,7 @@ def load_starting_weights(
     row, partial = backbone_named(name), (partial_weights or {}).get(weights)
     source = partial.weights if partial else weights
     preprocessing, path, license_of_file = row.preprocessing, None, None
-    if source in ("imagenet", "statistics"):
+    if source in FROM_IMAGENET:
         path = imagenet_file(row, image_size, architecture.alpha)
     elif source not in BUILT_IN_WEIGHTS:
         file = weights_files[source]
@@ -130,12 +131,7 @@ def imagenet_file(row: Backbone, image_size: int, alpha: float | None = None) ->
     """
     import keras
 
-    if row.imagenet is None:
-        with_weights = ", ".join(backbone.name for backbone in BACKBONES.values() if backbone.imagenet)
-        raise ChestTransferError(
-            f"{row.name} has no 'imagenet' weights (these have: {with_weights}); "
-            f"run: dvc exp run -S model={row.name} -S 'weights=[none]'"
-        )
+    check_imagenet(row)
     # MobileNetV2 has a file for each width and for some image sizes; the file for 224 pixels serves the other sizes.
     side = image_size if image_size in (96, 128, 160, 192, 224) else 224
     file = row.imagenet.file.format(alpha=alpha or 1.0, side=side)
@@ -159,6 +155,21 @@ def imagenet_file(row: Backbone, image_size: int, alpha: float | None = None) ->
             f"'{path}' is damaged: its {algorithm} is {digest}, Keras publishes {published}; delete it and run again"
         )
     return path
+
+
+def check_imagenet(row: Backbone, weights: str = "imagenet") -> None:
+    """Check that there are ImageNet weights of a backbone; raises a ChestTransferError where there are none.
+
+    Args:
+        row: Backbone.
+        weights: str, the starting weights that need them, for the message.
+    """
+    if row.imagenet is None:
+        with_weights = ", ".join(backbone.name for backbone in BACKBONES.values() if backbone.imagenet)
+        raise ChestTransferError(
+            f"{row.name} has no '{weights}' weights (these have: {with_weights}); "
+            f"run: dvc exp run -S model={row.name} -S 'weights=[none]' -S 'train.weights=[none]'"
+        )
 
 
 def _digest(path: Path, algorithm: str) -> str:
