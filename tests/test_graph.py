@@ -278,6 +278,7 @@ def test_stage_scripts_are_thin_and_nothing_imports_them():
 ROOMS = [
     "errors",
     "sections",
+    "machine",
     "files",
     "yaml_files",
     "git",

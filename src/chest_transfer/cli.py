@@ -38,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
         leaderboard.add_argument(f"--{name}", metavar="NAME", help=f"only of this {name}, or of several: A,B")
     leaderboard.set_defaults(command=commands.run_leaderboard)
 
+    verify = subparsers.add_parser(
+        "verify", help="say whether the results here are those of a commit",
+        description="Exits with 0 if they are equal, or differ by no more than a processor changes, and with 2 if not.",
+    )  # fmt: skip
+    verify.add_argument("revision", nargs="?", default="HEAD", help="of Git (default: HEAD)")
+    verify.set_defaults(command=commands.run_verify)
+
     report = subparsers.add_parser("report", help="write report/index.html for the experiment in this folder")
     report.set_defaults(command=commands.run_report)
 

@@ -28,6 +28,15 @@ def run_compare(arguments: argparse.Namespace) -> None:
     print(comparison_text(experiments, shutil.get_terminal_size((160, 40)).columns))
 
 
+def run_verify(arguments: argparse.Namespace) -> None:
+    from chest_transfer.reporting.verify import DIFFERENT, verification_text, verify
+
+    result = verify(arguments.revision)
+    print(verification_text(result, arguments.revision))
+    if result.verdict == DIFFERENT:
+        sys.exit(2)
+
+
 def run_report(arguments: argparse.Namespace) -> None:
     from chest_transfer.reporting.writing import FOLDER, write_report
     from chest_transfer.settings import read_settings

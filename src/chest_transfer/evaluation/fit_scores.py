@@ -79,6 +79,7 @@ def evaluate_fit(name: ModelName, multi_label: bool, weights: np.ndarray, settin
             fit.record["adaptation"] = adaptation
     else:
         fit.record["fit"] = check_fit(val.labels, val.logits, history_of(name), val.multi_label)
+        fit.record["machine"] = _machine_of(name)
     return fit
 
 
@@ -120,6 +121,12 @@ def test_predictions(name: ModelName, multi_label: bool) -> Predictions:
 def history_of(name: ModelName) -> pd.DataFrame:
     """Return the table of the epochs of a fit."""
     return pd.read_csv(name.predictions / "history.csv")
+
+
+def _machine_of(name: ModelName) -> str | None:
+    """Return the kind of machine that a fit was trained on; None where its predictions have no facts of it."""
+    path = name.predictions / "facts.json"
+    return json.loads(path.read_text()).get("machine") if path.exists() else None
 
 
 def _adaptation_of(name: ModelName) -> dict:

@@ -16,7 +16,7 @@ from chest_transfer.evaluation.intervals import EXACT_INTERVALS, NO_WIDTH, Patie
 from chest_transfer.evaluation.reader_study import ReaderStudy, bootstrap_covariance
 from chest_transfer.training.fit_check import OK, has_failed
 
-OF_A_FIT = ("threshold", "temperature", "adaptation")  # what the mean of several fits does not have
+OF_A_FIT = ("threshold", "temperature", "adaptation", "machine")  # what the mean of several fits does not have
 
 
 def mean_over_seeds(

@@ -54,6 +54,7 @@ class ClassifierFacts(StartingFacts):
         seed: of its training.
         patients: how many training patients, None for all.
         settings: all settings that the training depended on.
+        machine: the kind of machine that it was trained on, of `machine.machine`; None for files of earlier versions.
     """
 
     dataset: str
@@ -67,6 +68,7 @@ class ClassifierFacts(StartingFacts):
     seed: int
     patients: int | None
     settings: dict[str, Any]
+    machine: str | None = None
 
     @property
     def start(self) -> str:

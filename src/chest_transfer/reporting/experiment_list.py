@@ -127,7 +127,12 @@ def changed_settings(experiments: list[ListedExperiment]) -> dict[str, list]:
 
     A value is None where an experiment has no such key. Mappings with names of the user's as keys are one value.
     """
-    flat = [dict(_leaves(experiment.params)) for experiment in experiments]
+    return changed_settings_of([experiment.params for experiment in experiments])
+
+
+def changed_settings_of(params: list[dict]) -> dict[str, list]:
+    """Return the settings in which several params.yaml differ, as `changed_settings`."""
+    flat = [dict(_leaves(content)) for content in params]
     keys = dict.fromkeys(key for settings in flat for key in settings)
     values = {key: [settings.get(key) for settings in flat] for key in keys}
     return {key: of for key, of in values.items() if any(value != of[0] for value in of)}

@@ -10,6 +10,7 @@ from chest_transfer.data.arrays import Arrays, Features, open_arrays, read_npz
 from chest_transfer.data.predictions import predictions_of
 from chest_transfer.data.training_subsets import of_training_patients
 from chest_transfer.files import atomic_write, write_json
+from chest_transfer.machine import machine
 from chest_transfer.model_names import ALL_PATIENTS, ModelName
 from chest_transfer.networks.classifier import build_classifier, head_of, logits_network
 from chest_transfer.networks.facts import ClassifierFacts, StartingFacts
@@ -146,6 +147,7 @@ def train_and_save(
         seed=name.seed,
         patients=name.patients,
         settings=previous.get("settings", {}) | settings,
+        machine=machine(),
     )
     save_model(classifier, name.network, model_facts, with_prefix(LUNGS, read_npz(folder / "region.npz")))
     saved, _ = load_model(name.network, ClassifierFacts)
