@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import (
     ENVIRONMENT,
@@ -207,7 +208,7 @@ def test_the_heat_map_keeps_positions_for_every_fit():
         ("/api/predict?operating_point=best", example("healthy child"), 404, "no operating point 'best'"),
         ("/api/predict?explain=HERNIA", example("healthy child"), 404, "unknown class 'HERNIA'"),
         ("/api/predict", b"", 400, "no image in the request"),
-        ("/api/predict", b"not an image", 422, "broken: not an image"),
+        ("/api/predict", b"not an image", 422, "it cannot be read: not an image in one of"),
         ("/api/predict", bytes(MAX_UPLOAD_BYTES + 1), 413, "larger than"),
         ("/api/predict", None, 405, "Method Not Allowed"),
         ("/params.yaml", None, 404, "Not Found"),
@@ -484,8 +485,12 @@ def test_every_selected_file_gets_a_result(page, tmp_path):
     page.wait_for_selector("text=2 radiographs analyzed.")
     assert page.locator("article h3").all_inner_texts() == ["scan", "broken.png", "simulated: healthy child"]
     verdicts = page.locator(".verdict").all_inner_texts()
-    assert [verdict.split(":")[0] for verdict in verdicts] == ["Prediction", "Not analyzed", "Prediction"]
-    assert "truncated" in verdicts[1]
+    assert verdicts[1] == (
+        "Not analyzed: the file is incomplete, as after a transfer that was cut short; copy or export it again."
+    )
+    answers = ("Pneumonia found", "No pneumonia found; nothing else was looked for.")
+    assert all(verdict.startswith(answers) for verdict in (verdicts[0], verdicts[2]))
+    assert page.locator("article .simulated").all_inner_texts()[0].startswith("This model saw simulated patients alone")
     assert PATIENT_NAME not in page.content()
     assert page.locator("article:nth-child(2) input").is_hidden()
     assert page.evaluate(
@@ -514,10 +519,19 @@ def test_selecting_another_model_predicts_again_and_shows_its_scores(page, serve
     assert "Not a medical device" in page.inner_text("header")
 
 
+def show_heat_map(page) -> None:
+    """Ask for the heat map, where this model's maps were not shown to point to the disease."""
+    if page.locator("article .nevertheless").first.is_visible():
+        assert page.inner_text("article .why").startswith("No heat map: ")
+        page.locator("article .nevertheless").first.focus()
+        page.keyboard.press("Enter")
+
+
 @pytest.mark.browser
 def test_the_slider_fades_the_heat_map(page):
     page.click("text=healthy child")
     page.wait_for_selector("text=1 radiograph analyzed.")
+    show_heat_map(page)
     for value in ("0", "80"):
         page.fill("article input", value)
         assert float(page.eval_on_selector(".heat", "heat => heat.style.opacity")) == int(value) / 100
@@ -533,6 +547,8 @@ def test_the_page_can_be_used_by_keyboard_alone(page):
             break
     page.keyboard.press("Enter")
     page.wait_for_selector("text=1 radiograph analyzed.")
+    show_heat_map(page)
+    page.focus("article .classes button")
     for _ in range(30):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.type") == "range":
@@ -540,6 +556,44 @@ def test_the_page_can_be_used_by_keyboard_alone(page):
     page.keyboard.press("ArrowLeft")
     assert float(page.eval_on_selector(".heat", "heat => heat.style.opacity")) == 0.54
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+
+
+@pytest.mark.browser
+def test_the_answers_of_a_session_are_a_table_to_download_and_to_clear(page, tmp_path):
+    (tmp_path / "=1+1.png").write_bytes(IMAGES["child.png"])
+    page.set_input_files("#files", [tmp_path / "=1+1.png"])
+    page.wait_for_selector("text=1 radiograph analyzed.")
+    page.select_option("#model", PROBED if page.input_value("#model") == TRAINED else TRAINED)
+    page.wait_for_selector("#answers tr:nth-child(2)")
+    with page.expect_download() as download:
+        page.click("#download")
+    download.value.save_as(tmp_path / "answers.csv")
+    table = pd.read_csv(tmp_path / "answers.csv")
+    assert table["file"].tolist() == ["'=1+1.png"] * 2  # no formula for a spreadsheet
+    assert table["operating_point"].tolist() == ["youden"] * 2
+    assert table["trained_on"].tolist() == ["simulated patients"] * 2
+    assert set(table["model"]) == {PROBED, TRAINED}
+    page.click("#clear")
+    assert page.locator("#session").is_hidden()
+
+
+@pytest.mark.browser
+def test_files_that_are_left_out_are_named_and_a_radiograph_can_be_enlarged(page, tmp_path):
+    files = [tmp_path / f"{number:02d}.png" for number in range(22)]
+    for file in files:
+        file.write_bytes(b"no image")
+    page.set_input_files("#files", files)
+    page.wait_for_selector("text=20 radiographs analyzed.")
+    assert page.inner_text("#left-out").endswith("at a time: 20.png, 21.png.")
+    page.click("text=healthy child")
+    page.wait_for_selector("text=1 radiograph analyzed.")
+    assert page.locator("#left-out").is_hidden()
+    page.locator("article .shown").first.click()
+    width = page.locator("#enlarged .radiograph").bounding_box()["width"]
+    page.click("#larger")
+    assert page.locator("#enlarged .radiograph").bounding_box()["width"] == pytest.approx(1.5 * width, rel=0.05)
+    page.click("#close")
+    assert page.locator("#enlarged").is_hidden()
 
 
 @pytest.mark.browser

@@ -1,4 +1,4 @@
-"""The README: its commands run as they stand, its tables say what the code says."""
+"""The README and the pages in docs/: their commands run as they stand, their tables say what the code says."""
 
 import re
 import shutil
@@ -15,8 +15,16 @@ from chest_transfer.data.layouts import no_patient
 from chest_transfer.networks.backbones import BACKBONES
 from chest_transfer.yaml_files import parse_yaml
 
-TEXT = (ROOT / "README.md").read_text()
-COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
+README = (ROOT / "README.md").read_text()
+PAGES = {path.stem: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
+# In an order in which each page finds what it needs.
+RUN = [README] + [
+    PAGES[name] for name in ("experiments", "training", "statistics", "using-a-model", "paper", "sharing")
+]
+# Without the messages, whose settings are mistakes.
+TEXT = "\n".join([README, *(text for name, text in PAGES.items() if name != "messages")])
+BLOCKS = [block for page in RUN for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL)]
+COMMANDS = list(dict.fromkeys(line.split("  #")[0].rstrip() for block in BLOCKS for line in block.splitlines()))
 # Probes of few patients are enough to see that a command works.
 SMALL = TOY | {"phantom__patients": 40, "train__weights": []}
 
@@ -41,12 +49,11 @@ def test_every_other_command_runs_as_it_stands(tmp_path):
             where = tmp_path / "clone"
         command_here = command.replace("/tmp/chest-transfer-remote", str(tmp_path / "remote"))
         outputs[command] = run(where, "bash", "-ec", command_here).stdout
-        if command == "dvc metrics diff":
-            commit(folder, "mobilenetv2")
-        if "probe.head" in command:  # what was run before is then there again
-            run(folder, "git", "checkout", "-q", ".")
-            run(folder, "dvc", "checkout", "-q")
-    assert "probe.none." in outputs["dvc metrics diff"]
+    compared = outputs["chest-transfer compare linear"]
+    assert re.search(r"probe.head +dense256 +linear", compared)
+    assert re.search(r"pneumonia +probe none +0\.\d{3} +0\.\d{3} +[+-]0\.\d{3} \(", compared)
+    assert outputs["chest-transfer compare"].splitlines()[1].split()[0] == "probe.head"
+    assert "equal to the byte" in outputs["chest-transfer verify"]
     assert outputs["dvc queue status"].count("Queued") == 2
     pulled = next(output for command, output in outputs.items() if "--pull" in command)
     assert not re.search("Running stage '(probe|pretrained|preprocess|download|pictures)@", pulled)
@@ -67,21 +74,23 @@ def test_the_table_of_degradations_is_the_codes(name):
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_the_table_of_datasets_is_the_codes(name):
-    row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{name}` |"))
+    row = next(line for line in PAGES["real-data"].splitlines() if line.startswith(f"| `{name}` |"))
     unknown = getattr(CATALOG[name].layout, "patient_of", None) is no_patient
     assert unknown == row.split("|")[5].strip().startswith("no")
 
 
-def test_the_saved_model_is_used_as_the_readme_says(evaluated):
-    code = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL).group(1)
+def test_models_are_used_in_python_as_it_says(evaluated):
+    predict, network = re.findall(r"```python\n(.*?)```", PAGES["using-a-model"], re.DOTALL)
+    done = run(evaluated, "python", "-c", predict.replace('"pneumonia")', '"pneumonia/cnn/train-none-seed1-all")'))
+    assert "answer" in predict
+    assert re.search(r"\[\d+ rows x 5 columns\]", done.stdout)
     head = "import numpy as np\nimages = np.zeros((3, 32, 32, 1), np.uint8)\n"
-    done = run(evaluated, "python", "-c", head + code + "\nprint(probabilities.shape, facts['classes'])")
-    assert done.stdout.splitlines()[-1] == "(3, 2) ['NORMAL', 'PNEUMONIA']"
+    done = run(evaluated, "python", "-c", head + network + "\nprint(probabilities.shape)")
+    assert done.stdout.splitlines()[-1] == "(3, 2)"
 
 
 def test_your_own_radiographs_as_it_says(tmp_path):
-    section = TEXT.split("## Your own radiographs")[1].split("\n## ")[0]
-    blocks = re.findall(r"```(\w*)\n(.*?)```", section, re.DOTALL)
+    blocks = re.findall(r"```(\w*)\n(.*?)```", PAGES["your-own-radiographs"], re.DOTALL)
     described, commands = parse_yaml(blocks[0][1]), blocks[1][1].splitlines()
     table = write_ward(tmp_path / "ward", 40).rename(columns=str.lower)
     table["diagnosis"] = table["diagnosis"].replace({"Normal ": "No finding", "pneumonia": "Consolidation"})
@@ -106,9 +115,28 @@ def test_dvc_accepts_every_setting_that_a_command_changes(tmp_path):
     assert len(commands) > 20
 
 
-def test_every_file_that_it_links_to_exists():
-    for link in re.findall(r"\]\((?!http)([^)#]+)\)", TEXT):
-        assert (ROOT / link).exists(), link
+@pytest.mark.parametrize("page", ["README", *PAGES])
+def test_every_file_and_heading_that_it_links_to_exists(page):
+    text, folder = (README, ROOT) if page == "README" else (PAGES[page], ROOT / "docs")
+    for link in re.findall(r"\]\((?!http)([^)]+)\)", text):
+        path, _, heading = link.partition("#")
+        assert (folder / path).exists(), link
+        if heading:
+            linked = (folder / path).read_text() if path else text
+            assert heading in map(anchor, re.findall(r"^#+ (.*)$", linked, re.MULTILINE)), link
+
+
+def anchor(title: str) -> str:
+    """The name that GitHub gives to a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def test_it_is_short_enough_to_read():
+    lines = README.splitlines()
+    assert len(lines) < 150
+    sentences = re.split(r"[.!?:](?:\s|$)", re.sub(r"```.*?```|\|.*\|", "", README, flags=re.DOTALL))
+    lengths = [len(sentence.split()) for sentence in sentences if sentence.strip()]
+    assert sum(lengths) / len(lengths) < 15
 
 
 def test_its_settings_exist():

@@ -66,10 +66,16 @@ def keep_only(folder: Path, paths: Iterable[Path]) -> None:
 
 
 class ArchiveWriter:
-    """Writes a zip whose bytes depend on its members alone: fixed times, uncompressed, in the order given."""
+    """Writes a zip whose bytes depend on its members alone: fixed times, uncompressed, in the order given.
 
-    def __init__(self, path: Path | str):
+    Args:
+        path: Path or str, of the zip file.
+        comment: bytes, of the whole archive.
+    """
+
+    def __init__(self, path: Path | str, comment: bytes = b""):
         self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED)
+        self._zip.comment = comment
 
     def __enter__(self) -> "ArchiveWriter":
         return self

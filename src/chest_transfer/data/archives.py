@@ -15,6 +15,7 @@ LARGEST_MEMBER = 128 * 1024 * 1024  # bytes; a radiograph of 4096 x 4096 16-bit 
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError, OSError)
 _ENCRYPTED = 1  # bit of a member's flags
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+SIMULATED = b"simulated patients"  # the comment of an archive without real radiographs
 MOST_MEMBERS = 1_000_000  # NIH ChestX-ray14 has 112,134
 
 
@@ -78,6 +79,11 @@ class Archive:
             if info.compress_type not in _COMPRESSIONS:
                 return f"'{info.filename}', compressed in a way that Python cannot read; unpack it, and name the folder"
         return ""
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether all patients are simulated, as far as the archive says."""
+        return self._zip.comment == SIMULATED
 
     def start(self, member: str, length: int) -> bytes:
         """Return the first bytes of one member, none where it is damaged."""

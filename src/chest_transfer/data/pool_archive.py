@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from chest_transfer.data.archive_packing import folder_beside
-from chest_transfer.data.archives import Archive
+from chest_transfer.data.archives import SIMULATED, Archive
 from chest_transfer.data.arrays import open_arrays
 from chest_transfer.data.catalog import dataset_named
 from chest_transfer.data.decoding import decode_all
@@ -39,6 +39,7 @@ class _Member:
     fingerprints: np.ndarray  # (N, D) float32, in the order of the images
     not_used: Counter
     cautions: list[str]
+    is_simulated: bool
 
 
 def write_pool_archive(archives: dict[str, Path], settings: "Settings", target: Path) -> None:
@@ -70,7 +71,8 @@ def write_pool_archive(archives: dict[str, Path], settings: "Settings", target: 
     reading = OwnReading(classes, multi_label, rows[~is_unlabelled].sort_index(), not_used=+not_used)
     cautions = [f"{member.labels.name}: {caution}" for member in members for caution in member.cautions] + cautions
     cautions += _findings_of_one_member(reading)
-    with ArchiveWriter(target) as writer:
+    is_simulated = all(member.is_simulated for member in members)
+    with ArchiveWriter(target, SIMULATED if is_simulated else b"") as writer:
         for name, path in archives.items():
             with Archive(path) as archive:
                 of_member = reading.rows.index[reading.rows["source"] == name]
@@ -101,7 +103,7 @@ def _read(name: str, path: Path, settings: "Settings", folder: Path) -> _Member:
     fingerprints = np.array([of_name[name] for name in images.index])
     labels = MemberLabels(name, list(summary["classes"]["train"]), summary["multi_label"], images)
     not_used = Counter(summary["not_used"]) + Counter(unreadable=summary["skipped"]["total"])
-    return _Member(labels, fingerprints, not_used, summary.get("cautions", []))
+    return _Member(labels, fingerprints, not_used, summary.get("cautions", []), summary.get("simulated", False))
 
 
 def _rows(member: MemberLabels) -> pd.DataFrame:

@@ -71,7 +71,7 @@ def preprocess(
     with atomic_write(target) as aside:
         aside.mkdir()
         with Archive(archive_path) as archive:
-            keep_splits = settings.splits == "archive" and not all_test
+            is_simulated, keep_splits = archive.is_simulated, settings.splits == "archive" and not all_test
             listing = read_listing(dataset.layout, archive, settings.folders, keep_splits)
             pixels, members = aside / "pixels", [radiograph.member for radiograph in listing.radiographs]
             found = find_lungs(archive, members, lungs, settings.outside_lungs, processes) if lungs else None
@@ -116,6 +116,8 @@ def preprocess(
         write_npz(aside / "region.npz", lungs.arrays() if lungs else {})
         write_npz(aside / FINGERPRINTS, fingerprints)
         shown = {"fit": settings.fit, "region": "whole", "outside_lungs": "keep"}
+        if is_simulated:
+            shown["simulated"] = True
         if lungs:
             shown |= {"region": "lungs", "outside_lungs": settings.outside_lungs}
         summary = counts_of(dataset, listing, skipped, labels, split) | shown

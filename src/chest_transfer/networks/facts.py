@@ -54,6 +54,7 @@ class ClassifierFacts(StartingFacts):
         seed: of its training.
         patients: how many training patients, None for all.
         settings: all settings that the training depended on.
+        simulated: whether all patients that it was trained on are simulated.
         machine: the kind of machine that it was trained on, of `machine.machine`; None for files of earlier versions.
     """
 
@@ -68,6 +69,7 @@ class ClassifierFacts(StartingFacts):
     seed: int
     patients: int | None
     settings: dict[str, Any]
+    simulated: bool = False
     machine: str | None = None
 
     @property

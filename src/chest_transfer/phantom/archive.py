@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from chest_transfer.data.archives import SIMULATED
 from chest_transfer.data.catalog import Dataset
 from chest_transfer.data.layouts import BOX_LIST, ClassFolders
 from chest_transfer.files import ArchiveWriter, atomic_write
@@ -27,7 +28,7 @@ JPEG_QUALITY = 90
 IMAGE_FORMATS = {".png": "PNG", ".jpeg": "JPEG"}  # by file suffix
 
 # Class folders. Numbers follow the public archives roughly.
-TEST_FRACTION = 0.2
+TEST_FRACTION = 0.35  # more than in the public archives, so that intervals are narrow enough to show something
 VALIDATION_EVERY = 50  # patients; the validation split is tiny
 MAX_EXPOSURES = 4  # radiographs of one patient
 SINGLE_EXPOSURE_PROBABILITY = {"normal": 0.9, "abnormal": 0.6}  # of a geometric distribution of exposures
@@ -88,7 +89,7 @@ def write_archive(dataset: Dataset, settings, target: Path, processes: int = 1) 
         simulate, tables = _folder_files, partial(_folder_tables, dataset)
     else:
         cases, simulate, tables = range(1, settings.patients + 1), _nih_files, nih_tables
-    with atomic_write(target) as partial_file, ArchiveWriter(partial_file) as writer:
+    with atomic_write(target) as partial_file, ArchiveWriter(partial_file, SIMULATED) as writer:
         rows = []
         for files in parallel_map(partial(simulate, dataset, settings), cases, processes):
             for member, content in files.members:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from chest_transfer.data.archives import SIMULATED
 from chest_transfer.files import ArchiveWriter, atomic_write
 from chest_transfer.phantom.dicom_files import dicom_file
 from chest_transfer.phantom.patients import Patient, Pose
@@ -84,7 +85,7 @@ def write_public_layout(name: str, settings: "Phantom", target: Path) -> None:
         target: Path of the zip file to write.
     """
     layout, tables = LAYOUTS[name], {}
-    with atomic_write(target) as aside, ArchiveWriter(aside) as writer:
+    with atomic_write(target) as aside, ArchiveWriter(aside, SIMULATED) as writer:
         for number in range(1, settings.patients + 1):
             for image in _images_of_patient(name, layout, settings, number):
                 path = layout.path(image)

@@ -12,7 +12,8 @@ const percent = (value) => `${(100 * value).toFixed(1)}%`;
 const readable = (name) => name.replaceAll("_", " ");
 
 let catalog; // the response of /api/models
-let entries = []; // the radiographs on the page: {file, article, explainedClass}
+let entries = []; // the radiographs on the page: {file, article, explainedClass, showsAnyMap}
+let answers = []; // the rows of the table of this session
 let generation = 0; // increases if all radiographs are analyzed again; an earlier pass then stops
 
 async function initialize() {
@@ -46,6 +47,11 @@ async function initialize() {
       if (type === "drop") addFiles([...event.dataTransfer.files]);
     });
   }
+  byId("download").addEventListener("click", downloadAnswers);
+  byId("clear").addEventListener("click", () => { answers = []; showAnswers(); });
+  byId("close").addEventListener("click", () => byId("enlarged").close());
+  byId("larger").addEventListener("click", () => zoom(1.5));
+  byId("smaller").addEventListener("click", () => zoom(1 / 1.5));
   showModel();
 }
 
@@ -78,9 +84,12 @@ function showModel() {
 
 function addFiles(files) {
   const template = byId("result-template").content.firstElementChild;
-  const added = files.slice(0, MAX_IMAGES).map((file) => ({ file, explainedClass: "", article: template.cloneNode(true) }));
-  for (const { file, article } of added) {
+  const added = files.slice(0, MAX_IMAGES).map((file) => ({ file, explainedClass: "", showsAnyMap: false, article: template.cloneNode(true) }));
+  for (const entry of added) {
+    const { file, article } = entry;
     article.querySelector("h3").textContent = file.name;
+    article.querySelector(".shown").addEventListener("click", () => enlarge(entry));
+    article.querySelector(".nevertheless").addEventListener("click", () => { entry.showsAnyMap = true; showHeatMap(entry); });
     const slider = article.querySelector("input");
     const heatMap = article.querySelector(".heat");
     const fade = () => { heatMap.style.opacity = slider.value / 100; };
@@ -89,8 +98,10 @@ function addFiles(files) {
   }
   entries = [...added, ...entries].slice(0, MAX_IMAGES);
   byId("results").replaceChildren(...entries.map((entry) => entry.article));
-  const skipped = files.length > MAX_IMAGES ? ` Only the first ${MAX_IMAGES} of ${files.length} files were used.` : "";
-  analyzeAll(added, skipped);
+  const leftOut = files.slice(MAX_IMAGES).map((file) => file.name);
+  byId("left-out").hidden = !leftOut.length;
+  byId("left-out").textContent = `Left out, because at most ${MAX_IMAGES} files are analyzed at a time: ${leftOut.join(", ")}.`;
+  analyzeAll(added);
 }
 
 function analyzeAgain() {
@@ -98,16 +109,16 @@ function analyzeAgain() {
   analyzeAll(entries);
 }
 
-async function analyzeAll(selected, note = "") {
+async function analyzeAll(selected) {
   const startedIn = generation;
   for (const entry of selected) entry.article.classList.add("waiting");
   for (const [index, entry] of selected.entries()) {
-    byId("status").textContent = `Analyzing radiograph ${index + 1} of ${selected.length}.${note}`;
+    byId("status").textContent = `Analyzing radiograph ${index + 1} of ${selected.length}.`;
     await analyze(entry);
     if (startedIn !== generation) return;
   }
   const count = selected.length === 1 ? "1 radiograph" : `${selected.length} radiographs`;
-  byId("status").textContent = selected.length ? `${count} analyzed.${note}` : "";
+  byId("status").textContent = selected.length ? `${count} analyzed.` : "";
 }
 
 async function analyze(entry) {
@@ -131,14 +142,16 @@ function showResult(entry, model, result) {
   const find = (selector) => entry.article.querySelector(selector);
   entry.article.classList.remove("waiting");
   for (const part of [".shown", ".opacity", ".why", ".scale", ".classes", ".doubts"]) find(part).hidden = Boolean(result.error);
+  find(".simulated").hidden = Boolean(result.error) || !result.simulated;
+  find(".nevertheless").hidden = true;
   find(".verdict").className = `verdict ${result.error ? "error" : ""}`;
   if (result.error) {
-    find(".verdict").textContent = `Not analyzed: ${result.error}`;
+    find(".verdict").textContent = `Not analyzed: ${result.error}.`;
+    addAnswer({ file: entry.file.name, model: model.name, answer: `not analyzed: ${result.error}` });
     return;
   }
-  const predicted = new Intl.ListFormat("en").format(result.predicted.map(readable));
   const isAbnormal = model.multi_label ? result.predicted.length > 0 : result.predicted[0] !== model.classes[0];
-  find(".verdict").textContent = predicted ? `Prediction: ${predicted}` : "Prediction: no finding reaches its threshold";
+  find(".verdict").textContent = `${result.answer.charAt(0).toUpperCase()}${result.answer.slice(1)}.`;
   find(".verdict").classList.toggle("abnormal", isAbnormal);
   find(".doubts").replaceChildren(...result.cautions.map((caution) => create("li", { textContent: `Caution: ${caution}.` })));
   find(".radiograph").src = result.picture;
@@ -150,10 +163,75 @@ function showResult(entry, model, result) {
   const classes = model.classes.length === 2 ? [model.classes[1]] : model.classes;
   find(".classes").replaceChildren(...classes.map((name) => classRow(entry, result, name, thresholds[name])));
   find(".scale").textContent = Object.keys(thresholds).length
-    ? "Calibrated probability. The mark shows the threshold, which was chosen on the validation patients."
+    ? `Calibrated probability. The mark shows the threshold, chosen on the validation patients for ${model.points[result.operating_point]}.`
     : "Calibrated probabilities. The most probable class is the prediction.";
-  find(".why").textContent =
-    `Bright areas raise the model's score for ${readable(result.explained)} (Grad-CAM). They show where it looked, not why.`;
+  entry.result = result;
+  entry.model = model;
+  showHeatMap(entry);
+  const shown = Object.keys(thresholds).length ? result.predicted.filter((name) => name in thresholds) : result.predicted;
+  const named = shown.length ? shown : classes;
+  addAnswer({
+    file: entry.file.name, model: model.name, answer: result.answer,
+    probability: named.map((name) => `${readable(name)} ${result.probabilities[name].toFixed(3)}`).join(", "),
+    threshold: named.filter((name) => name in thresholds).map((name) => thresholds[name].toFixed(3)).join(", "),
+    operatingPoint: result.operating_point, cautions: result.cautions.join("; "),
+    trainedOn: result.simulated ? "simulated patients" : model.dataset,
+  });
+}
+
+// A heat map is shown where the maps of this model point to the class more often than chance, or on request.
+function showHeatMap({ article, result, model, showsAnyMap }) {
+  const { is_shown: isTrusted, text } = model.heat_maps[result.explained];
+  const isShown = isTrusted || showsAnyMap;
+  article.querySelector(".heat").hidden = !isShown;
+  article.querySelector(".opacity").hidden = !isShown;
+  article.querySelector(".nevertheless").hidden = isShown;
+  const meaning = `Bright areas raise the model's score for ${readable(result.explained)} (Grad-CAM). They show where it looked, not why: `;
+  article.querySelector(".why").textContent = isShown ? `${meaning}${text}.` : `No heat map: ${text}.`;
+}
+
+function enlarge({ file, article }) {
+  const dialog = byId("enlarged");
+  for (const part of [".radiograph", ".heat"]) {
+    const image = article.querySelector(part);
+    const copy = dialog.querySelector(part);
+    Object.assign(copy, { src: image.src, alt: image.alt, hidden: image.hidden });
+    copy.style.opacity = image.style.opacity;
+  }
+  byId("enlarged-name").textContent = file.name;
+  dialog.querySelector(".layers").style.width = "100%";
+  dialog.showModal();
+}
+
+function zoom(factor) {
+  const layers = byId("enlarged").querySelector(".layers");
+  const width = Math.min(800, Math.max(100, factor * Number.parseFloat(layers.style.width)));
+  layers.style.width = `${width}%`;
+}
+
+function addAnswer(answer) {
+  answers = answers.filter(({ file, model, operatingPoint }) =>
+    file !== answer.file || model !== answer.model || operatingPoint !== answer.operatingPoint);
+  answers.push(answer);
+  showAnswers();
+}
+
+function showAnswers() {
+  byId("session").hidden = !answers.length;
+  const cells = ({ file, model, answer, probability, threshold, cautions }) => [file, model, answer, probability, threshold, cautions];
+  byId("answers").replaceChildren(...answers.map((answer) =>
+    create("tr", {}, ...cells(answer).map((textContent) => create("td", { textContent: textContent ?? "" })))));
+}
+
+function downloadAnswers() {
+  const columns = ["file", "model", "answer", "probability", "threshold", "operatingPoint", "cautions", "trainedOn"];
+  const header = columns.map((name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
+  // A quote before = + - @ keeps a spreadsheet from taking a file's name for a formula.
+  const cell = (value) => `"${String(value ?? "").replace(/^[=+\-@]/, "'$&").replaceAll('"', '""')}"`;
+  const lines = [header.join(","), ...answers.map((answer) => columns.map((name) => cell(answer[name])).join(","))];
+  const address = URL.createObjectURL(new Blob([`${lines.join("\n")}\n`], { type: "text/csv" }));
+  create("a", { href: address, download: "answers.csv" }).click();
+  URL.revokeObjectURL(address);
 }
 
 function classRow(entry, result, name, threshold) {

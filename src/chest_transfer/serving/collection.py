@@ -10,6 +10,7 @@ from chest_transfer.reporting.cautions import Caution, dataset_cautions
 from chest_transfer.reporting.current_results import is_current
 from chest_transfer.reporting.gathering import Dataset, gather
 from chest_transfer.reporting.wording import REGIMES, STARTS
+from chest_transfer.serving.answers import readable
 from chest_transfer.serving.models import model_file
 from chest_transfer.serving.predictor import Predictor
 from chest_transfer.settings import Settings, read_settings
@@ -79,8 +80,37 @@ def describe_models(predictors: dict[str, Predictor]) -> list[dict]:
         if model != dataset.models.get(key):  # heat maps are of one seed and number of patients
             explained = {}
         of_model = dataset_cautions(dataset.name, dataset.data, scores, explained)
-        descriptions.append(_describe(name, predictor, scores.get(key, {}), dataset, of_model + concerning))
+        description = _describe(name, predictor, scores.get(key, {}), dataset, of_model + concerning)
+        descriptions.append(description | {"heat_maps": _heat_maps(predictor.classes, explained.get(key))})
     return sorted(descriptions, key=lambda model: (model["dataset"], -(model["validation_auc"] or 0), model["name"]))
+
+
+def _heat_maps(classes: list[str], explained: dict | None) -> dict[str, dict]:
+    """Return for each class whether heat maps of a model point to it more often than chance, and a sentence on that.
+
+    Args:
+        classes: list of str.
+        explained: dict, the localization scores of the model; None where its maps were not scored.
+    """
+    boxes = (explained or {}).get("boxes", {})
+    return {name: _heat_map(name, boxes.get(name)) for name in classes}
+
+
+def _heat_map(name: str, score: dict | None) -> dict:
+    if score is None:
+        text = f"whether the heat maps of this model point to {readable(name)} was not measured: no boxes are known"
+        return {"is_shown": False, "text": text}
+    if score["pointing_low"] is None:
+        text = f"too few test radiographs show {readable(name)} to tell whether the heat maps of this model point to it"
+        return {"is_shown": False, "text": text}
+    numbers = (
+        f"into the disease in {score['pointing']:.0%} of {score['images']} test radiographs (95% CI: "
+        f"{score['pointing_low']:.0%} to {score['pointing_high']:.0%}), by chance in {score['pointing_chance']:.0%}"
+    )
+    return {
+        "is_shown": score["pointing_low"] > score["pointing_chance"],
+        "text": f"heat maps of this model point {numbers}",
+    }
 
 
 def _is_scored(name: str, facts: PackedFacts, settings: Settings) -> bool:
@@ -156,6 +186,8 @@ def _describe(name: str, predictor: Predictor, scores: dict, dataset: Dataset | 
         "points": {point: label for point, label in OPERATING_POINT_LABELS.items() if point in facts.thresholds},
         "validation_auc": scores.get("validation_auc"),
         "auc": [scores.get(key) for key in ("auc", "auc_low", "auc_high")] if scores else None,
+        "simulated": facts.simulated,
+        "heat_maps": _heat_maps(predictor.classes, None),
         "test": [scores["images"], scores["patients"]] if scores else None,
         "trained_on": _training_set(dataset.data, facts.patients) if dataset else None,
         "cautions": [{"serious": caution.serious, "text": caution.text} for caution in cautions],

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import entr
 from tqdm import tqdm
 
+from chest_transfer.serving.answers import SIMULATED
 from chest_transfer.serving.image_files import find_images
 from chest_transfer.serving.models import model_file
 from chest_transfer.serving.predictor import Prediction, Predictor
@@ -59,7 +60,7 @@ def uncertainty(prediction: Prediction, multi_label: bool) -> float:
 
 def _print_json(predictor: Predictor, predictions: list[Prediction]) -> None:
     facts = predictor.facts.model_dump(
-        include={"dataset", "backbone", "regime", "weights", "classes", "ensemble_seeds"}
+        include={"dataset", "backbone", "regime", "weights", "classes", "ensemble_seeds", "simulated"}
     )
     model = facts | {"operating_point": predictor.operating_point, "threshold": predictor.threshold}
     model |= {"error_rate": predictor.error_rate}
@@ -69,21 +70,38 @@ def _print_json(predictor: Predictor, predictions: list[Prediction]) -> None:
 
 def _print_csv(predictor: Predictor, predictions: list[Prediction]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
+    thresholds = _thresholds(predictor)
     writer.writerow(
-        ["name", "predicted", *(f"p:{name}" for name in predictor.classes), "possible", "cautions", "error"]
-    )
+        ["name", "answer", "predicted", *(f"p:{name}" for name in predictor.classes),
+         *(f"threshold:{name}" for name in thresholds), "operating_point", "possible", "cautions", "error",
+         "trained_on"]
+    )  # fmt: skip
+    trained_on = "simulated patients" if predictor.facts.simulated else predictor.facts.dataset
     for prediction in predictions:
         probabilities = [f"{value:.6f}" for value in (prediction.probabilities or {}).values()]
         probabilities = probabilities or [""] * len(predictor.classes)
         labels, possible = "|".join(prediction.labels), "|".join(prediction.possible)
         cautions = "; ".join(prediction.cautions)
-        writer.writerow([prediction.name, labels, *probabilities, possible, cautions, prediction.error])
+        writer.writerow(
+            [prediction.name, prediction.answer, labels, *probabilities,
+             *(f"{value:.6f}" for value in thresholds.values()), predictor.operating_point, possible, cautions,
+             prediction.error, trained_on]
+        )  # fmt: skip
+
+
+def _thresholds(predictor: Predictor) -> dict[str, float]:
+    """Return the threshold of the disease, or of each finding; none where the most probable class is predicted."""
+    if isinstance(predictor.threshold, dict):
+        return predictor.threshold
+    return {} if predictor.threshold is None else {predictor.classes[1]: predictor.threshold}
 
 
 def _print_table(predictor: Predictor, predictions: list[Prediction]) -> None:
     facts, threshold = predictor.facts, predictor.threshold
     networks = f", the mean of {len(facts.ensemble_seeds)} networks" if facts.ensemble_seeds else ""
     print(f"{facts.dataset}: {facts.backbone}, {facts.regime} from {facts.start}{networks}")
+    if facts.simulated:
+        print(f"CAUTION: {SIMULATED}")
     if isinstance(threshold, float):
         point = f"{predictor.operating_point}, chosen on validation"
         print(f"{predictor.classes[1]} is predicted from a probability of {threshold:.3f} ({point})")
@@ -100,9 +118,8 @@ def _row(predictor: Predictor, prediction: Prediction) -> str:
     if len(predictor.classes) > 2:
         shown = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:MOST_SHOWN]
     probabilities = ", ".join(f"{name} {value:.3f}" for name, value in shown)
-    labels = " and ".join(prediction.labels) or "no finding"
     caution = f"  CAUTION: {'; '.join(prediction.cautions)}" if prediction.cautions else ""
-    return f"{labels}  ({probabilities}){caution}"
+    return f"{prediction.answer}  ({probabilities}){caution}"
 
 
 def _write_heat_maps(predictor: Predictor, predictions: list[Prediction], folder: Path) -> None:

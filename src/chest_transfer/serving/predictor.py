@@ -23,6 +23,7 @@ from chest_transfer.networks.classifier import logits_network
 from chest_transfer.networks.ensembles import members_of
 from chest_transfer.networks.facts import PackedFacts
 from chest_transfer.networks.saving import LUNGS, load_model, read_arrays, read_facts
+from chest_transfer.serving.answers import answer_in_words
 from chest_transfer.serving.image_files import ImageFile
 from chest_transfer.serving.packing import read_out_of_distribution
 from chest_transfer.serving.untrusted import check_untrusted_model
@@ -42,6 +43,8 @@ class Prediction:
         labels: tuple of str, the predicted classes; none where no threshold is reached, or the picture is unreadable.
         probabilities: dict of calibrated probabilities by class; None if unreadable.
         cautions: tuple of str, why the prediction should not be trusted: unlike the training images, in color ...
+        answer: str, a sentence: what was found, and what was looked for.
+        is_undecided: bool, whether no single class, or for a finding neither its presence nor its absence, is left.
         error: str, why there is no prediction, in one line.
         pixels: (H, W) uint8 array as the model sees it; None if unreadable.
         window: Window, the part of the picture that it sees.
@@ -52,6 +55,8 @@ class Prediction:
     probabilities: dict[str, float] | None = None
     possible: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
+    answer: str = ""
+    is_undecided: bool = False
     error: str = ""
     pixels: np.ndarray | None = None
     window: Window = WHOLE
@@ -59,8 +64,9 @@ class Prediction:
     def record(self) -> dict:
         """Return the prediction as JSON, without the pixels."""
         return {
-            "name": self.name, "predicted": list(self.labels), "probabilities": self.probabilities or {},
-            "possible": list(self.possible), "cautions": list(self.cautions), "error": self.error,
+            "name": self.name, "answer": self.answer, "predicted": list(self.labels),
+            "probabilities": self.probabilities or {}, "possible": list(self.possible),
+            "is_undecided": self.is_undecided, "cautions": list(self.cautions), "error": self.error,
         }  # fmt: skip
 
 
@@ -236,12 +242,17 @@ class Predictor:
         self, decoded: Prediction, probabilities: np.ndarray, labels: np.ndarray, is_outside: bool
     ) -> Prediction:
         sets = possible(probabilities[None], self._cutoffs)[0]
+        predicted = tuple(label for label, is_predicted in zip(self.classes, labels, strict=True) if is_predicted)
+        of_class = dict(zip(self.classes, map(float, probabilities), strict=True))
+        unanswered = self._unanswered(sets)
         return replace(
             decoded,
-            labels=tuple(label for label, is_predicted in zip(self.classes, labels, strict=True) if is_predicted),
-            probabilities=dict(zip(self.classes, map(float, probabilities), strict=True)),
+            labels=predicted,
+            probabilities=of_class,
             possible=tuple(name for name, (_, present) in zip(self.classes, sets, strict=True) if present),
-            cautions=(*decoded.cautions, *[OUTSIDE] * bool(is_outside), *self._unanswered(sets)),
+            cautions=(*decoded.cautions, *[OUTSIDE] * bool(is_outside), *unanswered),
+            answer=answer_in_words(self.classes, self.multi_label, predicted, of_class, self.threshold),
+            is_undecided=bool(unanswered),
         )
 
     def _unanswered(self, sets: np.ndarray) -> list[str]:

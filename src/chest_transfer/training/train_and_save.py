@@ -15,6 +15,7 @@ from chest_transfer.model_names import ALL_PATIENTS, ModelName
 from chest_transfer.networks.classifier import build_classifier, head_of, logits_network
 from chest_transfer.networks.facts import ClassifierFacts, StartingFacts
 from chest_transfer.networks.saving import LUNGS, load_model, save_model, with_prefix
+from chest_transfer.networks.weights import FROM_IMAGENET
 from chest_transfer.training.batches import Batches
 from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.fit_check import OK, check_fit
@@ -147,6 +148,7 @@ def train_and_save(
         seed=name.seed,
         patients=name.patients,
         settings=previous.get("settings", {}) | settings,
+        simulated=_is_simulated(summary, previous),
         machine=machine(),
     )
     save_model(classifier, name.network, model_facts, with_prefix(LUNGS, read_npz(folder / "region.npz")))
@@ -177,6 +179,18 @@ def _storable_parts(network, arrays: dict[str, Arrays], options: FitOptions):
     if options.fused_batch_norm:
         fuse_batch_norms(network)
     return storable_frozen_part(network, arrays, Path())
+
+
+def _is_simulated(summary: dict, started_from: dict) -> bool:
+    """Return whether a fit, and whatever it started from, saw simulated patients alone, as far as is known.
+
+    Args:
+        summary: dict, `summary.json` of its dataset.
+        started_from: dict, the facts of what it started from. ImageNet's photographs are no patients; what the weights
+            of another file have seen is unknown.
+    """
+    has_known_weights = started_from["weights_sha256"] is None or started_from["weights"] in FROM_IMAGENET
+    return summary.get("simulated", False) and started_from.get("simulated", has_known_weights)
 
 
 def _arrays_folder(name: ModelName) -> Path:
