@@ -24,7 +24,7 @@ setup: .venv/ready
 	touch .venv/ready
 
 repro: setup
-	@chest-transfer mend
+	@chest-transfer mend --quiet
 	dvc repro
 	@chest-transfer report
 	@python -m chest_transfer.reporting.score_table

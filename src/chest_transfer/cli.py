@@ -145,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     mend.add_argument(
         "--bytes", action="store_true", help="also hash all outputs and DVC's cache, and remove damaged files"
     )
+    mend.add_argument("--quiet", action="store_true", help="print nothing where nothing is broken")
     mend.set_defaults(command=commands.run_mend)
     return parser
 

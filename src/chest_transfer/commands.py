@@ -171,4 +171,5 @@ def run_mend(arguments: argparse.Namespace) -> None:
     repairs = mend()
     if arguments.bytes:
         repairs += mend_bytes()
-    print("\n".join([*repairs, "run: dvc repro"] if repairs else ["nothing is broken"]))
+    if repairs or not arguments.quiet:
+        print("\n".join([*repairs, "run: dvc repro"] if repairs else ["nothing is broken"]))

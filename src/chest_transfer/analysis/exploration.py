@@ -61,7 +61,8 @@ def exploration_plots(images: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     Returns:
         dict: `counts` (class, split, images), `brightness` (class, brightness, share of the class's images), `sizes`
-        (class, width, height, images) and `patients` (radiographs, patients with that many).
+        (class, width, height, images) and `patients` (radiographs, patients with that many). The last two have no rows
+        where all files have one size, and all patients one radiograph: there is nothing to draw.
     """
     one_label = pd.concat([rows.assign(label=name) for name, rows in rows_by_class(images)])
     counts = one_label.groupby(["label", "split"]).size().rename("images").reset_index()
@@ -69,6 +70,10 @@ def exploration_plots(images: pd.DataFrame) -> dict[str, pd.DataFrame]:
     sizes = one_label.assign(**sides).groupby(["label", "width", "height"]).size().rename("images").reset_index()
     images_of_patient = images.groupby("patient").size().rename("radiographs")
     patients = images_of_patient.value_counts().sort_index().rename("patients").reset_index()
+    if len(sizes[["width", "height"]].drop_duplicates()) == 1:
+        sizes = sizes[:0]
+    if patients["radiographs"].tolist() == [1]:
+        patients = patients[:0]
     tables = {"counts": counts, "brightness": _brightness_histogram(one_label), "sizes": sizes}
     return {name: table.rename(columns={"label": "class"}) for name, table in tables.items()} | {"patients": patients}
 

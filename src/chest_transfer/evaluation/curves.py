@@ -4,15 +4,16 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from chest_transfer.data.arrays import UNKNOWN
 from chest_transfer.evaluation.calibrated_predictions import CalibratedPredictions
-from chest_transfer.evaluation.metrics import reliability
+from chest_transfer.evaluation.intervals import proportion_interval
 
 MOST_POINTS = 200  # of a curve: enough for a figure, few enough for Git
-RELIABILITY_BINS = 10
+MOST_BINS, FEWEST_IMAGES_IN_BIN = 10, 20  # of a calibration curve
 COLUMNS = {
     "roc": ["model", "false_positive_rate", "true_positive_rate"],
     "precision_recall": ["model", "recall", "precision"],
-    "reliability": ["model", "probability", "frequency", "images"],
+    "reliability": ["model", "probability", "frequency", "frequency_low", "frequency_high", "images"],
     "confusion": ["model", "actual", "predicted", "images", "share"],
 }
 
@@ -61,14 +62,37 @@ def confusion_cells(predictions: CalibratedPredictions) -> list[tuple[str, str, 
 
 def _curves_of_class(predictions: CalibratedPredictions, k: int) -> dict[str, list[tuple]]:
     labels, scores, probabilities = predictions.known(k)
+    known = predictions.labels[:, k] != UNKNOWN
     false_positive_rates, true_positive_rates, _ = roc_curve(labels, scores)
     precisions, recalls, _ = precision_recall_curve(labels, scores)
-    bins = reliability(labels, probabilities, RELIABILITY_BINS)
+    patients = np.arange(len(labels)) if predictions.patients is None else predictions.patients[known]
     return {
         "roc": _thin_out(false_positive_rates, true_positive_rates),
         "precision_recall": _thin_out(recalls[::-1], precisions[::-1]),
-        "reliability": [(round(p, 6), round(frequency, 6), int(images)) for p, frequency, images in bins.tolist()],
+        "reliability": calibration_curve(labels, probabilities, patients),
     }
+
+
+def calibration_curve(labels: np.ndarray, probabilities: np.ndarray, patients: np.ndarray) -> list[tuple]:
+    """Return a calibration curve in bins of equal numbers of images, each with an interval over its patients.
+
+    Args:
+        labels: (N,) array of 0 and 1.
+        probabilities: (N,) array.
+        patients: (N,) array, the patient of each image.
+
+    Returns:
+        list of (mean probability, observed frequency, its Wilson interval's bounds, images).
+    """
+    bins = int(np.clip(len(labels) // FEWEST_IMAGES_IN_BIN, 2, MOST_BINS))
+    points = []
+    for rows in np.array_split(np.argsort(probabilities, kind="stable"), bins):
+        frequency = float(labels[rows].mean())
+        bounds = proportion_interval(frequency, len(np.unique(patients[rows])))
+        points.append(
+            (*(round(value, 6) for value in (float(probabilities[rows].mean()), frequency, *bounds)), len(rows))
+        )
+    return points
 
 
 def _thin_out(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:

@@ -19,9 +19,18 @@ def _weighted_positive_gradient(features, gradients):
     return tf.reduce_sum(shares * tf.nn.relu(gradients), axis=(1, 2), keepdims=True)
 
 
+def _each_gradient(features, gradients):
+    return gradients
+
+
 # How feature maps are weighted: grad-cam by the mean gradient (Selvaraju et al. 2017); grad-cam++ by the positive
-# gradient, with more weight where few places raise the class (Chattopadhay et al. 2018).
-METHODS = {"grad-cam": _mean_gradient, "grad-cam++": _weighted_positive_gradient}
+# gradient, with more weight where few places raise the class (Chattopadhay et al. 2018); hirescam each value by its own
+# gradient (Draelos and Carin 2020, arXiv 2011.08891). The last is grad-cam for a head that averages feature maps, and
+# points to the places that counted where a head keeps them whole.
+METHODS = {"hirescam": _each_gradient, "grad-cam": _mean_gradient, "grad-cam++": _weighted_positive_gradient}
+
+
+DEFAULT_METHOD = next(iter(METHODS))
 
 
 class GradCam:
@@ -35,7 +44,7 @@ class GradCam:
         method: str, a key of `METHODS`.
     """
 
-    def __init__(self, classifier, method: str = "grad-cam"):
+    def __init__(self, classifier, method: str = DEFAULT_METHOD):
         import keras
 
         layers = head_layers(classifier)

@@ -3,7 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from chest_transfer.evaluation.intervals import PatientCounts, cluster_bootstrap_weights, rounded, with_interval
+from chest_transfer.evaluation.intervals import (
+    PatientCounts,
+    cluster_bootstrap_weights,
+    confidence_interval,
+    rounded,
+    with_interval,
+)
 
 RESAMPLES, SEED = 1000, 1  # of the bootstrap over patients
 
@@ -31,8 +37,9 @@ def localization_scores(maps: np.ndarray, masks: np.ndarray, patients: np.ndarra
         patients: (n,) str array.
 
     Returns:
-        dict of pointing and energy, each with `_low`, `_high` and `_chance`; `area`, the masks' mean share of the
-        image; `images`. Empty for fewer than two images.
+        dict of pointing and energy, each with `_low`, `_high` and `_chance`, and `_gain` over chance with its bounds
+        `_gain_low` and `_gain_high`; `area`, the masks' mean share of the image; `images`. Empty for fewer than two
+        images.
     """
     images = len(maps)
     if images < 2:
@@ -49,10 +56,40 @@ def localization_scores(maps: np.ndarray, masks: np.ndarray, patients: np.ndarra
     scores: dict = {}
     for name, pairs in (("pointing", pointing), ("energy", energy)):
         own = np.diag(pairs)
-        wrong_pairs = images * (images - 1)
-        scores |= with_interval(name, own.mean(), weights @ own / weights.sum(axis=1), counts)
-        scores[f"{name}_chance"] = rounded((pairs.sum() - np.trace(pairs)) / wrong_pairs)
+        shares = weights @ own / weights.sum(axis=1)
+        scores |= with_interval(name, own.mean(), shares, counts)
+        by_chance = _of_wrong_pairs(pairs, np.ones((1, images)))[0]
+        scores[f"{name}_chance"] = rounded(by_chance)
+        # Both are of the same maps, so their difference varies less between patients than either.
+        gains = shares - _of_wrong_pairs(pairs, weights)
+        bounds = confidence_interval(gains) if counts.are_enough else (np.nan, np.nan)
+        names = (f"{name}_gain", f"{name}_gain_low", f"{name}_gain_high")
+        scores |= dict(zip(names, map(rounded, (own.mean() - by_chance, *bounds)), strict=True))
     return scores | {"area": rounded(inside.mean()), "images": images}
+
+
+def is_better_than_chance(scores: dict) -> bool | None:
+    """Return whether more heat lies in the masks than by chance; None where too few patients tell.
+
+    By heat, not by the hottest place, because it uses all of a map, and so tells with fewer patients.
+    """
+    low = scores.get("energy_gain_low")
+    return None if low is None else low > 0
+
+
+def in_words(scores: dict) -> str:
+    """Return how much heat lies in the boxes, and how much would by chance."""
+    return (
+        f"{scores['energy']:.0%} of their heat lies in the boxes of {scores['images']} radiographs, by chance "
+        f"{scores['energy_chance']:.0%}"
+    )
+
+
+def _of_wrong_pairs(pairs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the mean score of maps in the masks of others, for each of (R, n) weights of images."""
+    same = weights**2
+    of_all = (weights @ pairs * weights).sum(axis=1) - same @ np.diag(pairs)
+    return of_all / (weights.sum(axis=1) ** 2 - same.sum(axis=1))
 
 
 def _pixel(edge: float, size: int) -> int:

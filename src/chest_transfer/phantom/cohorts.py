@@ -34,8 +34,8 @@ _RARER_COMBINATIONS = {
 }
 # Number of findings in one of the rarer combinations, and its probabilities; chosen, not counted.
 RARER_COUNTS, RARER_COUNT_PROBABILITIES = (1, 2, 3, 4), (0.1, 0.4, 0.35, 0.15)
-# Number of findings of a patient for pretraining, and its probabilities. Each finding is then in one radiograph of five:
-# with one of twelve, as many radiographs taught a network less.
+# Number of findings of a patient for pretraining, and its probabilities. Each finding is then in one radiograph of
+# five: with one of twelve, as many radiographs taught a network less.
 FRESH_COUNTS, FRESH_COUNT_PROBABILITIES = (0, 1, 2, 3, 4, 5), (0.1, 0.15, 0.2, 0.2, 0.2, 0.15)
 
 # Steps of two additive low-discrepancy sequences, modulo 1: the inverses of the golden ratio and of the plastic number.

@@ -4,7 +4,7 @@ from chest_transfer.evaluation.comparisons import CONTROL
 from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
 from chest_transfer.model_names import ENSEMBLE, is_ensemble
 from chest_transfer.reporting.html_tables import signed
-from chest_transfer.reporting.wording import REGIMES, start_in_words
+from chest_transfer.reporting.wording import REGIMES, model_in_words, start_in_words
 from chest_transfer.training.fit_check import has_failed
 
 NEEDS = ("patients", "patients_low", "patients_high")
@@ -30,7 +30,7 @@ def gain_sentence(dataset: str, scores: dict[str, dict], regime: str, row: str, 
     models = _models_of_gain(regime, row, gain)
     failed = [model for model in models if has_failed(scores[model])]
     because = {
-        FAILED: f", because a fit of {' and one of '.join(failed)} failed",
+        FAILED: f", because a fit failed ({' and '.join(map(model_in_words, failed))})",
         TOO_FEW: f" from fewer than {FEWEST_PATIENTS} ill or healthy test patients",
     }
     claim = claim_of_gain(scores, regime, row, gain)

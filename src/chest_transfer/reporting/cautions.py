@@ -6,7 +6,9 @@ import pandas as pd
 
 from chest_transfer.data.covariates import WITHOUT_DISEASE
 from chest_transfer.evaluation.intervals import FEWEST_PATIENTS
+from chest_transfer.evaluation.localization import in_words, is_better_than_chance
 from chest_transfer.model_names import is_ensemble
+from chest_transfer.reporting.wording import model_in_words
 from chest_transfer.training.fit_check import has_failed
 
 SERIOUS_SHARE = 0.5  # of the best model's lead over 0.5 that a shortcut model without disease must have
@@ -89,7 +91,7 @@ def overlap_cautions(overlap: pd.DataFrame) -> list[Caution]:
 
 def _failed_fits(name: str, scores: dict[str, dict]) -> list[Caution]:
     return [
-        Caution(True, f"{name}: the fit of {model} failed: {record['fit']}.")
+        Caution(True, f"{name}: the fit of one model failed ({model_in_words(model)}): {record['fit']}.")
         for model, record in scores.items()
         if has_failed(record) and not is_ensemble(model)  # its members are named
     ]
@@ -102,7 +104,8 @@ def _few_patients(name: str, scores: dict[str, dict]) -> list[Caution]:
     if not models:
         return []
     text = (
-        f"{name}: fewer than {FEWEST_PATIENTS} ill or healthy test patients for {', '.join(models)}: no intervals, "
+        f"{name}: fewer than {FEWEST_PATIENTS} ill or healthy test patients "
+        f"({'; '.join(map(model_in_words, models))}): no intervals, "
         "and no conclusions."
     )
     return [Caution(True, text)]
@@ -183,7 +186,10 @@ def _sources(name: str, scores: dict[str, dict]) -> list[Caution]:
     if not areas or best["auc"] is None or max(areas.values()) >= best["auc"]:
         return []
     within = " and ".join(f"{area:.2f} within {source}" for source, area in areas.items())
-    text = f"{name}: {model} has an AUC of {best['auc']:.2f} over all sources, but {within}: it also tells them apart."
+    text = (
+        f"{name}: the best model ({model_in_words(model)}) has an AUC of {best['auc']:.2f} over all sources, but "
+        f"{within}: it also tells them apart."
+    )
     return [Caution(max(areas.values()) < best["auc"] - AS_GOOD, text)]
 
 
@@ -212,18 +218,22 @@ def _localization(name: str, explained: dict[str, dict]) -> list[Caution]:
     cautions = []
     for model, scores in explained.items():
         for finding, score in scores["boxes"].items():
-            if score["pointing_low"] is None:
-                text = f"{name}: too few patients with {finding} to tell whether the heat maps of {model} point to it."
-                cautions.append(Caution(False, text))
-            elif score["pointing_low"] <= score["pointing_chance"]:
-                numbers = f"{score['pointing']:.0%} of {score['images']}, {score['pointing_chance']:.0%} by chance"
+            if is_better_than_chance(score) is None:
                 text = (
-                    f"{name}: it cannot be shown that the heat maps of {model} point to {finding} more often than "
-                    f"chance ({numbers})."
+                    f"{name}: too few patients with {finding} to tell whether heat maps point to it "
+                    f"({model_in_words(model)})."
+                )
+                cautions.append(Caution(False, text))
+            elif not is_better_than_chance(score):
+                text = (
+                    f"{name}: it cannot be shown that heat maps point to {finding} more often than by chance "
+                    f"({model_in_words(model)}: {in_words(score)})."
                 )
                 cautions.append(Caution(False, text))
         lungs = scores["lungs"]
         if lungs and lungs["pointing_high"] is not None and lungs["pointing_high"] < lungs["area"]:
             numbers = f"{lungs['pointing']:.0%} of {lungs['images']} point into lungs that cover {lungs['area']:.0%}"
-            cautions.append(Caution(False, f"{name}: the heat maps of {model} point outside the lungs ({numbers})."))
+            cautions.append(
+                Caution(False, f"{name}: heat maps point outside the lungs ({model_in_words(model)}: {numbers}).")
+            )
     return cautions

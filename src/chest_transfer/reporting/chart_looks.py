@@ -16,6 +16,7 @@ LINE = 0.14  # inches, of a legend
 INK, GRID, SERIES = "#010101", "#020202", [f"#0{number}0a0b" for number in range(1, 9)]
 # Distinct to the color-blind (Okabe & Ito 2008, Color Universal Design), without yellow, which is faint on paper.
 OF_PAPER = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#666666"]
+_NO_DATE = {"Date": None, "Creator": None}
 _BOTH = {
     "svg.hashsalt": "chest-transfer", "axes.grid": True, "grid.linewidth": 0.6, "axes.spines.top": False,
     "axes.spines.right": False, "legend.frameon": False,
@@ -42,9 +43,7 @@ def page_chart(draw: Callable[..., Figure], *arguments, **options) -> Markup:
     """
     buffer = io.StringIO()
     with mpl.rc_context(_PAGE):
-        draw(*arguments, **options).savefig(
-            buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
-        )
+        draw(*arguments, **options).savefig(buffer, format="svg", transparent=True, metadata=_NO_DATE)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     colors = {INK: "var(--ink)", GRID: "var(--grid)"} | {c: f"var(--series-{n})" for n, c in enumerate(SERIES, 1)}
@@ -71,16 +70,30 @@ def write_paper_chart(path: Path, width: float, draw: Callable[..., Figure], *ar
         options: its keyword arguments.
     """
     with mpl.rc_context(_PAPER):
-        figure = draw(*arguments, **options)
-        drawn_width, height = figure.get_size_inches()
-        height *= width / drawn_width
-        for legend in list(figure.legends):
-            legend.remove()
-            handles, labels = figure.axes[0].get_legend_handles_labels()
-            columns = 2 if max(map(len, labels)) <= LONGEST_LABEL else 1
-            figure.legend(handles, labels, loc="outside lower center", ncols=columns)
-            height += LINE * (-(-len(labels) // columns) - 2)  # the figure was drawn with room for two
-        figure.set_size_inches(width, height)
+        figure = _of_paper(width, draw(*arguments, **options))
         no_date = {"CreationDate": None, "Creator": None, "Producer": None}
         figure.savefig(path.with_name(f"{path.name}.pdf"), metadata=no_date)
-        figure.savefig(path.with_name(f"{path.name}.svg"), metadata={"Date": None, "Creator": None})
+        figure.savefig(path.with_name(f"{path.name}.svg"), metadata=_NO_DATE)
+
+
+def paper_svg(draw: Callable[..., Figure], *arguments, **options) -> bytes:
+    """Return a chart as the SVG file of a paper, in the width that it is drawn with."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(_PAPER):
+        figure = draw(*arguments, **options)
+        _of_paper(figure.get_size_inches()[0], figure).savefig(buffer, format="svg", metadata=_NO_DATE)
+    return buffer.getvalue()
+
+
+def _of_paper(width: float, figure: Figure) -> Figure:
+    """Return a figure in another width, with as much room for its legend as it needs."""
+    drawn_width, height = figure.get_size_inches()
+    height *= width / drawn_width
+    for legend in list(figure.legends):
+        legend.remove()
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        columns = 2 if max(map(len, labels)) <= LONGEST_LABEL else 1
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+        height += LINE * (-(-len(labels) // columns) - 2)  # the figure was drawn with room for two
+    figure.set_size_inches(width, height)
+    return figure

@@ -12,10 +12,10 @@ STYLES = ("-", "--", ":")  # 3, so that 24 lines differ with 8 colors
 
 
 def curves(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], diagonal: bool = False) -> Figure:
-    """Draw one line for each `model` of a table of points.
+    """Draw one line for each `model` of a table of points, with an interval at each point where the table has one.
 
     Args:
-        table: columns model, and those named by x and y.
+        table: columns model, those named by x and y, and `<y>_low` and `<y>_high` for intervals.
         x: str, a column.
         y: str, a column.
         labels: (str, str), of the axes.
@@ -29,6 +29,8 @@ def curves(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], diagona
         style, color = STYLES[number % len(STYLES)], _color(number)
         marker = {"marker": "o", "markersize": 3} if len(points) <= 12 else {}
         axes.plot(points[x], points[y], color=color, linestyle=style, linewidth=1.6, label=model, **marker)
+        if f"{y}_low" in table:
+            axes.vlines(points[x], points[f"{y}_low"], points[f"{y}_high"], color=color, linewidth=1, alpha=0.6)
     axes.set(xlabel=labels[0], ylabel=labels[1], xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
@@ -127,6 +129,37 @@ def intervals(rows: list[tuple[str, float, float, float]], label: str, zero: flo
         axes.plot([value], [line], "o", color=color, markerfacecolor=fill, markersize=5)
     axes.set(xlabel=label, yticks=range(len(rows)), yticklabels=[row[0] for row in rows], ylim=(len(rows) - 0.4, -0.6))
     axes.grid(visible=False, axis="y")
+    return figure
+
+
+def transfer(table: pd.DataFrame) -> Figure:
+    """Draw what each start gained: on the left its test AUC and that from random weights, on the right the difference.
+
+    Args:
+        table: columns name, control, control_low, control_high, auc, auc_low, auc_high, gain, gain_low, gain_high, and
+            claimed, whether a gain is; bounds are missing where there is no interval.
+    """
+    figure = Figure((6.4, 0.95 + 0.42 * len(table)), layout="constrained")
+    areas, gains = figure.subplots(1, 2, sharey=True, width_ratios=(1.15, 1))
+    ink = mpl.rcParams["text.color"]
+    for row in table.itertuples():
+        line = row.Index
+        for shift, color, label, of in (
+            (-0.13, ink, "random weights", "control"),
+            (0.13, _color(0), "pretrained", "auc"),
+        ):
+            value, low, high = (getattr(row, f"{of}{end}") for end in ("", "_low", "_high"))
+            areas.plot([low, high], [line + shift] * 2, color=color, linewidth=1.8, alpha=0.75)
+            areas.plot([value], [line + shift], "o", color=color, markersize=4.5, label=label if line == 0 else "_")
+        fill = _color(0) if row.claimed else "none"
+        gains.plot([row.gain_low, row.gain_high], [line] * 2, color=_color(0), linewidth=1.8)
+        gains.plot([row.gain], [line], "o", color=_color(0), markerfacecolor=fill, markersize=5)
+    gains.axvline(0, color=ink, linewidth=1)
+    areas.set(xlabel="test AUC", yticks=range(len(table)), yticklabels=table["name"], ylim=(len(table) - 0.5, -0.5))
+    gains.set(xlabel="gain")
+    for axes in (areas, gains):
+        axes.grid(visible=False, axis="y")
+    figure.legend(loc="outside upper left", ncols=2)
     return figure
 
 

@@ -6,6 +6,7 @@ from chest_transfer.evaluation.external import COMPARED
 from chest_transfer.evaluation.learning_curves import AREA
 from chest_transfer.reporting.cautions import Caution
 from chest_transfer.reporting.html_tables import DASH, decimal, html_table, signed_with_interval, with_interval
+from chest_transfer.reporting.wording import model_in_words
 
 
 def external_cautions(name: str, scores: dict[str, dict], external: dict[str, dict[str, dict]]) -> list[Caution]:
@@ -31,7 +32,8 @@ def external_cautions(name: str, scores: dict[str, dict], external: dict[str, di
         worse = " and ".join("AUC" if key == "auc" else key for key in fallen)
         verdict = f"has a lower {worse} on" if fallen else "was judged on"
         text = (
-            f"{name}: {best} {verdict} radiographs of {target}: {numbers}; in parentheses the same on its own test "
+            f"{name}: the best model ({model_in_words(best)}) {verdict} radiographs of {target}: {numbers}; in "
+            "parentheses the same on its own test "
             f"patients. The question was {' and '.join(record['asked'])}, at the thresholds in the model."
         )
         cautions.append(Caution(bool(fallen), text))
@@ -41,7 +43,7 @@ def external_cautions(name: str, scores: dict[str, dict], external: dict[str, di
 def external_table(external: dict[str, dict[str, dict]]) -> Markup | str:
     """Return a table of every model on each dataset from elsewhere; empty where there is none."""
     rows = [
-        [target, model, ", ".join(record["asked"]), str(record["images"]), str(record["overlap"]),
+        [target, model_in_words(model), ", ".join(record["asked"]), str(record["images"]), str(record["overlap"]),
          with_interval(record, "auc"), signed_with_interval(*map(record["change"].get, AREA)),
          *(with_interval(record, key) for key in COMPARED[1:]), _at(record, "moved"), _at(record, "best")]
         for target, records in external.items()

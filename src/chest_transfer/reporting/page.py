@@ -10,11 +10,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from chest_transfer.model_names import is_ensemble
-from chest_transfer.reporting import charts
+from chest_transfer.machine import machine
 from chest_transfer.reporting.cautions import SHORTCUTS_IN_TABLES, Caution
-from chest_transfer.reporting.chart_looks import page_chart
-from chest_transfer.reporting.dataset_charts import block_charts, curve_charts
+from chest_transfer.reporting.dataset_charts import (
+    block_charts,
+    brightness_chart,
+    curve_charts,
+    in_words,
+    interval_chart,
+    learning_chart,
+    training_chart,
+    transfer_chart,
+)
 from chest_transfer.reporting.external_results import external_table
 from chest_transfer.reporting.gathering import Dataset
 from chest_transfer.reporting.html_tables import (
@@ -27,13 +34,16 @@ from chest_transfer.reporting.html_tables import (
 )
 from chest_transfer.reporting.stress_results import degradation_table, shortcut_table
 from chest_transfer.reporting.transported import threshold_table
-from chest_transfer.reporting.wording import intervals_hold_for, operating_point_in_words
+from chest_transfer.reporting.wording import intervals_hold_for, model_in_words, operating_point_in_words
 from chest_transfer.settings import Settings
 
 TEMPLATES = Environment(
     loader=PackageLoader("chest_transfer.reporting", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "pandas", "pillow", "dvc")
+MODES = {"L": "in gray", "RGB": "in color mode RGB", "RGBA": "in color mode RGBA", "LA": "in gray with transparency",
+         "P": "with a palette", "1": "in black and white"}  # fmt: skip
+METHODS = {"hirescam": "HiResCAM", "grad-cam": "Grad-CAM", "grad-cam++": "Grad-CAM++"}
 PICTURES = {
     "samples": "Radiographs of each class as they are in the archive, chosen by the hash of their names",
     "augmented": "One training radiograph: unchanged, then with random rotation, shift, zoom and contrast",
@@ -49,15 +59,9 @@ def render_page(settings: Settings, datasets: list[Dataset], cautions: list[Caut
         cautions: list of Caution, serious ones first.
         provenance: str, a sentence that names the commit.
     """
-    gains = [
-        (f"{dataset.name}, {regime} from {start}", gain["auc"], gain["auc_low"], gain["auc_high"])
-        for dataset in datasets
-        for regime, starts in dataset.gains.items()
-        for start, gain in starts.items()
-        if gain["auc"] is not None and not is_ensemble(start)
-    ]
+    of_transfer = transfer_chart(datasets)
     areas = [
-        (f"{dataset.name}, {name}", record["auc"], record["auc_low"], record["auc_high"])
+        (f"{dataset.name}: {model_in_words(name)}", record["auc"], record["auc_low"], record["auc_high"])
         for dataset in datasets
         for name, record in dataset.scores.items()
         if record["auc"] is not None
@@ -70,14 +74,25 @@ def render_page(settings: Settings, datasets: list[Dataset], cautions: list[Caut
         operating_point=operating_point_in_words(settings),
         intervals_hold_for=intervals_hold_for(settings),
         seeds=settings.seeds,
-        gain_chart=page_chart(charts.intervals, gains, "gain in test AUC", zero=0) if gains else "",
+        transfer_chart=of_transfer.on_page() if of_transfer else None,
         leaderboard=leaderboard(datasets),
-        auc_chart=page_chart(charts.intervals, areas, "test AUC", zero=0.5),
+        auc_chart=interval_chart(
+            "auc", "Test AUC", "Test AUC with its interval; the line is chance.", "test AUC", 0.5, areas
+        ).on_page(),
+        trained_on=_machines(datasets),
+        here=machine(),
+        method=METHODS[settings.explain.method],
         parts={dataset.name: _part(dataset) for dataset in datasets},
         provenance=provenance,
         settings=Path("params.yaml").read_text(),
         versions="\n".join(f"{package} {version(package)}" for package in PACKAGES),
     )
+
+
+def _machines(datasets: list[Dataset]) -> list[str]:
+    """Return the kinds of machine that the models were trained on."""
+    fits = (fit for of in datasets for record in of.scores.values() for fit in record["fits"].values())
+    return sorted({fit["machine"] for fit in fits if fit.get("machine")})
 
 
 def _subtitle(settings: Settings, datasets: list[Dataset]) -> str:
@@ -98,33 +113,30 @@ def leaderboard(datasets: list[Dataset]) -> Markup:
         for name, record in ordered:
             intervals = [with_interval(record, key) for key in ("auc", "sensitivity", "specificity")]
             numbers = [decimal(record.get(key)) for key in ("f1", "loss", "ece")]
-            rows.append([dataset.name, name, *intervals, *numbers])
+            rows.append([dataset.name, model_in_words(name), *intervals, *numbers])
     heads = ["dataset", "model", "AUC", "sensitivity", "specificity", "F1", "cross-entropy", "ECE"]
     return html_table("Test scores; ECE is the expected calibration error", heads, rows, text_columns=2, best=best)
 
 
 def _part(dataset: Dataset) -> dict:
     plots = dataset.plots
-    chart_list = [chart.on_page() for chart in curve_charts(plots)]
-    chart_list.append({
-        "title": "Training", "svg": page_chart(charts.training_curves, plots["history"]),
-        "caption": "Cross-entropy after each epoch, without class weights: training solid, validation dashed.",
-    })  # fmt: skip
+    curves = [*map(in_words, curve_charts(plots)), training_chart(plots["history"])]
     of_patients = plots["learning_curves"]
+    learned = in_words(learning_chart(of_patients)).on_page(dataset.name) if len(of_patients) else None
     shortcuts = dataset.data["shortcuts"]
     rows = [
         (SHORTCUTS_IN_TABLES[name], score["auc"], score["auc_low"], score["auc_high"])
         for name, score in shortcuts.items()
     ]
     best = max(dataset.scores.items(), key=lambda item: item[1]["auc"] or 0)
-    rows.insert(0, (f"best model ({best[0]})", best[1]["auc"], best[1]["auc_low"], best[1]["auc_high"]))
+    rows.insert(0, (f"best model ({model_in_words(best[0])})", best[1]["auc"], best[1]["auc_low"], best[1]["auc_high"]))
     rows = [row for row in rows if row[1] is not None]
     return {
-        "charts": chart_list,
-        "learning_curves": page_chart(charts.learning_curves, of_patients) if len(of_patients) else "",
-        "by_block": [chart.on_page() for chart in block_charts(dataset)],
+        "charts": [chart.on_page(dataset.name) for chart in curves],
+        "learning_curves": learned,
+        "by_block": [chart.on_page(dataset.name) for chart in block_charts(dataset)],
         "confusions": [
-            {"model": model, "html": confusion_table(model, cells)}
+            {"model": model_in_words(model), "html": confusion_table(model_in_words(model), cells)}
             for model, cells in plots["confusion"].groupby("model", sort=False)
         ],
         "pairs": _pairs(dataset.comparisons),
@@ -133,19 +145,20 @@ def _part(dataset: Dataset) -> dict:
         "transported": threshold_table(dataset.scores),
         "under_shortcuts": shortcut_table(dataset.stress),
         "degraded": degradation_table(dataset.stress),
-        "shortcut_chart": page_chart(charts.intervals, rows, "test AUC", zero=0.5),
-        "sheets": [{"model": model, "content": _inline(path)} for model, path in dataset.sheets.items()],
+        "shortcut_chart": interval_chart(
+            "shortcuts", "What else tells the classes apart",
+            "Test AUC of simple models that see hardly any disease, or none, and of the best model here. Where the "
+            "border, sharpness or the size of the file does nearly as well, the model may have learned that instead.",
+            "test AUC", 0.5, rows,
+        ).on_page(dataset.name),
+        "sheets": [
+            {"model": model_in_words(model), "content": _inline(path)} for model, path in dataset.sheets.items()
+        ],
         "pointing": _pointing(dataset.explained),
         "counts": _counts(dataset.data),
         "facts": _facts(dataset),
         "pictures": [{"alt": PICTURES[name], "content": _inline(path)} for name, path in dataset.pictures.items()],
-        "data_charts": [{
-            "title": "Brightness by class",
-            "svg": page_chart(
-                charts.histogram, plots["brightness"], "brightness", "share", ("mean gray level", "share")
-            ),
-            "caption": "Mean gray level by class. Where classes differ much, models may tell scanners apart.",
-        }],
+        "data_charts": [brightness_chart(plots["brightness"]).on_page(dataset.name)],
     }  # fmt: skip
 
 
@@ -154,7 +167,8 @@ def _pairs(pairs: pd.DataFrame) -> Markup:
     if pairs["p_delong"].notna().any():
         tests = {"p": "p, bootstrap", "p_delong": "p, DeLong"}
     rows = [
-        [row["model"], row["other"], signed_with_interval(row["auc"], row["auc_low"], row["auc_high"]),
+        [*map(model_in_words, (row["model"], row["other"])),
+         signed_with_interval(row["auc"], row["auc_low"], row["auc_high"]),
          *(p_value(row[test]) for test in tests)]
         for row in pairs.to_dict("records")
     ]  # fmt: skip
@@ -167,7 +181,7 @@ def subgroup_table(groups: pd.DataFrame) -> Markup | str:
         return ""
     records = groups.astype(object).where(groups.notna(), None).to_dict("records")
     rows = [
-        [row["model"], f"{row['attribute']}: {row['group']}", str(row["images"]),
+        [model_in_words(row["model"]), f"{row['attribute']}: {row['group']}", str(row["images"]),
          *(with_interval(row, key) for key in ("auc", "sensitivity", "specificity"))]
         for row in records
     ]  # fmt: skip
@@ -178,13 +192,15 @@ def subgroup_table(groups: pd.DataFrame) -> Markup | str:
 
 def _pointing(explained: dict[str, dict]) -> Markup | str:
     rows = [
-        [model, where, str(score["images"]), with_interval(score, "pointing"), decimal(score["pointing_chance"]),
-         with_interval(score, "energy"), decimal(score["energy_chance"])]
+        [model_in_words(model), where, str(score["images"]), with_interval(score, "energy"),
+         decimal(score["energy_chance"]),
+         signed_with_interval(*(score.get(f"energy_gain{end}") for end in ("", "_low", "_high"))),
+         with_interval(score, "pointing"), decimal(score["pointing_chance"])]
         for model, scores in explained.items()
         for where, score in {**scores["boxes"], "lungs": scores["lungs"]}.items()
         if score
     ]  # fmt: skip
-    heads = ["model", "where", "images", "pointing", "by chance", "heat inside", "by chance"]
+    heads = ["model", "where", "images", "heat inside", "by chance", "gain", "pointing", "by chance"]
     return html_table("How well heat maps point", heads, rows, text_columns=2) if rows else ""
 
 
@@ -202,7 +218,7 @@ def _facts(dataset: Dataset) -> str:
     several = int(patients.loc[patients["radiographs"] > 1, "patients"].sum())
     files = "; ".join(
         f"{name}: {facts['width']:.0f} x {facts['height']:.0f} pixels, {facts['bytes'] / 1000:.0f} kB, "
-        + ", ".join(f"{count} {mode}" for mode, count in facts["modes"].items())
+        + ", ".join(f"{count} {MODES.get(mode, mode)}" for mode, count in facts["modes"].items())
         for name, facts in data["files"].items()
     )
     split = "The test split is the official one" if data["official_test"] else "The archive has no official test split"

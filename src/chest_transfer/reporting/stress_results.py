@@ -7,6 +7,7 @@ from chest_transfer.data.degradations import DEGRADATIONS
 from chest_transfer.evaluation.balancing import MATCHED, REVERSED
 from chest_transfer.reporting.cautions import AS_GOOD, SHORTCUTS, SHORTCUTS_IN_TABLES, Caution
 from chest_transfer.reporting.html_tables import DASH, decimal, html_table, signed_with_interval, with_interval
+from chest_transfer.reporting.wording import model_in_words
 
 LARGE_DROP = 0.2  # of sensitivity or specificity
 NO_SHORTCUT = {"change": 0}
@@ -37,7 +38,7 @@ def stress_cautions(name: str, scores: dict[str, dict], stress: dict[str, dict])
         key = min(lost, key=lambda key: lost[key]["change"])
         opposite = record[f"{REVERSED}_{key}"]["auc"]
         text = (
-            f"{name}: {best} has an AUC of {area:.2f}, and of {lost[key]['auc']:.2f} "
+            f"{name}: the best model ({model_in_words(best)}) has an AUC of {area:.2f}, and of {lost[key]['auc']:.2f} "
             f"({lost[key]['auc_low']:.2f} to {lost[key]['auc_high']:.2f}) among radiographs on which {SHORTCUTS[key]} "
             f"says nothing of the classes" + (f", {opposite:.2f} where it says the opposite." if opposite else ".")
         )
@@ -55,7 +56,8 @@ def _of_degraded(name: str, model: str, degraded: dict) -> Caution:
             if None not in (record[score], unchanged[score]):
                 drops[kind, score] = unchanged[score] - record[score]
     text = (
-        f"{name}: on degraded radiographs {model} has a mean AUC of {decimal(degraded['mean_auc'])} "
+        f"{name}: on degraded radiographs the best model ({model_in_words(model)}) has a mean AUC of "
+        f"{decimal(degraded['mean_auc'])} "
         f"({decimal(unchanged['auc'])} on the same ones as they are), at worst {decimal(degraded['worst_auc'])} "
         f"({_in_words(degraded['worst'])})"
     )
@@ -83,7 +85,7 @@ def shortcut_table(stress: dict[str, dict]) -> Markup | str:
                 counts = [matched["effective_ill"], matched["effective_healthy"]]
                 change = signed_with_interval(*map(matched.get, CHANGE))
                 rows.append([
-                    model, SHORTCUTS_IN_TABLES[key], with_interval(matched, "auc"), change,
+                    model_in_words(model), SHORTCUTS_IN_TABLES[key], with_interval(matched, "auc"), change,
                     with_interval(opposite, "auc"), DASH if None in counts else str(min(counts)),
                 ])  # fmt: skip
     heads = ["model", "shortcut", "AUC, matched", "change", "AUC, reversed", "patients"]
@@ -104,10 +106,10 @@ def degradation_table(stress: dict[str, dict]) -> Markup | str:
         for name, degradation in DEGRADATIONS.items()
     ]  # fmt: skip
     heads, caption = (
-        ["degradation (levels)", *stress],
+        ["degradation (levels)", *map(model_in_words, stress)],
         (
             f"Test AUC on degraded radiographs, {' / '.join(LEVELS)}; in parentheses the lower of sensitivity and "
-            "specificity. Units of the strengths are in the README"
+            "specificity. Units of the strengths are in docs/another-hospital.md"
         ),
     )
     return html_table(caption, heads, rows, text_columns=1) if stress else ""

@@ -50,6 +50,28 @@ def training_in_words(regime: str) -> str:
     }.get(regime, regime)
 
 
+OF_MODELS = {  # what a model is called in tables, charts and cautions
+    "probe": "frozen backbone",
+    "finetune": "fine-tuned",
+    "train": "whole network",
+    "as_is": "as it is",
+    "adapted": "adapted without labels",
+    "transfer": "trained further",
+}
+
+
+def model_in_words(key: str) -> str:
+    """Return a model's key, such as `train-phantom`, in words: `whole network, simulated patients`.
+
+    What follows the key, as the class or the seed in `train-phantom Effusion`, stays behind it.
+    """
+    key, blank, rest = key.partition(" ")
+    regime, dash, row = key.partition("-")
+    if not dash or regime not in OF_MODELS:
+        return f"{key}{blank}{rest}"
+    return f"{OF_MODELS[regime]}, {row_in_words(regime, row)}{': ' if rest else ''}{rest}"
+
+
 def row_in_words(regime: str, row: str) -> str:
     """Return what the models of a row of the metrics started from, and whether it is their ensemble."""
     start = start_in_words(regime, row.removesuffix(f"-{ENSEMBLE}"))

@@ -186,7 +186,7 @@ function showHeatMap({ article, result, model, showsAnyMap }) {
   article.querySelector(".heat").hidden = !isShown;
   article.querySelector(".opacity").hidden = !isShown;
   article.querySelector(".nevertheless").hidden = isShown;
-  const meaning = `Bright areas raise the model's score for ${readable(result.explained)} (Grad-CAM). They show where it looked, not why: `;
+  const meaning = `Bright areas raise the model's score for ${readable(result.explained)} (HiResCAM). They show where it looked, not why: `;
   article.querySelector(".why").textContent = isShown ? `${meaning}${text}.` : `No heat map: ${text}.`;
 }
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError
+from chest_transfer.evaluation.grad_cam import DEFAULT_METHOD
+from chest_transfer.evaluation.localization import in_words, is_better_than_chance
 from chest_transfer.lockfile import is_recorded, read_lock
 from chest_transfer.model_names import ModelName, packed_model
 from chest_transfer.networks.facts import PackedFacts
@@ -77,7 +79,8 @@ def describe_models(predictors: dict[str, Predictor]) -> list[dict]:
             unknown = Caution(False, "The metrics in this folder are not of this model: its scores are unknown.")
             descriptions.append(_describe(name, predictor, {}, None, [unknown, *concerning]))
             continue
-        if model != dataset.models.get(key):  # heat maps are of one seed and number of patients
+        # Scored are the maps of one seed and number of patients, by the method in the settings.
+        if model != dataset.models.get(key) or settings.explain.method != DEFAULT_METHOD:
             explained = {}
         of_model = dataset_cautions(dataset.name, dataset.data, scores, explained)
         description = _describe(name, predictor, scores.get(key, {}), dataset, of_model + concerning)
@@ -100,17 +103,12 @@ def _heat_map(name: str, score: dict | None) -> dict:
     if score is None:
         text = f"whether the heat maps of this model point to {readable(name)} was not measured: no boxes are known"
         return {"is_shown": False, "text": text}
-    if score["pointing_low"] is None:
+    is_shown = is_better_than_chance(score)
+    if is_shown is None:
         text = f"too few test radiographs show {readable(name)} to tell whether the heat maps of this model point to it"
-        return {"is_shown": False, "text": text}
-    numbers = (
-        f"into the disease in {score['pointing']:.0%} of {score['images']} test radiographs (95% CI: "
-        f"{score['pointing_low']:.0%} to {score['pointing_high']:.0%}), by chance in {score['pointing_chance']:.0%}"
-    )
-    return {
-        "is_shown": score["pointing_low"] > score["pointing_chance"],
-        "text": f"heat maps of this model point {numbers}",
-    }
+    else:
+        text = f"on test radiographs, {in_words(score)}"
+    return {"is_shown": bool(is_shown), "text": text}
 
 
 def _is_scored(name: str, facts: PackedFacts, settings: Settings) -> bool:

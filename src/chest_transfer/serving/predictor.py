@@ -207,7 +207,7 @@ class Predictor:
         return (*prediction.labels, max(prediction.probabilities, key=prediction.probabilities.get))[0]
 
     def heat_maps(self, predictions: list[Prediction], classes: list[str]) -> np.ndarray:
-        """Return Grad-CAM of a class of each readable picture: (n, size, size) float32, 0-1."""
+        """Return the heat map of a class of each readable picture: (n, size, size) float32, 0-1."""
         from chest_transfer.evaluation.explanation import maps_in_batches
 
         numbers = np.array([self.classes.index(name) for name in classes])

@@ -11,6 +11,7 @@ import pandas as pd
 from chest_transfer.source_code import stage_fingerprint
 
 PROJECT = Path(__file__).parents[3]
+CHECKPOINTS = Path(".training")
 
 
 class Checkpoints:
@@ -41,6 +42,11 @@ class Checkpoints:
         for other in training.glob("*"):
             if other != self._folder:
                 shutil.rmtree(other)
+
+    @property
+    def name(self) -> str:
+        """Of the training: the path of its folder below the one of all checkpoints."""
+        return self._training.as_posix().removeprefix(f"{CHECKPOINTS}/")
 
     def save(self, trainer: keras.Model, network: keras.Model, history: pd.DataFrame) -> None:
         """Keep the state after the last epoch of the history, and the weights of the epoch of lowest `val_loss`."""

@@ -16,6 +16,7 @@ from chest_transfer.training.checkpoints import Checkpoints
 from chest_transfer.training.determinism import reseed
 from chest_transfer.training.frozen_part import Activations
 from chest_transfer.training.fused_norm import fuse_batch_norms
+from chest_transfer.training.live_curves import LiveCurves
 from chest_transfer.training.losses import accuracy, cross_entropy, plain_cross_entropy
 from chest_transfer.training.optimizers import Adam
 from chest_transfer.training.schedules import epoch_learning_rate, warmup_factor
@@ -82,28 +83,29 @@ def fit(
     if last_epoch(history):
         print(f"resuming after epoch {last_epoch(history)}", flush=True)
     statistics = BatchNormStatistics(network, Batches(train, settings.batch_size, seed), len(train.labels))
-    callback = TrainingCallback(
-        network, statistics, history, checkpoints, settings, section=section, learning_rate=learning_rate, seed=seed,
-        unfreezing=unfreezing,
-    )  # fmt: skip
-    validation = Batches(val, settings.batch_size)
-    if unfreezing and not len(history):
-        trainer.optimizer.build(trainer.trainable_variables)
-        callback.record_initial_weights(trainer, Batches(train, settings.batch_size), validation)
-    if not callback.is_finished():
-        first_epoch = last_epoch(callback.history)
-        trainer.fit(
-            Batches(
-                train, settings.batch_size, seed, first_epoch, probabilities,
-                augmentation=settings.augmentation if isinstance(train, Arrays) else None, mixup=regularization.mixup,
-            ),
-            validation_data=validation,
-            epochs=settings.epochs,
-            initial_epoch=first_epoch,
-            callbacks=[callback],
-            shuffle=False,
-            verbose=1 if sys.stdout.isatty() else 2,
+    with LiveCurves(checkpoints.name) as live:
+        callback = TrainingCallback(
+            network, statistics, history, checkpoints, live, settings, section=section, learning_rate=learning_rate,
+            seed=seed, unfreezing=unfreezing,
         )  # fmt: skip
+        validation = Batches(val, settings.batch_size)
+        if unfreezing and not len(history):
+            trainer.optimizer.build(trainer.trainable_variables)
+            callback.record_initial_weights(trainer, Batches(train, settings.batch_size), validation)
+        if not callback.is_finished():
+            first_epoch = last_epoch(callback.history)
+            trainer.fit(
+                Batches(
+                    train, settings.batch_size, seed, first_epoch, probabilities, mixup=regularization.mixup,
+                    augmentation=settings.augmentation if isinstance(train, Arrays) else None,
+                ),
+                validation_data=validation,
+                epochs=settings.epochs,
+                initial_epoch=first_epoch,
+                callbacks=[callback],
+                shuffle=False,
+                verbose=1 if sys.stdout.isatty() else 2,
+            )  # fmt: skip
     checkpoints.load_best(network)
     return callback.history
 
@@ -125,6 +127,7 @@ class TrainingCallback(keras.callbacks.Callback):
         statistics: BatchNormStatistics,
         history: pd.DataFrame,
         checkpoints: Checkpoints,
+        live: LiveCurves,
         settings: "Fit",
         *,
         section: str,
@@ -133,6 +136,9 @@ class TrainingCallback(keras.callbacks.Callback):
         unfreezing: GradualUnfreezing | None,
     ):
         super().__init__()
+        self._live = live
+        for _, epoch in history.iterrows():
+            live.log(epoch)
         self.history = history
         self._network, self._statistics, self._checkpoints = network, statistics, checkpoints
         self._settings, self._section, self._seed = settings, section, seed
@@ -186,6 +192,7 @@ class TrainingCallback(keras.callbacks.Callback):
     def _append(self, values: dict, rate: float) -> None:
         row = {name: (values | {"learning_rate": rate})[name] for name in HISTORY}
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
+        self._live.log(row)
 
 
 def _trainer(network: keras.Model, train: Arrays | Features | Activations, settings: "Fit", seed: int) -> keras.Model:

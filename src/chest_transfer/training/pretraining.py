@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from chest_transfer.data.arrays import Arrays
 from chest_transfer.networks.classifier import build_classifier, logits_network
-from chest_transfer.training.checkpoints import Checkpoints
+from chest_transfer.training.checkpoints import CHECKPOINTS, Checkpoints
 from chest_transfer.training.fitting import fit
-from chest_transfer.training.train_and_save import CHECKPOINTS, FitOptions
+from chest_transfer.training.train_and_save import FitOptions
 
 if TYPE_CHECKING:
     from chest_transfer.settings import Architecture

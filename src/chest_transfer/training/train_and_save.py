@@ -17,7 +17,7 @@ from chest_transfer.networks.facts import ClassifierFacts, StartingFacts
 from chest_transfer.networks.saving import LUNGS, load_model, save_model, with_prefix
 from chest_transfer.networks.weights import FROM_IMAGENET
 from chest_transfer.training.batches import Batches
-from chest_transfer.training.checkpoints import Checkpoints
+from chest_transfer.training.checkpoints import CHECKPOINTS, Checkpoints
 from chest_transfer.training.fit_check import OK, check_fit
 from chest_transfer.training.fitting import fit
 from chest_transfer.training.frozen_part import activations_of, storable_frozen_part
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from chest_transfer.settings import Architecture, Fit
     from chest_transfer.training.unfreezing import GradualUnfreezing
 
-CHECKPOINTS = Path(".training")
 PREDICTED_SPLITS = ("val", "test")
 
 

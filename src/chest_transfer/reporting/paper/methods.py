@@ -149,8 +149,8 @@ def _evaluation(experiment: Experiment) -> str:
             "were applied to test radiographs degraded by blur, noise and other changes at three strengths."
         )
     if any(dataset.explained for dataset in experiment.datasets):
-        plus_plus = settings.explain.method == "grad-cam++"
-        method = "Grad-CAM++ [@chattopadhay2018]" if plus_plus else "Grad-CAM [@selvaraju2017]"
+        cited = {"hirescam": "HiResCAM [@draelos2020]", "grad-cam": "Grad-CAM [@selvaraju2017]"}
+        method = cited.get(settings.explain.method, "Grad-CAM++ [@chattopadhay2018]")
         text += f" Heat maps are those of {method}."
     return text
 
