@@ -16,7 +16,7 @@ from chest_transfer.evaluation.explained_dataset import lung_masks
 from chest_transfer.evaluation.explanation import OUTCOMES, choose_examples, maps_in_batches
 from chest_transfer.evaluation.figures import heat_map_figure, save_figure
 from chest_transfer.evaluation.grad_cam import METHODS, GradCam
-from chest_transfer.evaluation.localization import box_mask, localization_scores
+from chest_transfer.evaluation.localization import box_mask, is_better_than_chance, localization_scores
 from chest_transfer.networks.backbones import BACKBONES, build_backbone
 from chest_transfer.networks.classifier import build_classifier
 from chest_transfer.training.determinism import make_deterministic
@@ -135,6 +135,44 @@ def test_maps_in_batches_are_those_of_all_images_at_once(trained):
     heat_maps = GradCam(trained).maps
     assert maps_in_batches(heat_maps, images, labels) == pytest.approx(heat_maps(images, labels), abs=1e-5)
     assert maps_in_batches(heat_maps, images[:0], labels[:0]).shape == (0, SIZE, SIZE)
+
+
+def test_hirescam_is_grad_cam_where_the_head_averages_and_points_where_it_does_not():
+    """A head that looks at one place: only HiResCAM shows which, because each value has a gradient of its own."""
+    make_deterministic(seed=1, threads=2)
+    images = np.random.default_rng(1).integers(0, 256, (4, SIZE, SIZE), dtype=np.uint8)
+    averaged = build_classifier(build_backbone("cnn", SIZE), "linear", 2, multi_label=False)
+    maps = {method: GradCam(averaged, method).maps(images, np.ones(4, int)) for method in ("hirescam", "grad-cam")}
+    assert maps["hirescam"] == pytest.approx(maps["grad-cam"], abs=1e-5)
+    kept_whole = build_classifier(build_backbone("cnn", SIZE), "dense64", 2, multi_label=False)
+    dense, logits = (kept_whole.get_layer(name) for name in ("head_dense64", "logits"))
+    side, channels = kept_whole.get_layer("head_flatten").input.shape[1], 128
+    kernel = np.zeros((side, side, channels, 64), np.float32)
+    kernel[0, -1] = 1  # the upper right corner
+    dense.set_weights([kernel.reshape(-1, 64), np.ones(64, np.float32)])
+    logits.set_weights([np.tile(np.array([[0, 1]], np.float32), (64, 1)), np.zeros(2, np.float32)])
+    hottest = GradCam(kept_whole, "hirescam").maps(images, np.ones(4, int)).reshape(4, -1).argmax(axis=1)
+    rows, columns = hottest // SIZE, hottest % SIZE
+    assert (rows < SIZE / side).all()
+    assert (columns >= SIZE - SIZE / side).all()
+
+
+def test_the_gain_over_chance_is_of_the_same_maps():
+    patients = np.arange(30).astype(str)
+    masks = np.zeros((30, 8, 8), bool)
+    masks[:, 2:6, 2:6] = True
+    maps = np.zeros((30, 8, 8), np.float32)
+    maps[:, 4, 4] = 1
+    scores = localization_scores(maps, masks, patients)
+    assert [scores[f"energy_gain{end}"] for end in ("", "_low", "_high")] == [0, 0, 0]
+    assert not is_better_than_chance(scores)  # to point to the middle, where all boxes are, is no skill
+    masks[::2] = np.roll(masks[::2], 4, axis=1)
+    maps[::2] = np.roll(maps[::2], 4, axis=1)
+    scores = localization_scores(maps, masks, patients)
+    assert scores["energy_gain"] == pytest.approx(scores["energy"] - scores["energy_chance"])
+    assert scores["energy_gain_low"] > 0.3
+    assert is_better_than_chance(scores)
+    assert is_better_than_chance(localization_scores(maps[:4], masks[:4], patients[:4])) is None  # too few
 
 
 def test_chance_is_the_score_of_the_same_maps_on_other_images():

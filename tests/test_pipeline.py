@@ -156,6 +156,21 @@ def test_another_seed_and_another_number_of_patients_train_only_what_is_new(two_
     assert not [name for name in stages_run(pulled) if "-" in name]
 
 
+@pytest.mark.browser
+def test_plots_are_drawn_without_a_network(two_models, browser):
+    page_file = run(two_models, "dvc", "plots", "show").stdout.strip().splitlines()[-1]
+    charts = Path(page_file.removeprefix("file://")).read_text().count("vegaEmbed('#")
+    context, failed = browser.new_context(offline=True), []
+    with context.new_page() as page:
+        page.on("requestfailed", lambda request: failed.append(request.url))
+        page.on("pageerror", lambda error: failed.append(str(error)))
+        page.goto(page_file)
+        page.wait_for_function(f"document.querySelectorAll('canvas.marks, svg.marks').length === {charts}")
+    context.close()
+    assert charts > 10
+    assert failed == []
+
+
 @pytest.mark.parametrize(
     ("path", "stage"),
     [

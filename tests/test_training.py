@@ -35,9 +35,11 @@ from chest_transfer.training.determinism import make_deterministic
 from chest_transfer.training.fit_check import OK, check_fit
 from chest_transfer.training.fitting import TrainingCallback, fit
 from chest_transfer.training.fused_norm import fold_batch_norms, fuse_batch_norms
+from chest_transfer.training.live_curves import LiveCurves
 from chest_transfer.training.losses import FOCAL_GAMMA, IMBALANCES, cross_entropy
 from chest_transfer.training.optimizers import Adam
 from chest_transfer.training.schedules import epoch_learning_rate, warmup_factor
+from chest_transfer.yaml_files import read_yaml
 
 CONSTANT = {
     "warmup": 0.0,
@@ -748,6 +750,20 @@ def test_checkpoints_of_other_settings_are_not_resumed(tmp_path):
     assert len(Checkpoints(tmp_path, {"epochs": 1}, []).restore(model)) == 1
     assert len(Checkpoints(tmp_path, {"epochs": 2}, []).restore(model)) == 0
     assert len(Checkpoints(tmp_path, {"epochs": 1}, []).restore(model)) == 0
+
+
+def test_curves_are_drawn_while_a_network_is_trained_and_removed_afterwards(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(LiveCurves, "remove", lambda self: None)  # as if it were still running
+        history = fit_classifier(toy_classifier(), Path(".training/pneumonia/cnn/train-none"), SETTINGS)
+    folder = Path("live/pneumonia-cnn-train-none")
+    curve = pd.read_csv(folder / "plots/metrics/validation/cross_entropy.tsv", sep="\t")["cross_entropy"]
+    assert curve.tolist() == pytest.approx(history["val_cross_entropy"].tolist())
+    assert read_yaml(folder / "dvc.yaml")["plots"] == [{"plots/metrics": {"x": "step"}}]
+    with LiveCurves("pneumonia/cnn/train-none") as live:
+        live.log(history.iloc[0])
+    assert not Path("live").exists()
 
 
 @pytest.mark.parametrize("section", ["train", "finetune", "probe"])
