@@ -217,7 +217,10 @@ def test_the_report_gives_the_reason_and_claims_no_gain():
     assert "no gain from ImageNet can be claimed from fewer than 5 ill or healthy test patients" in sentence
     assert sentence.endswith("(+0.200).")
     texts = [caution.text for caution in dataset_cautions("ward", data, scores, {})]
-    assert any(text.startswith("ward: fewer than 5 ill or healthy test patients for ") for text in texts)
+    assert any(
+        text.startswith("ward: fewer than 5 ill or healthy test patients (whole network, random weights)")
+        for text in texts
+    )
 
 
 def test_probabilities_far_from_one_half_change_nothing():

@@ -573,4 +573,4 @@ class TestNihTables:
         source = make_zip(tmp_path / "a.zip", nih_as(without_lists))
         summary = preprocessed(tmp_path, "nih", source, splits="pooled")
         assert summary["official_test"] is MADE_HERE
-        assert summary["images"]["test"] == 8
+        assert summary["images"]["test"] == 12

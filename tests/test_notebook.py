@@ -1,4 +1,4 @@
-"""docs/first-experiment.ipynb: its cells run from the first to the last, in a repository whose experiment has been run."""
+"""docs/first-experiment.ipynb: its cells run from the first to the last, where the experiment has been run."""
 
 import json
 

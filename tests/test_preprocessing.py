@@ -46,8 +46,8 @@ def arrays_of(tmp_path: Path, members: dict, dataset: str = "tuberculosis", proc
 
 def test_the_arrays_contain_the_images_of_the_archive(tmp_path):
     target, summary = arrays_of(tmp_path, tuberculosis())
-    assert summary["images"] == {"train": 54, "val": 10, "test": 16}
-    assert summary["classes"]["test"] == {"Normal": 8, "Tuberculosis": 8}
+    assert summary["images"] == {"train": 48, "val": 8, "test": 24}
+    assert summary["classes"]["test"] == {"Normal": 12, "Tuberculosis": 12}
     assert summary["without_patient_id"] == 80
     names = []
     for split in ("train", "val", "test"):

@@ -156,7 +156,7 @@ def test_a_set_that_cannot_be_downloaded_says_where_to_get_it(project):
     assert "under its terms (Stanford University Dataset Research Use Agreement)" in message
 
 
-def test_the_readme_lists_every_set():
-    text = (ROOT / "README.md").read_text()
+def test_the_page_on_real_data_lists_every_set():
+    text = (ROOT / "docs/real-data.md").read_text()
     for name, entry in public_sets().items():
         assert f"| `{name}` | {entry.title}" in text

@@ -20,6 +20,7 @@ from chest_transfer.reporting.answers import gain_sentence
 from chest_transfer.reporting.cautions import dataset_cautions, overlap_cautions
 from chest_transfer.reporting.chart_looks import page_chart
 from chest_transfer.reporting.gathering import _pretrained_first
+from chest_transfer.reporting.wording import model_in_words
 from chest_transfer.reporting.writing import write_report
 from chest_transfer.serving.packing import pack
 from chest_transfer.settings import PartialWeights, read_settings
@@ -59,6 +60,9 @@ def test_the_page_needs_no_other_file(html):
     assert sources
     assert all(source.startswith("data:image/webp;base64,") for source in sources)
     anchors = {attributes["href"] for attributes in page.all("a")}
+    downloads = {anchor for anchor in anchors if anchor.startswith("data:")}
+    assert {anchor.split(";")[0] for anchor in downloads} == {"data:text/csv", "data:image/svg+xml"}
+    anchors -= downloads
     assert all(anchor.startswith("#") for anchor in anchors)
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes and "svg" not in attributes["id"]]
     assert {anchor[1:] for anchor in anchors} <= set(ids)
@@ -201,7 +205,7 @@ def test_no_gain_is_claimed_where_a_fit_failed(failed):
     # A control that learned nothing would make any start look good.
     scores = SCORES | {failed: SCORES[failed] | {"fit": "the predictions are constant"}}
     sentence = gain_sentence("covid", scores, "train", "imagenet", GAIN)
-    assert f"no gain from ImageNet can be claimed, because a fit of {failed} failed" in sentence
+    assert f"no gain from ImageNet can be claimed, because a fit failed ({model_in_words(failed)})" in sentence
 
 
 def areas(test: float, validation: float | None = None) -> dict[str, float]:
@@ -281,8 +285,8 @@ def test_each_failed_fit_is_warned_of():
     cautions = dataset_cautions("tb", data(), scores, {})
     assert all(caution.serious for caution in cautions)
     assert [caution.text for caution in cautions] == [
-        f"tb: the fit of train-none failed: {FAILURE}.",
-        "tb: the fit of finetune-none failed: no epoch improved on the initial weights, which were restored.",
+        f"tb: a fit failed (whole network, random weights): {FAILURE}.",
+        "tb: a fit failed (fine-tuned, random weights): no epoch improved on the initial weights, which were restored.",
     ]
 
 
@@ -305,16 +309,16 @@ def test_failed_fits_in_the_metrics_are_in_the_page_the_markdown_and_the_card(pr
     changed = copy_project(project, tmp_path / "changed")
     monkeypatch.chdir(changed)
     detail = changed / "metrics/detail/pneumonia.json"
-    text = f"pneumonia: the fit of train-none failed: {FAILURE}."
+    text = f"pneumonia: a fit failed (whole network, random weights): {FAILURE}."
     card = "cards/pneumonia-cnn-train-none-seed1-all.md"
     files = {name: changed / "report" / name for name in ("index.html", "report.md", card)}
     change_json(detail, lambda content: content["train"]["none"].update(fit="ok"))
     write_report(read_settings())
-    assert not any("the fit of train-none failed" in file.read_text() for file in files.values())
+    assert not any("a fit failed" in file.read_text() for file in files.values())
     change_json(detail, lambda content: content["train"]["none"].update(fit=FAILURE))
     write_report(read_settings())
     pages = {name: file.read_text() for name, file in files.items()}
-    assert f"<b>Warning.</b> {text}" in pages["index.html"]
+    assert f'<li class="serious">{text}</li>' in pages["index.html"]
     assert f"**Warning.** {text}" in pages["report.md"]
     assert text in pages[card]
 
@@ -339,7 +343,7 @@ def test_the_report_says_whether_exact_copies_are_scored_or_left_out(project, tm
 
 
 def test_less_serious_problems_are_reported_too():
-    pointing = {"pointing": 0.5, "pointing_low": 0.4, "pointing_chance": 0.45, "images": 20}
+    pointing = {"energy": 0.5, "energy_chance": 0.45, "energy_gain_low": -0.01, "images": 20}
     cautions = dataset_cautions(
         "tb",
         data(
@@ -370,7 +374,7 @@ def test_heat_maps_outside_the_lungs_are_reported():
 
 
 def test_without_two_starts_the_report_says_that_nothing_is_compared(html, project):
-    assert "Nothing is compared." in html  # the toy experiment has random weights alone
+    assert "pneumonia: nothing is compared." in html  # the toy experiment has random weights alone
     assert "Nothing is compared." in (project / "report/report.md").read_text()
 
 

@@ -89,7 +89,9 @@ def _of_wrong_pairs(pairs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the mean score of maps in the masks of others, for each of (R, n) weights of images."""
     same = weights**2
     of_all = (weights @ pairs * weights).sum(axis=1) - same @ np.diag(pairs)
-    return of_all / (weights.sum(axis=1) ** 2 - same.sum(axis=1))
+    count = weights.sum(axis=1) ** 2 - same.sum(axis=1)
+    # NaN where a resample has one image alone.
+    return np.divide(of_all, count, out=np.full(len(weights), np.nan), where=count > 0)
 
 
 def _pixel(edge: float, size: int) -> int:

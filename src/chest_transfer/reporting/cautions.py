@@ -91,7 +91,7 @@ def overlap_cautions(overlap: pd.DataFrame) -> list[Caution]:
 
 def _failed_fits(name: str, scores: dict[str, dict]) -> list[Caution]:
     return [
-        Caution(True, f"{name}: the fit of one model failed ({model_in_words(model)}): {record['fit']}.")
+        Caution(True, f"{name}: a fit failed ({model_in_words(model)}): {record['fit']}.")
         for model, record in scores.items()
         if has_failed(record) and not is_ensemble(model)  # its members are named
     ]
