@@ -26,7 +26,6 @@ setup: .venv/ready
 repro: setup
 	@chest-transfer mend --quiet
 	dvc repro
-	@chest-transfer report
 	@python -m chest_transfer.reporting.score_table
 
 report: setup

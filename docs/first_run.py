@@ -52,7 +52,7 @@ def main() -> None:
             label = f"{dataset}, {weights}"
             curves.plot(line["epoch"], line["cross_entropy"], STYLES[weights], color=COLORS[number], label=label)
         points = pd.read_csv(f"metrics/plots/{dataset}/roc.csv")
-        scores = json.loads(Path(f"metrics/{dataset}.json").read_text())["train"]
+        scores = json.loads(Path(f"metrics/detail/{dataset}.json").read_text())["train"]
         for weights in settings.train.weights:
             line = points[points["model"] == f"train-{weights}"]
             rates = line["false_positive_rate"], line["true_positive_rate"]

@@ -31,8 +31,8 @@ BIB = files("chest_transfer.reporting.paper").joinpath("references.bib").read_te
 @pytest.fixture(scope="module")
 def paper(evaluated) -> Path:
     """The folder that the command writes for a toy experiment."""
-    assert run(evaluated, "chest-transfer", "paper").stdout == "report/paper/paper.tex\n"
-    return evaluated / "report/paper"
+    assert run(evaluated, "chest-transfer", "paper").stdout == "paper/paper.tex\n"
+    return evaluated / "paper"
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from chest_transfer.reporting.charts import LONGEST_LABEL
+
 COLUMN, WHOLE_PAGE = 3.5, 7.2  # inches, of a paper with two columns
-LONGEST_LABEL = 26  # characters that two columns of a legend have room for
 LINE = 0.14  # inches, of a legend
 # Placeholders that `page_chart` replaces by colors of the page: text, grid, and one for each series.
 INK, GRID, SERIES = "#010101", "#020202", [f"#0{number}0a0b" for number in range(1, 9)]

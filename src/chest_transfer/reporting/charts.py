@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+LONGEST_LABEL = 26  # characters that two columns of a legend have room for
 STYLES = ("-", "--", ":")  # 3, so that 24 lines differ with 8 colors
 
 
@@ -32,7 +33,7 @@ def curves(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], diagona
         if f"{y}_low" in table:
             axes.vlines(points[x], points[f"{y}_low"], points[f"{y}_high"], color=color, linewidth=1, alpha=0.6)
     axes.set(xlabel=labels[0], ylabel=labels[1], xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-    figure.legend(loc="outside lower center", ncols=2)
+    _add_legend(figure)
     return figure
 
 
@@ -56,7 +57,7 @@ def training_curves(table: pd.DataFrame, name_of: Callable[[str], str] = str) ->
         axes.plot(points["epoch"], points["cross_entropy"], color=color, linestyle=style, linewidth=1.6, label=label)
     axes.set(xlabel="epoch", ylabel="cross-entropy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(loc="outside lower center", ncols=2)
+    _add_legend(figure)
     return figure
 
 
@@ -79,7 +80,7 @@ def learning_curves(table: pd.DataFrame) -> Figure:
     axes.set(xlabel="training patients", ylabel="test AUC", xscale="log")
     axes.set_xticks(numbers, [f"{patients:,}" for patients in numbers])
     axes.minorticks_off()
-    figure.legend(loc="outside lower center", ncols=2)
+    _add_legend(figure)
     return figure
 
 
@@ -106,7 +107,7 @@ def by_block(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], zero:
         axes.plot(places, points[y], color=color, linestyle=style, linewidth=1.6, marker="o", markersize=4, label=model)
     axes.set(xlabel=labels[0], ylabel=labels[1])
     axes.set_xticks(range(len(blocks)), blocks)
-    figure.legend(loc="outside lower center", ncols=2)
+    _add_legend(figure)
     return figure
 
 
@@ -178,8 +179,14 @@ def histogram(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str]) -> F
         style, color = STYLES[number % len(STYLES)], _color(number)
         axes.plot(bars[x], bars[y], color=color, linestyle=style, linewidth=1.5, label=name, drawstyle="steps-post")
     axes.set(xlabel=labels[0], ylabel=labels[1])
-    figure.legend(loc="outside lower center", ncols=2)
+    _add_legend(figure)
     return figure
+
+
+def _add_legend(figure: Figure) -> None:
+    """Add a legend below, in two columns where the labels are short enough for that."""
+    labels = figure.axes[0].get_legend_handles_labels()[1]
+    figure.legend(loc="outside lower center", ncols=2 if max(map(len, labels), default=0) <= LONGEST_LABEL else 1)
 
 
 def _color(number: int) -> str:

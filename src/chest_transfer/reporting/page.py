@@ -10,7 +10,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from chest_transfer.machine import machine
 from chest_transfer.reporting.cautions import SHORTCUTS_IN_TABLES, Caution
 from chest_transfer.reporting.dataset_charts import (
     block_charts,
@@ -57,7 +56,7 @@ def render_page(settings: Settings, datasets: list[Dataset], cautions: list[Caut
         settings: Settings of the experiment.
         datasets: list of Dataset, with its metrics.
         cautions: list of Caution, serious ones first.
-        provenance: str, a sentence that names the commit.
+        provenance: str, a sentence that says whose results these are.
     """
     of_transfer = transfer_chart(datasets)
     areas = [
@@ -80,7 +79,6 @@ def render_page(settings: Settings, datasets: list[Dataset], cautions: list[Caut
             "auc", "Test AUC", "Test AUC with its interval; the line is chance.", "test AUC", 0.5, areas
         ).on_page(),
         trained_on=_machines(datasets),
-        here=machine(),
         method=METHODS[settings.explain.method],
         parts={dataset.name: _part(dataset) for dataset in datasets},
         provenance=provenance,

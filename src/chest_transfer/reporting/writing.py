@@ -1,6 +1,5 @@
 """Writing the report: the page, the same in Markdown, and a card for each model."""
 
-import shutil
 from pathlib import Path
 
 from chest_transfer.files import atomic_write
@@ -11,7 +10,7 @@ from chest_transfer.networks.saving import read_facts
 from chest_transfer.reporting.gathering import Dataset, gather
 from chest_transfer.reporting.html_tables import decimal, with_interval
 from chest_transfer.reporting.page import TEMPLATES, render_page
-from chest_transfer.reporting.provenance import provenance
+from chest_transfer.reporting.provenance import results_in_words
 from chest_transfer.reporting.wording import intervals_hold_for
 from chest_transfer.settings import Settings
 
@@ -25,13 +24,11 @@ def write_report(settings: Settings) -> list[Path]:
         ChestTransferError: an evaluation is missing.
     """
     datasets, cautions = gather(settings)
-    commit = provenance()
+    source = results_in_words(settings.datasets)
     with atomic_write(FOLDER) as aside:
-        if (FOLDER / "paper").exists():  # of `chest-transfer paper`, which an author may have edited
-            shutil.copytree(FOLDER / "paper", aside / "paper")
         (aside / "cards").mkdir(parents=True)
-        (aside / "index.html").write_text(render_page(settings, datasets, cautions, commit))
-        content = {"settings": settings, "datasets": datasets, "cautions": cautions, "provenance": commit}
+        (aside / "index.html").write_text(render_page(settings, datasets, cautions, source))
+        content = {"settings": settings, "datasets": datasets, "cautions": cautions, "provenance": source}
         content |= {"intervals_hold_for": intervals_hold_for(settings)}
         markdown = TEMPLATES.get_template("report.md").render(**content, with_interval=with_interval, decimal=decimal)
         (aside / "report.md").write_text(markdown)
@@ -39,18 +36,18 @@ def write_report(settings: Settings) -> list[Path]:
             for model in dataset.models.values():
                 if model.key in dataset.scores and is_recorded(read_lock(), model.network):
                     card = aside / "cards" / f"{str(model).replace('/', '-')}.md"
-                    card.write_text(_card(settings, dataset, model, commit))
+                    card.write_text(_card(settings, dataset, model, source))
     return sorted(path for path in FOLDER.rglob("*") if path.is_file())
 
 
-def _card(settings: Settings, dataset: Dataset, model: ModelName, commit: str) -> str:
+def _card(settings: Settings, dataset: Dataset, model: ModelName, source: str) -> str:
     return TEMPLATES.get_template("card.md").render(
         name=str(model),
         path=model.network,
         facts=read_facts(model.network, ClassifierFacts),
         scores=dataset.scores[model.key]["fits"][model.fit],
         dataset=dataset,
-        provenance=commit,
+        provenance=source,
         size=settings.image_size,
         with_interval=with_interval,
         decimal=decimal,

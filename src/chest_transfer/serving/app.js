@@ -163,7 +163,7 @@ function showResult(entry, model, result) {
   const classes = model.classes.length === 2 ? [model.classes[1]] : model.classes;
   find(".classes").replaceChildren(...classes.map((name) => classRow(entry, result, name, thresholds[name])));
   find(".scale").textContent = Object.keys(thresholds).length
-    ? `Calibrated probability. The mark shows the threshold, chosen on the validation patients for ${model.points[result.operating_point]}.`
+    ? `Calibrated probability. The mark shows the threshold${isBinary ? `, ${percent(result.threshold)}` : ""}, chosen on the validation patients for ${model.points[result.operating_point]}.`
     : "Calibrated probabilities. The most probable class is the prediction.";
   entry.result = result;
   entry.model = model;

@@ -13,7 +13,7 @@ from chest_transfer.reporting.paper.methods import Sections, methods_of
 from chest_transfer.reporting.paper.table import Table
 from chest_transfer.reporting.paper.tables import tables_of
 
-FOLDER = Path("report/paper")
+FOLDER = Path("paper")
 # LaTeX is full of braces and percent signs, which are Jinja's own marks.
 TEMPLATES = Environment(
     loader=PackageLoader("chest_transfer.reporting.paper", "."), undefined=StrictUndefined, trim_blocks=True,
