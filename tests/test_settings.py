@@ -100,10 +100,11 @@ def test_reading_settings_changes_no_value(path):
 
 def test_reading_settings_changes_no_value_of_any_setting(project):
     """As above, for integers where floats are expected, for optional keys, and for files of weights."""
-    own = {"path": "weights.h5", "preprocessing": "caffe"}
+    own = {"path": "weights.h5", "preprocessing": "tf"}
     change_settings(
         project / "params.yaml", weights_files={"own": own}, weights=["own", "none"], train__learning_rate=1,
-        train__augmentation__rotation=180, architectures__cnn__alpha=1, sources={"pneumonia": "a.zip"},
+        train__augmentation__rotation=180,
+        architectures__mobilenetv2__alpha=1, sources={"pneumonia": "a.zip"},
     )  # fmt: skip
     settings = read_settings(project / "params.yaml")
     assert_equal_but_for_types(settings.model_dump(exclude_unset=True), read_yaml(project / "params.yaml"))

@@ -31,7 +31,7 @@ class ViewColumn(Section):
 
 
 class TableColumns(Section):
-    """What the columns of a table of radiographs mean; README has each key.
+    """What the columns of a table of radiographs mean; docs/your-own-radiographs.md has each key.
 
     `rows` says what several rows of one image are: `one` (they must be equal), `any` (a finding is present if one row
     says so), or `majority` (of the readers in the column `reader`).
