@@ -156,6 +156,14 @@ def test_another_seed_and_another_number_of_patients_train_only_what_is_new(two_
     assert not [name for name in stages_run(pulled) if "-" in name]
 
 
+def test_the_app_offers_a_best_model_that_only_the_cache_has(two_models):
+    folder = clone(two_models, "other_datasets")
+    run(folder, "dvc", "pull")
+    (folder / "models/best/pneumonia.keras").unlink()  # as an experiment on other datasets does
+    program = "from chest_transfer.serving.collection import collect_models; print(list(collect_models([])))"
+    assert "'pneumonia'" in run(folder, "python", "-c", program).stdout
+
+
 @pytest.mark.browser
 def test_plots_are_drawn_without_a_network(two_models, browser):
     page_file = run(two_models, "dvc", "plots", "show").stdout.strip().splitlines()[-1]

@@ -59,7 +59,7 @@ def run_check(arguments: argparse.Namespace) -> None:
 
     settings = read_settings()
     if not settings.own:
-        raise ChestTransferError("params.yaml describes no radiographs under `own`; docs/your-own-radiographs.md shows how")
+        raise ChestTransferError("params.yaml has no radiographs under `own`; docs/your-own-radiographs.md shows how")
     if arguments.dataset not in settings.own:
         remedy = "describe it under `own` in params.yaml"
         raise unknown_name_error("dataset of your own", arguments.dataset, settings.own, remedy)

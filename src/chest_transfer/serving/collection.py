@@ -5,7 +5,7 @@ from pathlib import Path
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.grad_cam import DEFAULT_METHOD
 from chest_transfer.evaluation.localization import in_words, is_better_than_chance
-from chest_transfer.lockfile import is_recorded, read_lock
+from chest_transfer.lockfile import cache_folder, is_recorded, locked_outputs, read_lock
 from chest_transfer.model_names import ModelName, packed_model
 from chest_transfer.networks.facts import PackedFacts
 from chest_transfer.reporting.cautions import Caution, dataset_cautions
@@ -28,19 +28,34 @@ def collect_models(names: list[str]) -> dict[str, Predictor]:
     """Return the predictor of each model by name, none of them loaded yet.
 
     Args:
-        names: list of str, as `model_file` takes them; empty for every classifier in `models/`.
+        names: list of str, as `model_file` takes them; empty for every classifier in `models/`, and the best model of
+            each dataset that only DVC's cache has.
 
     Raises:
         ChestTransferError: there are no models, or one of them does not exist or could run code.
     """
-    names = names or [
-        path.relative_to("models").with_suffix("").as_posix()
-        for path in sorted(Path("models").glob("*/*/*.keras"))
-        if path.parts[1] != "pretrained"
-    ]
+    names = (
+        names
+        or [
+            path.relative_to("models").with_suffix("").as_posix()
+            for path in sorted(Path("models").glob("*/*/*.keras"))
+            if path.parts[1] != "pretrained"
+        ]
+        + _best_of_other_datasets()
+    )
     if not names:
         raise ChestTransferError("no models in 'models/'; run: dvc repro, or: dvc pull, or name a model")
     return {name: Predictor(model_file(name)) for name in names}
+
+
+def _best_of_other_datasets() -> list[str]:
+    """Return the datasets whose best model is in DVC's cache alone: an experiment on others takes it out of the folder."""
+    outputs = {Path(out["path"]): out["md5"] for out in locked_outputs(read_lock()) if "md5" in out}
+    return [
+        path.stem
+        for path, md5 in outputs.items()
+        if path == packed_model(path.stem) and not path.exists() and (cache_folder() / md5[:2] / md5[2:]).exists()
+    ]
 
 
 def describe_models(predictors: dict[str, Predictor]) -> list[dict]:
