@@ -49,7 +49,7 @@ def collect_models(names: list[str]) -> dict[str, Predictor]:
 
 
 def _best_of_other_datasets() -> list[str]:
-    """Return the datasets whose best model is in DVC's cache alone: an experiment on others takes it out of the folder."""
+    """Return the datasets whose best model is in DVC's cache alone, because an experiment on others took it away."""
     outputs = {Path(out["path"]): out["md5"] for out in locked_outputs(read_lock()) if "md5" in out}
     return [
         path.stem
