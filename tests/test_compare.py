@@ -20,7 +20,9 @@ def scores(auc: float | None, start: str = "imagenet") -> dict:
 
 def experiment(name: str, auc: float | None, split: str = "kaggle 0123", state: str = "finished", **params):
     settings, found = SETTINGS | params, {} if state != "finished" else {"pneumonia": scores(auc)}
-    return ListedExperiment(name, "0123456789", state, settings, found, dict.fromkeys(found, split))
+    return ListedExperiment(
+        name, "0123456789", state, settings, found, dict.fromkeys(found, split), is_head=name == "main"
+    )
 
 
 def board_of(*experiments: ListedExperiment):
@@ -120,6 +122,22 @@ class TestCompare:
         assert [one.name for one in chosen_experiments(LISTED, [])] == ["main", "wide"]
         changed = [experiment("workspace", 0.8, image_size=96), *LISTED[1:]]
         assert [one.name for one in chosen_experiments(changed, [])] == ["main", "wide", "workspace"]
+
+    def test_the_commit_that_is_checked_out_is_head_whatever_commits_are_listed(self):
+        listed = [LISTED[0], experiment("other branch", 0.7, image_size=64), *LISTED[1:]]
+        assert [one.name for one in chosen_experiments(listed, ["wide"])] == ["main", "wide"]
+
+    def test_a_head_without_scores_is_refused(self):
+        listed = [LISTED[0], experiment("main", None, state="stale: edited"), *LISTED[2:]]
+        with pytest.raises(ChestTransferError, match=r"'HEAD' has no scores of its own \(stale: edited\)"):
+            chosen_experiments(listed, ["wide"])
+
+    def test_experiments_of_one_name_are_told_apart_by_their_commit(self):
+        listed = [LISTED[0], LISTED[1], LISTED[2], experiment("wide", 0.1, image_size=64)]
+        listed[3].revision = "fedcba9876"
+        names = [one.name for one in chosen_experiments(listed, [])]
+        assert names == ["main", "wide 0123456", "wide fedcba9"]
+        assert score_table(chosen_experiments(listed, [])).iloc[0].tolist() == ["0.900", "0.950", "0.100"]
 
     def test_a_single_one_is_compared_with_the_last_commit(self):
         assert [one.name for one in chosen_experiments(LISTED, ["wide"])] == ["main", "wide"]

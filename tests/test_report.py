@@ -292,7 +292,7 @@ def test_each_failed_fit_is_warned_of():
 
 def copy_project(project, folder):
     """Copy what a report is made from."""
-    for name in ("params.yaml", "metrics", "models", "data/heat_maps", "data/pictures"):
+    for name in ("params.yaml", "metrics", "data/predictions", "data/heat_maps", "data/pictures"):
         source, target = project / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)

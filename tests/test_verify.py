@@ -6,9 +6,18 @@ import shutil
 import pytest
 from conftest import ROOT, change_settings, commit, run
 
+from chest_transfer.errors import ChestTransferError
 from chest_transfer.machine import machine
 from chest_transfer.reporting.verify import DIFFERENT, EQUAL, WITHIN, verification_text, verify
 
+LOCK = """schema: '2.0'
+stages:
+  train@pneumonia-cnn-none-1-all:
+    cmd: python -m stages.train
+    deps:
+    - path: data/code/train
+      md5: {}
+"""
 AVX2, AVX512 = (f"x86_64 with {name}; tensorflow 2.21.0, keras 3.15.1, numpy 2.4.6" for name in ("AVX2", "AVX-512"))
 
 
@@ -53,7 +62,10 @@ def test_the_same_kind_of_machine_should_give_the_same_bytes(project):
     write_results(project, auc=0.851, machine=AVX512)
     result = verify("HEAD")
     assert result.verdict == DIFFERENT
-    assert result.reasons == [f"both were made on {AVX512}, where they should be equal to the byte"]
+    assert result.reasons == [
+        f"both were made on {AVX512}, where they are equal to the byte, unless pretrained weights or features came "
+        "from another machine"
+    ]
 
 
 def test_other_radiographs_are_another_experiment(project):
@@ -62,6 +74,24 @@ def test_other_radiographs_are_another_experiment(project):
     assert result.verdict == DIFFERENT
     assert "metrics/data/pneumonia.json differs, which depends on the radiographs alone" in result.reasons
     assert result.scores["verdict"].tolist() == [EQUAL]
+
+
+def test_a_commit_without_metrics_is_refused(project):
+    run(project, "git", "rm", "-q", "-r", "--cached", "metrics")
+    run(project, "git", "commit", "-q", "-m", "No metrics")
+    with pytest.raises(ChestTransferError, match="revision 'HEAD' has no params"):
+        verify("HEAD")
+
+
+def test_other_code_is_another_experiment(project, monkeypatch):
+    monkeypatch.setattr("chest_transfer.reporting.verify.check_results", lambda settings: [])  # of a whole experiment
+    (project / "dvc.lock").write_text(LOCK.format("a" * 32))
+    commit(project, "Code")
+    (project / "dvc.lock").write_text(LOCK.format("b" * 32))
+    write_results(project, auc=0.86, machine=AVX2)
+    result = verify("HEAD")
+    assert result.verdict == DIFFERENT
+    assert "the code differs" in result.reasons
 
 
 def test_other_settings_are_named(project):

@@ -9,7 +9,7 @@ import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from chest_transfer.reporting.charts import LONGEST_LABEL
+from chest_transfer.reporting.charts import legend_columns
 
 COLUMN, WHOLE_PAGE = 3.5, 7.2  # inches, of a paper with two columns
 LINE = 0.14  # inches, of a legend
@@ -93,7 +93,7 @@ def _of_paper(width: float, figure: Figure) -> Figure:
     for legend in list(figure.legends):
         legend.remove()
         handles, labels = figure.axes[0].get_legend_handles_labels()
-        columns = 2 if max(map(len, labels)) <= LONGEST_LABEL else 1
+        columns = legend_columns(figure)
         figure.legend(handles, labels, loc="outside lower center", ncols=columns)
         height += LINE * (-(-len(labels) // columns) - 2)  # the figure was drawn with room for two
     figure.set_size_inches(width, height)

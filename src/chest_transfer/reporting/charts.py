@@ -185,8 +185,13 @@ def histogram(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str]) -> F
 
 def _add_legend(figure: Figure) -> None:
     """Add a legend below, in two columns where the labels are short enough for that."""
+    figure.legend(loc="outside lower center", ncols=legend_columns(figure))
+
+
+def legend_columns(figure: Figure) -> int:
+    """Return in how many columns the legend of a figure has room for its labels."""
     labels = figure.axes[0].get_legend_handles_labels()[1]
-    figure.legend(loc="outside lower center", ncols=2 if max(map(len, labels), default=0) <= LONGEST_LABEL else 1)
+    return 2 if max(map(len, labels), default=0) <= LONGEST_LABEL else 1
 
 
 def _color(number: int) -> str:

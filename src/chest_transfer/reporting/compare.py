@@ -1,5 +1,7 @@
 """Experiments side by side: the settings in which they differ, and their headline scores."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from chest_transfer.errors import ChestTransferError, unknown_name_error
@@ -27,22 +29,33 @@ def chosen_experiments(listed: list[ListedExperiment], names: list[str]) -> list
     Raises:
         ChestTransferError: there is none of such a name, or it has no scores of its own.
     """
-    workspace, commit, *others = listed
-    by_name = {one.name: one for one in [commit, *others, workspace]} | {"HEAD": commit}
+    workspace, *others = listed
+    commit = next((one for one in others if one.is_head), workspace)
+    others = [one for one in others if one is not commit]
+    by_name = {one.name: one for one in [*others, commit, workspace]} | {"HEAD": commit}
+    names = ["HEAD", *names] if len(names) == 1 else names
     for name in names:
         if name not in by_name:
             raise unknown_name_error("experiment", name, by_name, "see: dvc exp show")
         if by_name[name].state != FINISHED:
             raise ChestTransferError(f"'{name}' has no scores of its own ({by_name[name].state}); run: dvc exp run")
     if names:
-        return [by_name[name] for name in (["HEAD"] if len(names) == 1 else []) + names]
+        return _with_names_of_their_own([by_name[name] for name in names])
     finished = [one for one in [commit, *others] if one.state == FINISHED]
     is_new = not any((one.params, one.scores) == (workspace.params, workspace.scores) for one in finished)
     if workspace.state == FINISHED and is_new:
         finished.append(workspace)
     if not finished:
         raise ChestTransferError(f"no experiment has scores of its own ({commit.state}); run: dvc exp run")
-    return finished
+    return _with_names_of_their_own(finished)
+
+
+def _with_names_of_their_own(experiments: list[ListedExperiment]) -> list[ListedExperiment]:
+    """Return experiments of which none has the name of another: DVC's names are unique for a commit alone."""
+    names = [one.name for one in experiments]
+    return [
+        replace(one, name=f"{one.name} {one.revision[:7]}") if names.count(one.name) > 1 else one for one in experiments
+    ]
 
 
 def settings_table(experiments: list[ListedExperiment]) -> pd.DataFrame:
@@ -63,6 +76,8 @@ def score_table(experiments: list[ListedExperiment]) -> pd.DataFrame:
             split = experiment.test_splits[dataset]
             for model, area in _areas(detail).items():
                 cells.setdefault((dataset, split, f"AUC {model}"), {})[experiment.name] = area
+            if not all("fits" in record for rows in detail.values() for record in rows.values()):
+                continue  # made by an earlier version
             best = " ".join(best_on_validation(detail)[:2])
             cells.setdefault((dataset, split, "best on validation"), {})[experiment.name] = best
     rows = sorted(cells, key=lambda key: (key[0], key[1], key[2].startswith("best")))
@@ -80,8 +95,8 @@ def difference_table(first: ListedExperiment, second: ListedExperiment) -> pd.Da
         ChestTransferError: the predictions of a fit are neither in DVC's cache nor in its remote.
     """
     rows = []
-    for dataset, detail in first.scores.items():
-        areas, others = _areas(detail), _areas(second.scores.get(dataset, {}))
+    for dataset in {**first.scores, **second.scores}:
+        areas, others = (_areas(one.scores.get(dataset, {})) for one in (first, second))
         for model in {**areas, **others}:
             change = _change(first, second, dataset, model) if model in areas and model in others else ""
             rows.append((dataset, model, areas.get(model, DASH), others.get(model, DASH), change))

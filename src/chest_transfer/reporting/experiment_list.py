@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.git import check_commit, committed_file
+from chest_transfer.git import check_commit, committed_file, git
 from chest_transfer.lockfile import parse_lock
 from chest_transfer.reporting.staleness import why_stale
 
@@ -16,6 +16,7 @@ from chest_transfer.reporting.staleness import why_stale
 MAPPINGS = ("own", "pools", "sources", "weights_files", "partial_weights", "degrade", "folders")
 FINISHED = "finished"
 STALE = "stale: "  # before the reason
+NOT_RUN = f"{STALE}nothing has been run"
 WORKSPACE = "workspace"
 # Settings of `preprocess` that decide which radiographs are tested.
 SPLIT_SETTINGS = ("test_share", "validation_share", "split_seed", "splits", "folders", "duplicates")
@@ -33,6 +34,7 @@ class ListedExperiment:
         scores: dict, of each dataset the scores by regime and start, as `metrics/detail/D.json` has them.
         test_splits: dict, of each dataset a short name of what its models are tested on; the same for the same archive,
             split in the same way.
+        is_head: bool, whether it is the commit that is checked out.
     """
 
     name: str
@@ -41,6 +43,7 @@ class ListedExperiment:
     params: dict
     scores: dict[str, dict] = field(default_factory=dict)
     test_splits: dict[str, str] = field(default_factory=dict)
+    is_head: bool = False
 
 
 def list_experiments(all_commits: bool = False) -> list[ListedExperiment]:
@@ -55,7 +58,8 @@ def list_experiments(all_commits: bool = False) -> list[ListedExperiment]:
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise ChestTransferError(f"dvc exp show failed: {reason}; run from the project's folder")
-    return [_listed(entry, executor) for entry, executor in _revisions(json.loads(done.stdout))]
+    head = git("rev-parse", "HEAD")
+    return [_listed(entry, executor, head) for entry, executor in _revisions(json.loads(done.stdout))]
 
 
 def _revisions(experiments: list[dict]):
@@ -67,10 +71,11 @@ def _revisions(experiments: list[dict]):
                 yield revision, experiment.get("executor")
 
 
-def _listed(entry: dict, executor: dict | None) -> ListedExperiment:
+def _listed(entry: dict, executor: dict | None, head: str) -> ListedExperiment:
     params = (((entry.get("data") or {}).get("params") or {}).get("params.yaml") or {}).get("data") or {}
     name = entry["name"] or (entry["rev"] if entry["rev"] == WORKSPACE else entry["rev"][:7])
     listed = ListedExperiment(name, entry["rev"], (executor or {}).get("state") or FINISHED, params)
+    listed.is_head = entry["rev"] == head
     if entry.get("error"):
         listed.state = f"unreadable: {' '.join(str(entry['error'].get('msg', '')).split())}"
     elif listed.state in (FINISHED, "success"):
@@ -85,6 +90,8 @@ def _read_scores(listed: ListedExperiment) -> str:
         lock = parse_lock(text, remedy="see: git log -- dvc.lock")
     except ChestTransferError as error:
         return f"{STALE}{error}"
+    if not any(stage.startswith("evaluate@") for stage in lock["stages"]):
+        return NOT_RUN
     if not listed.params.get("datasets"):
         return f"{STALE}params.yaml names no datasets"
     for dataset in listed.params["datasets"]:

@@ -9,7 +9,7 @@ import pandas as pd
 from chest_transfer.errors import ChestTransferError, unknown_name_error
 from chest_transfer.reporting.experiment_list import (
     FINISHED,
-    STALE,
+    NOT_RUN,
     ListedExperiment,
     changed_settings,
     values_as_text,
@@ -62,12 +62,16 @@ def build_leaderboard(experiments: list[ListedExperiment], published: pd.DataFra
     finished = [experiment for experiment in experiments if experiment.state == FINISHED]
     unfinished = [
         experiment for experiment in experiments
-        if experiment.state != FINISHED and not _is_before_the_first_run(experiment)
+        if experiment.state not in (FINISHED, NOT_RUN)
     ]  # fmt: skip
     if not finished:
         states = "; ".join(f"{experiment.name}: {experiment.state}" for experiment in unfinished)
         raise ChestTransferError(f"no experiment has metrics of its own ({states or 'none has run'}); run: dvc exp run")
-    changed = {key: values_as_text(of) for key, of in changed_settings(finished).items() if key not in NOT_COMPARED}
+    changed = {
+        key: values_as_text(of)
+        for key, of in changed_settings(finished).items()
+        if key not in NOT_COMPARED and _has_several(of)
+    }
     rows = [
         row
         for number, experiment in enumerate(finished)
@@ -86,9 +90,10 @@ def build_leaderboard(experiments: list[ListedExperiment], published: pd.DataFra
     return Leaderboard(board, pd.DataFrame(listed, columns=columns).rename(columns={"name": "experiment"}))
 
 
-def _is_before_the_first_run(experiment: ListedExperiment) -> bool:
-    """Return whether this is a commit from before anything had been evaluated."""
-    return experiment.state.startswith(STALE) and experiment.state.endswith("has not been run")
+def _has_several(values: list) -> bool:
+    """Return whether a setting has several values, apart from being unknown to commits of earlier versions."""
+    known = [value for value in values if value is not None]
+    return any(value != known[0] for value in known)
 
 
 def _rows(experiment: ListedExperiment, changed: dict[str, str]) -> list[dict]:
@@ -152,7 +157,7 @@ def filtered(board: Leaderboard, names: dict[str, str | None]) -> Leaderboard:
     table = board.table
     for column, text in names.items():
         for name in text.split(",") if text else []:
-            if name not in set(table[column]):
+            if name not in set(board.table[column]):
                 raise unknown_name_error(column, name, sorted(set(board.table[column])))
         if text:
             table = table[table[column].isin(text.split(","))]
@@ -164,7 +169,10 @@ def filtered(board: Leaderboard, names: dict[str, str | None]) -> Leaderboard:
 
 def as_numbers(board: Leaderboard, is_paired: bool) -> pd.DataFrame:
     """Return the table for a program: one column for each number, the experiments without scores at its end."""
-    return pd.concat([_columns(board, is_paired, SCORES), board.unfinished], ignore_index=True)
+    bounds = ["range over seeds" if is_range else "95 % interval" for is_range in board.table["is_range"]]
+    numbers = _columns(board, is_paired, SCORES)
+    numbers.insert(numbers.columns.get_loc("auc_high") + 1, "auc_bounds", bounds)
+    return pd.concat([numbers.astype({"seeds": "Int64"}), board.unfinished], ignore_index=True)
 
 
 def as_text(board: Leaderboard, is_paired: bool) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.git import committed_file, git
+from chest_transfer.lockfile import parse_lock, read_lock
 from chest_transfer.machine import machine
 from chest_transfer.reporting.current_results import check_results
 from chest_transfer.reporting.experiment_list import changed_settings_of
@@ -48,10 +49,13 @@ def verify(revision: str) -> Verification:
         ChestTransferError: there is no such revision, or the metrics here are not of the settings here.
     """
     files = git("ls-tree", "-r", "--name-only", revision, "--", "metrics", "params.yaml").splitlines()
-    if "params.yaml" not in files:
-        raise ChestTransferError(f"revision '{revision}' has no params.yaml; see: git log --all")
+    if "params.yaml" not in files or not any(path.startswith("metrics/detail/") for path in files):
+        raise ChestTransferError(
+            f"revision '{revision}' has no params.yaml, or no metrics; see: git log --all -- metrics"
+        )
     settings = read_settings()
     check_results(settings)
+    lock = (committed_file("dvc.lock", revision) or b"").decode(errors="replace")
     committed = {path: committed_file(path, revision) or b"" for path in files}
     changed = changed_settings_of([parse_yaml(committed.pop("params.yaml").decode()), read_yaml("params.yaml")])
     if changed:
@@ -59,7 +63,8 @@ def verify(revision: str) -> Verification:
         return Verification(DIFFERENT, [f"the settings differ: {words}"])
     if all(Path(path).is_file() and Path(path).read_bytes() == content for path, content in committed.items()):
         return Verification(EQUAL)
-    reasons = [
+    reasons = ["the code differs"] * (_code_of(parse_lock(lock)) != _code_of(read_lock()))
+    reasons += [
         f"{path} differs, which depends on the radiographs alone"
         for name in settings.datasets
         if not _is_same(path := f"metrics/data/{name}.json", committed)
@@ -69,11 +74,22 @@ def verify(revision: str) -> Verification:
     machines = set().union(*(_machines(there) for there, _ in details.values()))
     here = set().union(*(_machines(here) for _, here in details.values())) or {machine()}
     if machines and machines == here:
-        reasons.append(f"both were made on {'; '.join(here)}, where they should be equal to the byte")
+        reasons.append(
+            f"both were made on {'; '.join(here)}, where they are equal to the byte, "
+            "unless pretrained weights or features came from another machine"
+        )
     is_different = bool(reasons) or (scores["verdict"] == DIFFERENT).any()
     if machines != here:
         reasons.append(f"made on {' and '.join(sorted(here))}; there on {' and '.join(sorted(machines)) or 'unknown'}")
     return Verification(DIFFERENT if is_different else WITHIN, reasons, scores)
+
+
+def _code_of(lock: dict) -> dict[str, str]:
+    """Return the fingerprints of the code that data, models and scores come from."""
+    deps = (dep for stage in lock["stages"].values() for dep in stage.get("deps", []))
+    return {
+        dep["path"]: dep["md5"] for dep in deps if dep["path"].startswith("data/code/") and "report" not in dep["path"]
+    }
 
 
 def _both(path: str, committed: dict[str, bytes]) -> tuple[dict, dict]:

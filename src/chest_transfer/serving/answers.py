@@ -27,7 +27,7 @@ def answer_in_words(
         threshold: as `Predictor.threshold`.
     """
     findings = [classes[k] for k in finding_columns(classes, multi_label)]
-    found = [name for name in predicted if name in findings]
+    found = found_findings(classes, multi_label, predicted)
     if not found:
         return f"no {_listed(findings, 'or')} found; {NOTHING_ELSE}"
     thresholds = threshold if isinstance(threshold, dict) else dict.fromkeys(found, threshold)
@@ -39,6 +39,12 @@ def answer_in_words(
     )
     mistaken = "" if multi_label else LOOKS_LIKE_IT
     return f"{_listed(found, 'and')} found{mistaken}{reasons}"
+
+
+def found_findings(classes: list[str], multi_label: bool, predicted: tuple[str, ...]) -> list[str]:
+    """Return the predicted classes that are diseases, not one such as `No Finding`; arguments as `answer_in_words`."""
+    findings = [classes[k] for k in finding_columns(classes, multi_label)]
+    return [name for name in predicted if name in findings]
 
 
 UNREADABLE = {  # the kinds of `UnreadableImage`, in words

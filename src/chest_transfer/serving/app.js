@@ -147,12 +147,11 @@ function showResult(entry, model, result) {
   find(".verdict").className = `verdict ${result.error ? "error" : ""}`;
   if (result.error) {
     find(".verdict").textContent = `Not analyzed: ${result.error}.`;
-    addAnswer({ file: entry.file.name, model: model.name, answer: `not analyzed: ${result.error}` });
+    addAnswer({ entry, file: entry.file.name, model: model.name, answer: `not analyzed: ${result.error}`, operatingPoint: byId("operating-point").value });
     return;
   }
-  const isAbnormal = model.multi_label ? result.predicted.length > 0 : result.predicted[0] !== model.classes[0];
   find(".verdict").textContent = `${result.answer.charAt(0).toUpperCase()}${result.answer.slice(1)}.`;
-  find(".verdict").classList.toggle("abnormal", isAbnormal);
+  find(".verdict").classList.toggle("abnormal", result.is_ill);
   find(".doubts").replaceChildren(...result.cautions.map((caution) => create("li", { textContent: `Caution: ${caution}.` })));
   find(".radiograph").src = result.picture;
   find(".radiograph").alt = entry.file.name;
@@ -171,7 +170,7 @@ function showResult(entry, model, result) {
   const shown = Object.keys(thresholds).length ? result.predicted.filter((name) => name in thresholds) : result.predicted;
   const named = shown.length ? shown : classes;
   addAnswer({
-    file: entry.file.name, model: model.name, answer: result.answer,
+    entry, file: entry.file.name, model: model.name, answer: result.answer,
     probability: named.map((name) => `${readable(name)} ${result.probabilities[name].toFixed(3)}`).join(", "),
     threshold: named.filter((name) => name in thresholds).map((name) => thresholds[name].toFixed(3)).join(", "),
     operatingPoint: result.operating_point, cautions: result.cautions.join("; "),
@@ -210,8 +209,8 @@ function zoom(factor) {
 }
 
 function addAnswer(answer) {
-  answers = answers.filter(({ file, model, operatingPoint }) =>
-    file !== answer.file || model !== answer.model || operatingPoint !== answer.operatingPoint);
+  answers = answers.filter(({ entry, model, operatingPoint }) =>
+    entry !== answer.entry || model !== answer.model || operatingPoint !== answer.operatingPoint);
   answers.push(answer);
   showAnswers();
 }
@@ -227,7 +226,7 @@ function downloadAnswers() {
   const columns = ["file", "model", "answer", "probability", "threshold", "operatingPoint", "cautions", "trainedOn"];
   const header = columns.map((name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
   // A quote before = + - @ keeps a spreadsheet from taking a file's name for a formula.
-  const cell = (value) => `"${String(value ?? "").replace(/^[=+\-@]/, "'$&").replaceAll('"', '""')}"`;
+  const cell = (value) => `"${String(value ?? "").replace(/^[=+\-@\t\r＝＋－＠]/, "'$&").replaceAll('"', '""')}"`;
   const lines = [header.join(","), ...answers.map((answer) => columns.map((name) => cell(answer[name])).join(","))];
   const address = URL.createObjectURL(new Blob([`${lines.join("\n")}\n`], { type: "text/csv" }));
   create("a", { href: address, download: "answers.csv" }).click();

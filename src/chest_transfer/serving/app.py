@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from chest_transfer.data.radiographs import decode_image
 from chest_transfer.errors import ChestTransferError, unknown_name_error
-from chest_transfer.serving.answers import unreadable_in_words
+from chest_transfer.serving.answers import found_findings, unreadable_in_words
 from chest_transfer.serving.collection import describe_models
 from chest_transfer.serving.examples import EXAMPLES, example
 from chest_transfer.serving.image_files import ImageFile
@@ -90,6 +90,7 @@ class PredictionQueue:
             raise RequestError(422, unreadable_in_words(prediction.error))
         response = {"model": name, "operating_point": predictor.operating_point, "threshold": predictor.threshold}
         response["simulated"] = predictor.facts.simulated
+        response["is_ill"] = bool(found_findings(predictor.classes, predictor.multi_label, prediction.labels))
         response |= {key: value for key, value in prediction.record().items() if key not in ("name", "error")}
         if with_images:
             explained_class = explained_class or predictor.explained_class(prediction)

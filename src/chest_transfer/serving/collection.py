@@ -1,5 +1,6 @@
 """The models that the app offers, and what this project's folder knows about each: scores, data and cautions."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError
@@ -34,18 +35,19 @@ def collect_models(names: list[str]) -> dict[str, Predictor]:
     Raises:
         ChestTransferError: there are no models, or one of them does not exist or could run code.
     """
-    names = (
-        names
-        or [
-            path.relative_to("models").with_suffix("").as_posix()
-            for path in sorted(Path("models").glob("*/*/*.keras"))
-            if path.parts[1] != "pretrained"
-        ]
-        + _best_of_other_datasets()
-    )
-    if not names:
+    others = [] if names else _best_of_other_datasets()
+    names = names or [
+        path.relative_to("models").with_suffix("").as_posix()
+        for path in sorted(Path("models").glob("*/*/*.keras"))
+        if path.parts[1] != "pretrained"
+    ]
+    if not names and not others:
         raise ChestTransferError("no models in 'models/'; run: dvc repro, or: dvc pull, or name a model")
-    return {name: Predictor(model_file(name)) for name in names}
+    predictors = {name: Predictor(model_file(name)) for name in names}
+    for name in others:
+        with suppress(ChestTransferError):  # of an earlier version; nobody named it
+            predictors[name] = Predictor(model_file(name))
+    return predictors
 
 
 def _best_of_other_datasets() -> list[str]:
@@ -116,7 +118,7 @@ def _heat_maps(classes: list[str], explained: dict | None) -> dict[str, dict]:
 
 def _heat_map(name: str, score: dict | None) -> dict:
     if score is None:
-        text = f"whether the heat maps of this model point to {readable(name)} was not measured: no boxes are known"
+        text = f"whether the heat maps of this model point to {readable(name)} was not measured"
         return {"is_shown": False, "text": text}
     is_shown = is_better_than_chance(score)
     if is_shown is None:

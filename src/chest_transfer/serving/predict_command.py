@@ -15,6 +15,8 @@ from chest_transfer.serving.models import model_file
 from chest_transfer.serving.predictor import Prediction, Predictor
 
 UNCERTAIN = "uncertain"  # an order of predictions
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}",
+                  "\N{FULLWIDTH HYPHEN-MINUS}", "\N{FULLWIDTH COMMERCIAL AT}")  # fmt: skip
 MOST_SHOWN = 3  # classes of a row on screen
 
 
@@ -83,10 +85,15 @@ def _print_csv(predictor: Predictor, predictions: list[Prediction]) -> None:
         labels, possible = "|".join(prediction.labels), "|".join(prediction.possible)
         cautions = "; ".join(prediction.cautions)
         writer.writerow(
-            [prediction.name, prediction.answer, labels, *probabilities,
+            [_no_formula(prediction.name), prediction.answer, labels, *probabilities,
              *(f"{value:.6f}" for value in thresholds.values()), predictor.operating_point, possible, cautions,
              prediction.error, trained_on]
         )  # fmt: skip
+
+
+def _no_formula(name: str) -> str:
+    """Return a file's name so that no spreadsheet takes it for a formula; it may come from inside an archive."""
+    return f"'{name}" if name.startswith(FORMULA_STARTS) else name
 
 
 def _thresholds(predictor: Predictor) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Models in Python: calibrated predictions as a table, the same as those of `chest-transfer predict`."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,7 +50,7 @@ class Model:
         return self._predictor.facts.model_dump()
 
     def predict(self, paths: str | Path | Sequence[str | Path]) -> pd.DataFrame:
-        """Predict for radiographs, with every thread of this machine.
+        """Predict for radiographs.
 
         Args:
             paths: one or several files, folders, zip archives or patterns of PNG, JPEG, DICOM and other images.
@@ -63,11 +64,11 @@ class Model:
         Raises:
             ChestTransferError: there are no radiographs at these paths.
         """
-        from chest_transfer.training.determinism import use_all_threads
-
         names = [paths] if isinstance(paths, str | Path) else paths
         pictures = find_images([str(name) for name in names])
-        use_all_threads()
+        # A program of the user's: its random numbers and its threads are left as they are.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
         rows = [
             {
                 "name": prediction.name,

@@ -1,7 +1,7 @@
 """Curves of a training while it runs, by DVCLive: for `dvc plots show` and DVC's extension for VS Code.
 
-They lie in `live/` and are removed when the training ends; `history.csv` keeps the same numbers. Nothing depends on
-them, so DVCLive may be missing (`pip install --editable '.[live]'`).
+They lie in `live/`, which Git must not ignore, or DVC would too, and are removed when the training ends; `history.csv`
+keeps the same numbers. Nothing depends on them, so DVCLive may be missing (`pip install --editable '.[live]'`).
 """
 
 import shutil
@@ -24,13 +24,17 @@ class LiveCurves:
     def __init__(self, name: str):
         self._folder = FOLDER / name.replace("/", "-")
         self._live = None
+        self.remove()  # what a killed training left: its history is logged again
+        if not Path(".dvc").is_dir():  # DVCLive would make a DVC repository of this folder
+            return
         try:
             from dvclive import Live
-        except ImportError:
+
+            self._live = Live(str(self._folder), dvcyaml=None, report=None, save_dvc_exp=False)
+        except Exception as error:  # such as a repository without a commit: a training needs no curves
+            print(f"no live curves: {error}", flush=True)
             return
-        self.remove()  # what a killed training left: its history is logged again
         # A file of our own says what DVC draws: DVCLive's grows with each epoch.
-        self._live = Live(str(self._folder), dvcyaml=None, report=None, save_dvc_exp=False)
         (self._folder / "dvc.yaml").write_text(DRAWN)
 
     def __enter__(self) -> "LiveCurves":
@@ -47,10 +51,11 @@ class LiveCurves:
         """
         if self._live is None:
             return
+        self._live.step = int(epoch["epoch"])
         for name in SHOWN:
             self._live.log_metric(f"train/{name}", float(epoch[name]))
             self._live.log_metric(f"validation/{name}", float(epoch[f"val_{name}"]))
-        self._live.next_step()
+        self._live.make_summary()
 
     def remove(self) -> None:
         """Remove the curves."""
