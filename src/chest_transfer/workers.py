@@ -1,9 +1,26 @@
 """Parallel work on several processes, with results in order and independent of the number of processes."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from tqdm import tqdm
 
 from chest_transfer.errors import ChestTransferError
+
+
+def parallel_map_with_progress(work: Callable, cases: Sequence, processes: int, what: str, unit: str) -> Iterator:
+    """As `parallel_map`, with a bar of the progress in a terminal.
+
+    Args:
+        work: Function of one argument that can be pickled.
+        cases: Sequence of its arguments.
+        processes: Integer, number of processes.
+        what: String, what is done, such as `draw`.
+        unit: String, what is counted, such as `patients`.
+    """
+    return tqdm(
+        parallel_map(work, cases, processes), what, len(cases), leave=False, unit=f" {unit}", disable=None
+    )  # fmt: skip
 
 
 def parallel_map(work: Callable, cases: Iterable, processes: int) -> Iterator:

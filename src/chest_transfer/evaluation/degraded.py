@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from chest_transfer.data.arrays import Arrays, read_npz, write_npz
 from chest_transfer.data.degradations import DEGRADATIONS, degrade
@@ -50,7 +51,7 @@ def write_degraded_predictions(network, test: Arrays, batch_size: int, path: Pat
         return np.concatenate(logits)
 
     members = {NAMES: test.names, UNCHANGED: predict(None)}
-    for name, degradation in DEGRADATIONS.items():
+    for name, degradation in tqdm(DEGRADATIONS.items(), "degrade", leave=False, unit=" degradations", disable=None):
         members[name] = np.stack([predict(name, strength) for strength in degradation.levels])
     write_npz(path, members)
 

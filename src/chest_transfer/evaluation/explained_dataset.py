@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from chest_transfer.data.archives import Archive
 from chest_transfer.data.arrays import Arrays
@@ -63,7 +64,7 @@ def explain_models(
     from chest_transfer.evaluation.grad_cam import GradCam
 
     scores: dict[str, dict] = {}
-    for name in names:
+    for name in tqdm(names, "explain", leave=False, unit=" models", disable=None):
         network, _ = load_model(name.network, ClassifierFacts)
         heat_maps = GradCam(network, settings.method).maps
         predictions = calibrated_test_predictions(name, operating_point)

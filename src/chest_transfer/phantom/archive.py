@@ -22,7 +22,7 @@ from chest_transfer.phantom.cohorts import COHORTS, Cohort, class_and_finding
 from chest_transfer.phantom.metadata_tables import FolderRow, NihRow, box_list, metadata_sheet, nih_tables
 from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import SimulatedRadiograph, radiograph
-from chest_transfer.workers import parallel_map
+from chest_transfer.workers import parallel_map_with_progress
 
 JPEG_QUALITY = 90
 IMAGE_FORMATS = {".png": "PNG", ".jpeg": "JPEG"}  # by file suffix
@@ -91,7 +91,8 @@ def write_archive(dataset: Dataset, settings, target: Path, processes: int = 1) 
         cases, simulate, tables = range(1, settings.patients + 1), _nih_files, nih_tables
     with atomic_write(target) as partial_file, ArchiveWriter(partial_file, SIMULATED) as writer:
         rows = []
-        for files in parallel_map(partial(simulate, dataset, settings), cases, processes):
+        drawn = partial(simulate, dataset, settings)
+        for files in parallel_map_with_progress(drawn, cases, processes, "draw", "patients"):
             for member, content in files.members:
                 writer.write(member, content)
             rows += files.rows

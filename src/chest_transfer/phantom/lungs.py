@@ -9,7 +9,7 @@ from PIL import Image
 from chest_transfer.phantom.cohorts import FRESH
 from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import radiograph
-from chest_transfer.workers import parallel_map
+from chest_transfer.workers import parallel_map_with_progress
 
 SEED_STREAM = 0x4C756E67  # keeps these patients apart from those of every simulated dataset
 SUPERSAMPLING = 1.5  # as in pretraining
@@ -36,7 +36,7 @@ def lungs_of_fresh_patients(
         Radiographs (N, image_side, image_side) and lung masks (N, mask_side, mask_side), uint8, masks 255 on lung.
     """
     work = partial(_image_and_mask, seed, image_side, mask_side)
-    images, masks = zip(*parallel_map(work, range(patients), processes), strict=True)
+    images, masks = zip(*parallel_map_with_progress(work, range(patients), processes, "draw", "patients"), strict=True)
     return np.stack(images), np.stack(masks)
 
 

@@ -11,7 +11,7 @@ from chest_transfer.data.regions import MASK_SIDE, WHOLE, lung_window
 from chest_transfer.phantom.cohorts import FRESH
 from chest_transfer.phantom.patients import Patient, Pose
 from chest_transfer.phantom.radiograph import radiograph
-from chest_transfer.workers import parallel_map
+from chest_transfer.workers import parallel_map_with_progress
 
 SEED_STREAM = 0x50726574  # keeps these patients apart from those of every simulated dataset
 VALIDATION_EVERY = 10  # every tenth patient is for validation
@@ -38,9 +38,8 @@ def fresh_patients(
         (train, validation) `Arrays`; images (N, image_size, image_size) uint8, labels (N, 14) uint8 in the order of
         `data.findings.NIH_FINDINGS`.
     """
-    pairs = list(
-        parallel_map(partial(_image_and_labels, seed, image_size, region, outside), range(patients), processes)
-    )
+    draw = partial(_image_and_labels, seed, image_size, region, outside)
+    pairs = list(parallel_map_with_progress(draw, range(patients), processes, "draw", "patients"))
     images, labels = (np.stack(column) for column in zip(*pairs, strict=True))
     names = np.array([f"phantom-{number}" for number in range(patients)])
     validation = np.arange(patients) % VALIDATION_EVERY == VALIDATION_EVERY - 1

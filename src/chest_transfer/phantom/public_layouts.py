@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from PIL import Image
+from tqdm import tqdm
 
 from chest_transfer.data.archives import SIMULATED
 from chest_transfer.files import ArchiveWriter, atomic_write
@@ -86,7 +87,8 @@ def write_public_layout(name: str, settings: "Phantom", target: Path) -> None:
     """
     layout, tables = LAYOUTS[name], {}
     with atomic_write(target) as aside, ArchiveWriter(aside, SIMULATED) as writer:
-        for number in range(1, settings.patients + 1):
+        patients = range(1, settings.patients + 1)
+        for number in tqdm(patients, "draw", leave=False, unit=" patients", disable=None):
             for image in _images_of_patient(name, layout, settings, number):
                 path = layout.path(image)
                 writer.write(path, _encoded(image, path))
