@@ -12,7 +12,7 @@ from chest_transfer.data.arrays import open_arrays
 from chest_transfer.data.predictions import read_predictions
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.evaluation.averaging import logits_of_mean
-from chest_transfer.evaluation.best_model import best_on_validation
+from chest_transfer.evaluation.best_model import best_on_validation, file_name
 from chest_transfer.evaluation.operating_points import calibrated_probabilities
 from chest_transfer.model_names import ModelName, ensembles
 from chest_transfer.reporting.answers import gain_sentence
@@ -80,7 +80,7 @@ def test_the_ensemble_is_a_row_of_the_metrics_with_its_gain_over_the_mean_of_its
         ((0.01, 0.03), "ok", "ImageNet: averaging the networks of all seeds helped. Test AUC 0.920 against 0.900 of a "
          "single one on average (+0.020, 95 % interval +0.010 to +0.030, over patients)."),
         ((-0.01, 0.03), "ok", "no gain from averaging the networks of all seeds can be claimed."),
-        ((0.01, 0.03), "constant", "can be claimed, because a fit of train-imagenet failed."),
+        ((0.01, 0.03), "constant", "can be claimed, because a fit failed (whole network, ImageNet)."),
     ],
 )  # fmt: skip
 def test_what_is_said_of_its_gain(bounds, fit, verdict):
@@ -155,7 +155,8 @@ def test_the_app_says_that_it_takes_as_many_times_as_long_and_knows_its_scores(s
 def test_it_may_be_the_best_on_validation():
     fits = {"seed1-all": {"validation_auc": 0.8}, "seed2-all": {"validation_auc": 0.7}}
     detail = {"train": {"none": {"fits": fits}, "none-ensemble": {"fits": {"ensemble-all": {"validation_auc": 0.9}}}}}
-    assert best_on_validation(detail) == "train-none-ensemble-all"
+    assert best_on_validation(detail) == ("train", "none-ensemble", "ensemble-all")
+    assert file_name(*best_on_validation(detail)) == "train-none-ensemble-all"
 
 
 KNOWN = [f"train-none-seed{seed}-{patients}" for seed in (1, 2, 3) for patients in (50, "all")]

@@ -41,7 +41,7 @@ def repository(tmp_path_factory):
 
 
 def test_it_is_a_dataset_like_any_other(repository):
-    metrics = json.loads((repository / "metrics/ward.json").read_text())
+    metrics = json.loads((repository / "metrics/detail/ward.json").read_text())
     assert metrics["probe"]["none"]["fit"]
     images = pd.read_csv(repository / "data/arrays/ward/images.csv")
     assert set(images["labels"]) == {"Normal", "Pneumonia"}
@@ -68,7 +68,7 @@ def test_a_moved_folder_changes_nothing_but_the_report(repository):
     change_settings(repository / "params.yaml", own={"ward": OWN | {"images": "../elsewhere"}})
     output = run(repository, "dvc", "repro").stdout
     (repository / "params.yaml").write_text(settings)
-    assert ran(output) == {"sources", "report"}  # the report shows params.yaml
+    assert ran(output) == {"code", "sources", "report"}  # the report shows params.yaml
 
 
 def test_another_dataset_judges_its_models_and_trains_nothing(repository):
@@ -78,7 +78,7 @@ def test_another_dataset_judges_its_models_and_trains_nothing(repository):
     page = (repository / "report/index.html").read_text()
     (repository / "params.yaml").write_text(settings)
     external = {"external_download", "external_preprocess", "external", "external_evaluate"}
-    assert ran_stages == {"sources", "report"} | external
+    assert ran_stages == {"code", "sources", "report"} | external
     record = json.loads((repository / "metrics/external/covid/ward-detail.json").read_text())["probe"]["none"]
     assert record["asked"] == ["diseased"]
     metric = shown[""]["data"]["metrics/external/covid/ward.json"]["data"]["auc"]["probe"]["none"]

@@ -164,6 +164,7 @@ def pooled(tmp_path_factory):
     folder = toy_project(parent)
     change_settings(
         folder / "params.yaml", datasets=["chests"], own={"ward": OWN}, probe__epochs=5, train__epochs=2,
+        preprocess__test_share=0.2,
         pools={"chests": ["pneumonia", "covid", "ward"]},
     )  # fmt: skip
     table = write_ward(parent / "ward", 40, size=48)
@@ -232,7 +233,7 @@ class TestPool:
     def test_each_source_has_its_own_score(self, pooled):
         record = json.loads((pooled / "metrics/detail/chests.json").read_text())["probe"]["none"]
         assert {name: scores["images"] for name, scores in record["sources"].items()} == {
-            "pneumonia": 14, "covid": 12, "ward": 10,
+            "pneumonia": 22, "covid": 12, "ward": 10,
         }  # fmt: skip
         test = pd.read_csv(pooled / "data/predictions/chests/cnn/probe-none-seed1-all/test.csv")
         ward = test[test["name"].str.startswith("ward/")]

@@ -89,7 +89,7 @@ def test_the_command_ranks_them(repository):
     )
     assert sorted(listed["name"]) == sorted(ranked["name"])
     distance = (ranked["p:PNEUMONIA"] - 0.5).abs()
-    assert distance.is_monotonic_increasing
+    assert distance.diff().min() > -2e-6  # but for the last digit
 
 
 def command(folder, *words, check=True, **environment):

@@ -53,7 +53,7 @@ def test_every_other_command_runs_as_it_stands(tmp_path):
         outputs[command] = run(where, "bash", "-ec", command_here).stdout
     compared = outputs["chest-transfer compare linear"]
     assert re.search(r"probe.head +dense256 +linear", compared)
-    assert re.search(r"pneumonia +probe none +0\.\d{3} +0\.\d{3} +[+-]0\.\d{3} \(", compared)
+    assert re.search(r"pneumonia +probe none +0\.\d{3} +0\.\d{3} +[+\u2212]0\.\d{3}", compared)
     assert outputs["chest-transfer compare"].splitlines()[1].split()[0] == "probe.head"
     assert "equal to the byte" in outputs["chest-transfer verify"]
     assert outputs["dvc queue status"].count("Queued") == 2

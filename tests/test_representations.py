@@ -173,7 +173,9 @@ def test_a_dataset_that_is_not_trained_on_is_refused(tmp_path):
 def test_transfusion_counts_pretrained_blocks_from_none_to_all(tmp_path):
     toy = toy_project(tmp_path)
     partial = {f"imagenet_{blocks}": {"weights": "imagenet", "blocks": blocks} for blocks in (2, 1)}
-    change_settings(toy / "params.yaml", partial_weights=partial, weights=["none", *partial, "imagenet"])
+    change_settings(
+        toy / "params.yaml", model="mobilenetv2", partial_weights=partial, weights=["none", *partial, "imagenet"]
+    )
     scores = {
         f"{regime}-{start}": {"auc": auc, "auc_low": auc - 0.1, "auc_high": auc + 0.1}
         for regime in ("probe", "train")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from conftest import ENVIRONMENT, ROOT, change_settings, stage, stages, toy_project
+from conftest import ENVIRONMENT, ROOT, change_settings, commit, run, stage, stages, toy_project
 from scipy.special import expit, log_softmax, softmax
 
 from chest_transfer.data.arrays import UNKNOWN, Arrays, open_arrays
@@ -754,6 +754,9 @@ def test_checkpoints_of_other_settings_are_not_resumed(tmp_path):
 
 def test_curves_are_drawn_while_a_network_is_trained_and_removed_afterwards(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    run(tmp_path, "git", "init", "-q")
+    run(tmp_path, "dvc", "init", "-q")
+    commit(tmp_path, "DVC")
     with monkeypatch.context() as patch:
         patch.setattr(LiveCurves, "remove", lambda self: None)  # as if it were still running
         history = fit_classifier(toy_classifier(), Path(".training/pneumonia/cnn/train-none"), SETTINGS)
@@ -764,6 +767,14 @@ def test_curves_are_drawn_while_a_network_is_trained_and_removed_afterwards(tmp_
     with LiveCurves(folder.name) as live:
         live.log(history.iloc[0])
     assert not Path("live").exists()
+
+
+def test_a_folder_that_is_no_repository_of_dvc_stays_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(tmp_path, "git", "init", "-q")
+    fit_classifier(toy_classifier(), Path(".training/pneumonia/cnn/train-none"), SETTINGS)
+    assert not (tmp_path / ".dvc").exists()
+    assert not (tmp_path / "live").exists()
 
 
 @pytest.mark.parametrize("section", ["train", "finetune", "probe"])
