@@ -36,7 +36,7 @@ TEMPLATE = """<!DOCTYPE html>
 body { margin: 0 auto; max-width: 96rem; padding: 1rem; font: 15px/1.5 system-ui, sans-serif; color: #1c2024;
   columns: 38rem auto; column-gap: 2rem; }
 body > div { display: inline-block; width: 100%; overflow-x: auto; break-inside: avoid; margin: 0 0 1.2rem !important; }
-body > div:empty { display: none; }
+body > div:has(canvas[width="0"]) { display: none; }  /* a table without rows */
 img { max-width: 100%; height: auto; }
 table { border-spacing: 15px; }
 </style>
