@@ -141,7 +141,8 @@ class TestCompare:
 
     def test_a_single_one_is_compared_with_the_last_commit(self):
         assert [one.name for one in chosen_experiments(LISTED, ["wide"])] == ["main", "wide"]
-        with pytest.raises(ChestTransferError, match=r"unknown experiment 'wied'; did you mean 'wide'\?"):
+        unknown = r"unknown experiment 'wied'; did you mean 'wide'\?.*earlier commits: .* --all-commits"
+        with pytest.raises(ChestTransferError, match=unknown):
             chosen_experiments(LISTED, ["wied"])
         with pytest.raises(ChestTransferError, match=r"'queued' has no scores of its own \(queued\); run: dvc exp run"):
             chosen_experiments(LISTED, ["queued"])
