@@ -41,9 +41,9 @@ QUIET = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Chromium of this machine, headless."""
+    """Chromium of this machine, headless; ended with the file, because its event loop lets no test run another one."""
     if CHROMIUM is None:
         pytest.skip("needs Chromium; run: apt-get install chromium")
     from playwright.sync_api import sync_playwright
