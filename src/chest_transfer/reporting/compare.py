@@ -6,16 +6,14 @@ import pandas as pd
 
 from chest_transfer.errors import ChestTransferError, unknown_name_error
 from chest_transfer.evaluation.best_model import best_on_validation
-from chest_transfer.model_names import ALL_PATIENTS
 from chest_transfer.reporting.experiment_list import (
     FINISHED,
     ListedExperiment,
     changed_settings,
     values_as_text,
 )
+from chest_transfer.reporting.html_tables import DASH, decimal
 from chest_transfer.reporting.paired import difference, fits_of
-
-DASH = "\N{EN DASH}"
 
 
 def chosen_experiments(listed: list[ListedExperiment], names: list[str]) -> list[ListedExperiment]:
@@ -111,10 +109,8 @@ def _change(first: ListedExperiment, second: ListedExperiment, dataset: str, mod
     regime, weights = model.split(" ", 1)
     fits = []
     for one in (first, second):
-        numbers = one.params.get("patients") or [ALL_PATIENTS]
-        patients = ALL_PATIENTS if ALL_PATIENTS in numbers else max(numbers)
-        runs = [(one.revision, one.params.get("seeds", []))]
-        of_seeds, reason = fits_of(dataset, one.params["model"], regime, weights, patients, runs)
+        runs = [(one.revision, one.seeds)]
+        of_seeds, reason = fits_of(dataset, one.params["model"], regime, weights, one.most_patients, runs)
         if reason:
             return reason
         fits.append(of_seeds)
@@ -123,9 +119,7 @@ def _change(first: ListedExperiment, second: ListedExperiment, dataset: str, mod
 
 def _areas(detail: dict[str, dict]) -> dict[str, str]:
     return {
-        f"{regime} {row}": DASH if record["auc"] is None else f"{record['auc']:.3f}"
-        for regime, rows in detail.items()
-        for row, record in rows.items()
+        f"{regime} {row}": decimal(record["auc"]) for regime, rows in detail.items() for row, record in rows.items()
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from chest_transfer.errors import ChestTransferError
 from chest_transfer.git import check_commit, committed_file, git
 from chest_transfer.lockfile import parse_lock
+from chest_transfer.model_names import ALL_PATIENTS
 from chest_transfer.reporting.staleness import why_stale
 
 # Settings whose keys are names of the user's choice: one value each.
@@ -44,6 +45,21 @@ class ListedExperiment:
     scores: dict[str, dict] = field(default_factory=dict)
     test_splits: dict[str, str] = field(default_factory=dict)
     is_head: bool = False
+
+    @property
+    def seeds(self) -> list:
+        """The training seeds; of an earlier version its single `seed`."""
+        return _as_list(self.params.get("seeds", self.params.get("seed")))
+
+    @property
+    def most_patients(self) -> int | None:
+        """The most training patients of a model; None for all of them."""
+        numbers = _as_list(self.params.get("patients", ALL_PATIENTS))
+        return None if ALL_PATIENTS in numbers else max((one for one in numbers if type(one) is int), default=None)
+
+
+def _as_list(value) -> list:
+    return value if isinstance(value, list) else [value]
 
 
 def list_experiments(all_commits: bool = False) -> list[ListedExperiment]:

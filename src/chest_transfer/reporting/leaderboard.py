@@ -14,6 +14,7 @@ from chest_transfer.reporting.experiment_list import (
     changed_settings,
     values_as_text,
 )
+from chest_transfer.reporting.html_tables import decimal
 from chest_transfer.reporting.paired import differences_to_the_best
 
 SCORES = ("auc", "auc_low", "auc_high", "accuracy", "sensitivity", "specificity", "f1")
@@ -98,13 +99,10 @@ def _has_several(values: list) -> bool:
 
 def _rows(experiment: ListedExperiment, changed: dict[str, str]) -> list[dict]:
     params = experiment.params
-    seeds = _as_list(params.get("seeds", params.get("seed")))  # `seed` before there were several
-    numbers = _as_list(params.get("patients", "all"))
-    most = None if "all" in numbers else max((number for number in numbers if type(number) is int), default=None)
     facts = {"experiment": experiment.name, "revision": experiment.revision, "source": params.get("source")}
     facts |= {key: params.get(key) for key in SHOWN_SETTINGS} | changed
     others = {key: value for key, value in params.items() if key not in ("seed", "seeds")}
-    facts |= {"seed_list": " ".join(map(str, seeds)), "patients": most}
+    facts |= {"seed_list": " ".join(map(str, experiment.seeds)), "patients": experiment.most_patients}
     facts["other_settings"] = json.dumps(others, sort_keys=True)
     return [
         {"dataset": dataset, "test_split": experiment.test_splits[dataset], "regime": regime, "weights": start}
@@ -179,7 +177,7 @@ def as_text(board: Leaderboard, is_paired: bool) -> pd.DataFrame:
     """Return the table for a reader: AUC with its interval in one column, columns that are empty left out."""
     table = board.table.assign(AUC=[_area(row) for row in board.table.itertuples()])
     scores = ("accuracy", "sensitivity", "specificity", "f1")
-    table = table.assign(**{name: [_decimal(value) for value in table[name]] for name in scores})
+    table = table.assign(**{name: [decimal(value) for value in table[name]] for name in scores})
     text = _columns(Leaderboard(table, board.unfinished), is_paired, ("AUC", *scores))
     text = pd.concat([text.astype(object), board.unfinished], ignore_index=True).fillna("")
     if (text["state"] == FINISHED).all():
@@ -201,18 +199,10 @@ def _columns(board: Leaderboard, is_paired: bool, scores: tuple[str, ...]) -> pd
 
 def _area(row) -> str:
     if pd.isna(row.auc):
-        return _decimal(row.auc)
+        return decimal(row.auc)
     if row.is_range:
         return f"{row.auc:.3f} (seeds {row.auc_low:.3f}-{row.auc_high:.3f})"
     return f"{row.auc:.3f}" if pd.isna(row.auc_low) else f"{row.auc:.3f} ({row.auc_low:.3f}-{row.auc_high:.3f})"
-
-
-def _decimal(value: float) -> str:
-    return "\N{EN DASH}" if pd.isna(value) else f"{value:.3f}"
-
-
-def _as_list(value) -> list:
-    return value if isinstance(value, list) else [value]
 
 
 def read_published(path: Path = PUBLISHED) -> pd.DataFrame:

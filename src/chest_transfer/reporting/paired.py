@@ -50,7 +50,7 @@ def differences_to_the_best(rows: pd.DataFrame) -> list[str]:
 
 
 def fits_of(
-    dataset: str, model: str, regime: str, weights: str, patients: int | str, runs: list[tuple[str, list[int]]]
+    dataset: str, model: str, regime: str, weights: str, patients: int | str | None, runs: list[tuple[str, list[int]]]
 ) -> tuple[Fits, str]:
     """Return the predictions of a model for each seed, or why it cannot be compared."""
     if regime in TRANSFERRED or is_ensemble(weights):
