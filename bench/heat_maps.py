@@ -46,7 +46,7 @@ def simulate_patients(finding: str, first: int, count: int) -> tuple[Arrays, pd.
         patient = Patient.random(rng, (10, 89))
         simulated = radiograph(patient, (finding,) * int(label), rng, (SIZE, SIZE))
         images.append(simulated.pixels)
-        if box := simulated.boxes.get(finding):
+        for box in simulated.boxes.get(finding, []):
             left, top, width, height = (side / SIZE for side in box)
             boxes.append((names[number], finding, left, top, left + width, top + height))
     columns = ["name", "finding", "left", "top", "right", "bottom"]

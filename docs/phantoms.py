@@ -62,7 +62,8 @@ def main() -> None:
         plain, ill = pair(number, finding)
         axis.imshow(np.hstack([plain.pixels, ill.pixels]), cmap="gray", vmin=0, vmax=255)
         if finding in SMALL:
-            corners(axis, ill.boxes[finding])
+            for box in ill.boxes[finding]:
+                corners(axis, box)
         axis.set(xlim=(0, 2 * SIZE), ylim=(SIZE, 0))
         name = finding.replace("_", " ").capitalize().replace("Covid", "COVID")
         axis.set_title(f"normal   |   {name}", fontsize=10, color="#eeeeee", pad=3)

@@ -230,7 +230,7 @@ def test_an_enlarged_heart_is_wider_than_half_the_chest_and_a_normal_one_narrowe
 def test_the_pleural_space_of_a_pneumothorax_is_darker():
     for seed in range(4):
         normal, abnormal = simulate(seed, size=128), simulate(seed, "Pneumothorax", severity=1.0, size=128)
-        x, y, width, height = abnormal.boxes["Pneumothorax"]
+        (x, y, width, height), *_ = abnormal.boxes["Pneumothorax"]
         darkest = [np.percentile(image.pixels[y : y + height, x : x + width], 10) for image in (normal, abnormal)]
         assert darkest[1] < darkest[0], seed
         assert normal.boxes == {}
@@ -241,10 +241,25 @@ def test_boxes_enclose_what_a_finding_adds():
     for finding in ("Nodule", "Mass", "Effusion", "Consolidation", "Pleural_Thickening", "Hernia"):
         for seed in range(4):
             normal, abnormal = simulate(seed), simulate(seed, finding)
-            x, y, width, height = abnormal.boxes[finding]
             change = np.abs(normal.pixels.astype(float) - abnormal.pixels)
-            inside = change[y : y + height, x : x + width].mean()
+            inside = change[_inside(abnormal.boxes[finding], change.shape)].mean()
             assert inside > 1.3 * change.mean(), (finding, seed)
+
+
+def test_each_opacity_of_a_pneumonia_has_a_box_of_its_own():
+    for seed in range(4):
+        viral = simulate(seed, "viral_pneumonia", size=128)
+        columns = _inside(viral.boxes["viral_pneumonia"], viral.pixels.shape).any(axis=0)
+        first, last = np.flatnonzero(columns)[[0, -1]]
+        assert not columns[first:last].all(), f"seed {seed}: a box covers the mediastinum"
+
+
+def _inside(boxes: list, shape: tuple[int, int]) -> np.ndarray:
+    """(H, W) bool, the union of boxes."""
+    mask = np.zeros(shape, bool)
+    for x, y, width, height in boxes:
+        mask[y : y + height, x : x + width] = True
+    return mask
 
 
 def test_fresh_patients_do_not_depend_on_the_number_of_processes():

@@ -140,7 +140,7 @@ def _folder_files(dataset: Dataset, settings, case: _FolderCase) -> PatientFiles
         member = "/".join([*filter(None, parts), stem + layout.suffix])
         content = _encoded(Image.fromarray(simulated.pixels).convert(mode), layout.suffix)
         files.members.append((member, content))
-        files.rows.append(FolderRow(case.label, stem, side, simulated.boxes.get(case.finding)))
+        files.rows.append(FolderRow(case.label, stem, side, simulated.boxes.get(case.finding, [])))
         if layout.images:
             files.members.append((member.replace(f"/{layout.images}/", "/masks/"), _encoded_mask(simulated, side)))
         if layout.splits and case.number % NESTED_COPY_EVERY == 0:
@@ -171,7 +171,7 @@ def _file_stem(layout: ClassFolders, case: _FolderCase, exposure: int) -> str:
 def _folder_tables(dataset: Dataset, rows: list[FolderRow]) -> Members:
     layout = dataset.layout
     # The public archives have no boxes; here they say where each simulated disease is, to score heat maps by.
-    boxes = ((row.stem + layout.suffix, row.label, row.box) for row in rows)
+    boxes = ((row.stem + layout.suffix, row.label, box) for row in rows for box in row.boxes)
     tables = [(f"{layout.root}/{BOX_LIST}", box_list(boxes))]
     if layout.splits:
         folders = layout.folders.values()

@@ -11,6 +11,7 @@ import pandas as pd
 from chest_transfer.data.findings import ALIASES
 from chest_transfer.data.layouts import BOX_LIST
 from chest_transfer.files import ArchiveWriter
+from chest_transfer.phantom.radiograph import Box
 
 NIH_HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
@@ -22,8 +23,6 @@ BOX_HEADER = "Image Index,Finding Label,Bbox [x,y,w,h],,,"
 BOXED = ("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax")
 # Excel files state when they were written, in these two forms: a fixed time keeps equal tables equal.
 EXCEL_TIME, FIXED_EXCEL_TIME = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", b"1980-01-01T00:00:00Z"
-
-Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class NihRow:
         view: str, "PA" or "AP".
         size: int, rows and columns of the image.
         test: bool, whether the image is in the official test split.
-        boxes: dict from finding to (x, y, width, height) in pixels.
+        boxes: dict from finding to a list of Box, for the findings that have a place.
     """
 
     name: str
@@ -52,7 +51,7 @@ class NihRow:
     view: str
     size: int
     test: bool
-    boxes: dict[str, Box]
+    boxes: dict[str, list[Box]]
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,13 @@ class FolderRow:
         label: str, class.
         stem: str, file name without its suffix.
         side: int, rows and columns of a square image.
-        box: (x, y, width, height) in pixels, where the finding is; None for a normal radiograph or a diffuse finding.
+        boxes: list of Box, where the finding is; empty for a normal radiograph.
     """
 
     label: str
     stem: str
     side: int
-    box: Box | None
+    boxes: list[Box]
 
 
 def nih_tables(rows: list[NihRow]) -> list[tuple[str, bytes]]:
@@ -84,10 +83,11 @@ def nih_tables(rows: list[NihRow]) -> list[tuple[str, bytes]]:
         for row in rows
     ]
     boxes = (
-        (row.name, spelling.get(finding, finding), row.boxes.get(finding))
+        (row.name, spelling.get(finding, finding), box)
         for row in rows
         for finding in row.findings
         if row.test and finding in BOXED
+        for box in row.boxes.get(finding, [])
     )
     return [
         ("Data_Entry_2017.csv", _text([NIH_HEADER, *entries])),
@@ -97,13 +97,10 @@ def nih_tables(rows: list[NihRow]) -> list[tuple[str, bytes]]:
     ]
 
 
-def box_list(boxes: Iterable[tuple[str, str, Box | None]]) -> bytes:
-    """NIH's list of boxes, of (file name, finding, box) triples; a finding without a box (None) is left out."""
-    lines = [BOX_HEADER]
-    for file, finding, box in boxes:
-        if box:
-            lines.append(",".join([file, finding, *(str(float(number)) for number in box), "", "", ""]))
-    return _text(lines)
+def box_list(boxes: Iterable[tuple[str, str, Box]]) -> bytes:
+    """NIH's list of boxes, of (file name, finding, box) triples."""
+    rows = ([file, finding, *(str(float(number)) for number in box), "", "", ""] for file, finding, box in boxes)
+    return _text([BOX_HEADER, *map(",".join, rows)])
 
 
 def metadata_sheet(rows: list[FolderRow]) -> bytes:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from chest_transfer.phantom.anatomy import Anatomy
 from chest_transfer.phantom.detector import SCANNERS, attenuation, develop, expose
@@ -26,9 +27,13 @@ TISSUE_PER_VESSEL_WIDTH = 2.4
 TEXTURE_WAVELENGTHS = (0.08, 0.2)  # half widths of the rib cage
 TEXTURE_AMPLITUDE = (0.001, 0.012)  # (lowest, highest), cm of tissue per cm of lung
 MIN_LUNG_MASK_PATH = 0.1  # half widths of lung along the beam, from which a pixel belongs to the lung mask
-# A finding's box encloses what it adds, down to a quarter of the maximum.
-BOX_THRESHOLD = 0.25
-BOX_TISSUE_WEIGHT = 0.2  # airless fraction that counts as much as one cm of added tissue
+# As readers do, a finding's boxes enclose each of its opacities: what adds at least a third of its densest place,
+# after a blur that joins what lies close together. Small spots beside large ones get none.
+BOX_THRESHOLD = 1 / 3
+BOX_BLUR = 0.015  # standard deviation, fraction of the image's width
+SMALLEST_BOXED = 0.1  # fraction of the area of the finding's largest opacity
+
+Box = tuple[int, int, int, int]  # x, y, width, height in pixels
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,12 @@ class SimulatedRadiograph:
 
     Args:
         pixels: (H, W) uint8, bright where little of the beam gets through.
-        boxes: dict from finding to (x, y, width, height) in pixels, for the findings that have a place.
+        boxes: dict from finding to a list of Box, one for each place, for the findings that have one.
         lung_mask: (H, W) bool, True on lung that neither the heart nor the spine covers.
     """
 
     pixels: np.ndarray
-    boxes: dict[str, tuple[int, int, int, int]]
+    boxes: dict[str, list[Box]]
     lung_mask: np.ndarray
 
 
@@ -81,8 +86,8 @@ def radiograph(
     pathology = Pathology(thorax, vessels, finding_rng)
     boxes = {}
     for name in findings:
-        if box := _add_finding(pathology, name, severities[name]):
-            boxes[name] = box
+        if places := _add_finding(pathology, name, severities[name]):
+            boxes[name] = places
     tissue, bone = _beam_paths(thorax, blood_path(thorax, vessels), pathology, pose_rng)
     total_attenuation = attenuation(tissue, bone) + project_devices(thorax, clutter_rng)
     log_exposure = expose(total_attenuation, plane, exposure_rng, SCANNERS[scanner])
@@ -108,7 +113,7 @@ def image_plane(anatomy: Anatomy, shape: tuple[int, int]) -> ImagePlane:
     return ImagePlane((x + pose.lean * z).astype(np.float32), z.astype(np.float32), float(pixel_size))
 
 
-def _add_finding(pathology: Pathology, name: str, severity: float) -> tuple[int, int, int, int] | None:
+def _add_finding(pathology: Pathology, name: str, severity: float) -> list[Box]:
     """Add the signs of a finding.
 
     Args:
@@ -117,27 +122,31 @@ def _add_finding(pathology: Pathology, name: str, severity: float) -> tuple[int,
         severity: float, 0-1.
 
     Returns:
-        The finding's box: around what it adds or, if it only changes the anatomy, around the heart.
+        The finding's boxes: around the opacities that it adds or, if it only changes the anatomy, around the heart.
     """
 
-    def opacity() -> np.ndarray:
-        return pathology.airless_fraction + BOX_TISSUE_WEIGHT * pathology.added_tissue
+    def added() -> np.ndarray:
+        """(H, W) float array, cm of tissue or fluid along the beam in place of air or beside it."""
+        return pathology.airless_fraction * pathology.thorax.lung_path + pathology.added_tissue
 
-    before = opacity()
+    before = added()
     add_signs = FINDINGS[name].add_signs
     if add_signs is None:
-        return _bounding_box(pathology.thorax.heart)
+        return _boxes_around(pathology.thorax.heart)
     add_signs(pathology, severity)
-    return _bounding_box(np.abs(opacity() - before))
+    return _boxes_around(np.abs(added() - before))
 
 
-def _bounding_box(strength: np.ndarray) -> tuple[int, int, int, int] | None:
-    """(x, y, width, height) around the strongest part of an (H, W) float array; None if it is 0 everywhere."""
-    if not strength.any():
-        return None
-    visible = strength > BOX_THRESHOLD * strength.max()
-    rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
+def _boxes_around(strength: np.ndarray) -> list[Box]:
+    """Boxes around each of the strongest places of an (H, W) float array; none if it is 0."""
+    blurred = ndimage.gaussian_filter(strength, BOX_BLUR * strength.shape[1])
+    places, _ = ndimage.label(blurred > BOX_THRESHOLD * blurred.max())
+    areas = np.bincount(places.ravel())[1:]
+    return [
+        (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+        for (rows, columns), area in zip(ndimage.find_objects(places), areas, strict=True)
+        if area >= SMALLEST_BOXED * areas.max()
+    ]
 
 
 def _beam_paths(
