@@ -73,10 +73,10 @@ def changed_layers(changes: dict[str, float]) -> set[str]:
 @pytest.mark.parametrize(
     ("unfreeze", "trained"),
     [
-        ("all", {"block1_conv", "block2_conv", "block3_conv", "logits"}),
-        ("last 2", {"block3_conv", "logits"}),
-        ("last 4", {"block2_conv", "block3_conv", "logits"}),
-        ("all but last 2", {"block1_conv", "block2_conv", "logits"}),
+        ("all", {"block1_conv", "block2_conv", "block3_conv", "block4_conv1", "block4_conv2", "logits"}),
+        ("last 1", {"block4_conv2", "logits"}),
+        ("last 4", {"block3_conv", "block4_conv1", "block4_conv2", "logits"}),
+        ("all but last 2", {"block1_conv", "block2_conv", "block3_conv", "logits"}),
     ],
 )
 def test_the_layers_of_the_setting_train_and_no_others(tmp_path, unfreeze, trained):
@@ -87,7 +87,7 @@ def test_the_layers_of_the_setting_train_and_no_others(tmp_path, unfreeze, train
 @pytest.mark.parametrize(("epochs", "groups"), [(1, 1), (2, 2), (3, 3)])
 def test_groups_are_unfrozen_from_the_output_down(tmp_path, epochs, groups):
     _, changes = finetune(toy_classifier(), tmp_path, groups=3, unfreeze_every=1, epochs=epochs)
-    names = ["block3_conv", "block2_conv", "block1_conv"][:groups]
+    names = ["block4_conv2", "block4_conv1", "block3_conv", "block2_conv", "block1_conv"][: 2 * groups]
     assert changed_layers(changes) == {*names, "logits"}
 
 
@@ -98,7 +98,7 @@ def test_deeper_groups_have_a_lower_learning_rate():
     settings = SETTINGS.model_copy(update={"groups": 3, "layer_lr_decay": 0.1})
     train_one_batch(classifier, GradualUnfreezing(classifier, settings))
     steps = {path: np.abs(weight - before[path]).max() for path, weight in weights_of(classifier).items()}
-    for name, step in (("logits", 1e-3), ("block3_conv", 1e-3), ("block2_conv", 1e-4), ("block1_conv", 1e-5)):
+    for name, step in (("logits", 1e-3), ("block4_conv1", 1e-3), ("block2_conv", 1e-4), ("block1_conv", 1e-5)):
         assert steps[f"{name}/kernel"] == pytest.approx(step, rel=0.02), name
 
 
@@ -125,8 +125,8 @@ def test_the_initial_weights_are_epoch_0_and_are_restored_if_no_epoch_improves_o
 def residual_classifier():
     """A classifier whose last layers add what two others compute, as those of ResNets do."""
     backbone = build_backbone("cnn", 32)
-    hidden = keras.layers.Conv2D(128, 1, activation="relu", name="block4_conv")(backbone.output)
-    hidden = keras.layers.Conv2D(128, 1, name="block5_conv")(hidden)
+    hidden = keras.layers.Conv2D(64, 1, activation="relu", name="block5_conv")(backbone.output)
+    hidden = keras.layers.Conv2D(64, 1, name="block6_conv")(hidden)
     backbone = keras.Model(backbone.input, keras.layers.Add()([backbone.output, hidden]), name="cnn")
     return build_classifier(backbone, "dropout128", 2, multi_label=False)
 
@@ -134,9 +134,9 @@ def residual_classifier():
 def classifier_with_sums_that_are_no_layers():
     """A classifier that adds tensors as ConvNeXt does, below and above what is trained."""
     backbone = build_backbone("cnn", 32)
-    hidden = backbone.output + keras.layers.Conv2D(128, 1, name="block4_conv")(backbone.output)
-    hidden = hidden + keras.layers.Conv2D(128, 1, name="block5_conv")(hidden)
-    hidden = keras.layers.Conv2D(128, 1, name="block6_conv")(hidden + 0.5)
+    hidden = backbone.output + keras.layers.Conv2D(64, 1, name="block5_conv")(backbone.output)
+    hidden = hidden + keras.layers.Conv2D(64, 1, name="block6_conv")(hidden)
+    hidden = keras.layers.Conv2D(64, 1, name="block7_conv")(hidden + 0.5)
     return build_classifier(keras.Model(backbone.input, hidden, name="cnn"), "dropout128", 2, multi_label=False)
 
 
@@ -192,8 +192,8 @@ def test_an_interrupted_finetuning_resumes_to_the_same_history(tmp_path):
 
 
 def test_a_backbone_without_such_layers_is_refused():
-    with pytest.raises(ChestTransferError, match=r"no layer of cnn to unfreeze .* received 'last 1' .* of 8 layers"):
-        GradualUnfreezing(toy_classifier(), SETTINGS.model_copy(update={"unfreeze": "last 1"}))
+    with pytest.raises(ChestTransferError, match=r"no layer of cnn_strided to unfreeze .* 'last 1' .* of 6 layers"):
+        GradualUnfreezing(toy_classifier("cnn_strided"), SETTINGS.model_copy(update={"unfreeze": "last 1"}))
 
 
 def test_the_stage_needs_the_probe(project):

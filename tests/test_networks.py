@@ -29,7 +29,7 @@ FACTS = StartingFacts(
 ARCHITECTURE = Architecture(head="linear", learning_rate_factor=1.0)
 # Channels of the last feature maps, and parameters without the top, as Keras publishes them.
 SHAPES = {
-    "cnn": (128, 92_672), "cnn_strided": (16, 2_480), "vgg16": (512, 14_714_688), "vgg19": (512, 20_024_384),
+    "cnn": (64, 97_152), "cnn_strided": (16, 2_480), "vgg16": (512, 14_714_688), "vgg19": (512, 20_024_384),
     "resnet50": (2048, 23_587_712), "resnet50v2": (2048, 23_564_800), "resnet101": (2048, 42_658_176),
     "inceptionv3": (2048, 21_802_784), "xception": (2048, 20_861_480), "densenet121": (1024, 7_037_504),
     "densenet201": (1920, 18_321_984), "efficientnetv2b0": (1280, 5_919_312),
@@ -352,7 +352,7 @@ class TestWeightsFromAFile:
         with pytest.raises(ChestTransferError, match=rf"not the file that weights_files.radiology names: .* {digest}"):
             load_starting_weights("cnn", "radiology", 32, ARCHITECTURE, {"radiology": other})
 
-    @pytest.mark.parametrize(("blocks", "is_allowed"), [(1, True), (2, True), (3, False)])
+    @pytest.mark.parametrize(("blocks", "is_allowed"), [(1, True), (3, True), (4, False)])
     def test_partial_weights_leave_something_random(self, tmp_path, blocks, is_allowed):
         build_backbone("cnn", 32).save_weights(tmp_path / "w.weights.h5")
         files = {"other": WeightsFile(path=str(tmp_path / "w.weights.h5"), preprocessing="unit")}
@@ -362,7 +362,7 @@ class TestWeightsFromAFile:
             facts = load_starting_weights(*arguments)[1]
             assert (facts.weights, facts.pretrained_blocks, facts.is_random) == ("half", blocks, True)
         else:
-            with pytest.raises(ChestTransferError, match=r"keeps 3 blocks, of the 3 of cnn .* \(allowed: 1 to 2\)"):
+            with pytest.raises(ChestTransferError, match=r"keeps 4 blocks, of the 4 of cnn .* \(allowed: 1 to 3\)"):
                 load_starting_weights(*arguments)
 
     def test_a_missing_file_is_named(self, tmp_path):

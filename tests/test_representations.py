@@ -57,7 +57,7 @@ class TestSimilarity:
 @pytest.mark.parametrize(
     ("name", "ends"),
     [
-        ("cnn", ["block1_conv", "block2_conv", "block3_conv"]),
+        ("cnn", ["block1_conv", "block2_conv", "block3_conv", "block4_conv2"]),
         ("resnet50", ["conv1_relu", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"]),
         ("mobilenetv2", ["block_1_expand_relu", "block_3_expand_relu", "block_6_expand_relu", "block_13_expand_relu",
                          "out_relu"]),
@@ -123,15 +123,15 @@ class TestMeasures:
     def test_nothing_changed_without_training(self, look_into):
         found = look_into(1.0)
         assert (found.moved == 0).all()
-        assert found.similarity == pytest.approx(np.ones(3))
+        assert found.similarity == pytest.approx(np.ones(4))
         assert (found.area_changes[~np.isnan(found.area_changes)] == 0).all()  # nobody is ill in some resamples
 
     def test_only_the_block_that_was_changed_moved(self, look_into):
         found = look_into(-1.0)  # kernels turned round: twice their length away; biases are 0
-        assert found.moved == pytest.approx([0, 2, 0])
+        assert found.moved == pytest.approx([0, 2, 0, 0])
         assert found.similarity[0] == pytest.approx(1)
         assert found.similarity[1] < 0.99
-        assert (found.area_changes[[0, 2], 0] == 0).all()  # reset to what they are
+        assert (found.area_changes[[0, 2, 3], 0] == 0).all()  # reset to what they are
         assert found.area_changes[1, 0] != 0
 
     def test_seeds_are_averaged_and_compared_with_each_other(self, look_into):
@@ -148,7 +148,7 @@ def test_the_stage_measures_every_trained_network_and_the_report_draws_them(proj
     records = json.loads((project / "metrics/representations/pneumonia.json").read_text())
     assert {regime: set(starts) for regime, starts in records.items()} == {"train": {"none", "phantom"}}
     for blocks in records["train"].values():
-        assert list(blocks) == ["1", "2", "3"]
+        assert list(blocks) == ["1", "2", "3", "4"]
         assert all(record["moved"] > 0 and record["similarity"] <= 1 for record in blocks.values())
     networks = pd.read_csv(project / "metrics/representations/pneumonia/networks.csv")
     assert set(networks["model"]) == {"train: phantom and none"}

@@ -8,6 +8,7 @@ EfficientNetV2 2104.00298, ConvNeXt 2201.03545.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from chest_transfer.errors import ChestTransferError, unknown_name_error
 
@@ -82,10 +83,14 @@ def _cnn(tensor):
     import keras
     from keras import layers
 
+    convolution = partial(layers.Conv2D, kernel_size=3, padding="same", activation="relu")
     features = tensor
-    for number, filters in enumerate((32, 64, 128), start=1):
-        features = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"block{number}_conv")(features)
+    for number, filters in enumerate((16, 32, 64), start=1):
+        features = convolution(filters, name=f"block{number}_conv")(features)
         features = layers.MaxPooling2D(name=f"block{number}_pool")(features)
+    # Not halved again: heat maps stay fine enough to point at an opacity.
+    for number in (1, 2):
+        features = convolution(64, name=f"block4_conv{number}")(features)
     return keras.Model(_source(tensor), features)
 
 
