@@ -30,7 +30,7 @@ def main(target: str, dataset: str) -> None:
         records.setdefault(name.regime, {})[name.start] = scores.record
         subgroups.append(scores.subgroups.assign(model=name.key))
     areas = {regime: {start: record["auc"] for start, record in of.items()} for regime, of in records.items()}
-    write_json(results / f"{dataset}.json", {"auc": areas})  # a metric of DVC
+    write_json(results / f"{dataset}.json", {target: {dataset: areas}})  # a metric of DVC
     write_json(results / f"{dataset}-detail.json", records)
     write_text(results / f"{dataset}-subgroups.csv", pd.concat(subgroups).to_csv(index=False))
 

@@ -411,7 +411,8 @@ assert not any(name in sys.modules for name in ("tensorflow", "keras")), "Tensor
     headline, detail = (json.loads((tmp_path / path / "tuberculosis.json").read_text()) for path in ("m", "m/detail"))
     assert set(detail["train"]) == {"none", "imagenet"}
     found = detail["train"]["none"]
-    assert headline["auc"]["train"] == {start: record["auc"] for start, record in detail["train"].items()}
+    headline = headline["tuberculosis"]
+    assert headline["train"] == {start: record["auc"] for start, record in detail["train"].items()}
     best = max(detail["train"], key=lambda start: detail["train"][start]["validation_auc"])
     assert headline["best"]["model"] == f"train-{best}-seed1-all"
     assert headline["best"]["sensitivity"] == detail["train"][best]["sensitivity"]
@@ -441,7 +442,7 @@ def test_the_area_of_a_saturated_model_in_metrics_is_that_of_the_order_of_its_lo
     disease = np.random.default_rng(5).permutation(np.linspace(100, 2000, 50))
     labels, _ = write_model(MODELS[0], logits=np.stack([-disease, disease], axis=1))
     evaluate_dataset(MODELS[:1], IMAGES, SETTINGS, tmp_path / "m")
-    area_of_headline = json.loads((tmp_path / "m/tuberculosis.json").read_text())["auc"]["train"]["none"]
+    area_of_headline = json.loads((tmp_path / "m/tuberculosis.json").read_text())["tuberculosis"]["train"]["none"]
     detail = json.loads((tmp_path / "m/detail/tuberculosis.json").read_text())["train"]["none"]
     area = sklearn.roc_auc_score(labels[:, 1], disease)
     assert area != 0.5
@@ -532,7 +533,7 @@ def test_predictions_that_another_experiment_left_are_removed_and_change_no_metr
 
 
 def area_of_trained_model(project: Path) -> float:
-    return json.loads((project / "metrics/pneumonia.json").read_text())["auc"]["train"]["none"]
+    return json.loads((project / "metrics/pneumonia.json").read_text())["pneumonia"]["train"]["none"]
 
 
 TRAINING = (

@@ -81,7 +81,7 @@ def test_another_dataset_judges_its_models_and_trains_nothing(repository):
     assert ran_stages == {"code", "sources", "report"} | external
     record = json.loads((repository / "metrics/external/covid/ward-detail.json").read_text())["probe"]["none"]
     assert record["asked"] == ["diseased"]
-    metric = shown[""]["data"]["metrics/external/covid/ward.json"]["data"]["auc"]["probe"]["none"]
+    metric = shown[""]["data"]["metrics/external/covid/ward.json"]["data"]["covid"]["ward"]["probe"]["none"]
     assert (record["images"], record["auc"]) == (60, metric)
     assert "Radiographs from elsewhere" in page
 

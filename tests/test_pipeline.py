@@ -84,7 +84,7 @@ def test_a_second_repro_runs_nothing(repository):
 
 def test_two_backbones_side_by_side(two_models):
     diff = json.loads((two_models.parent / "diff.json").read_text())
-    change = diff["metrics/pneumonia.json"]["auc.train.none"]
+    change = diff["metrics/pneumonia.json"]["pneumonia.train.none"]
     assert set(change) == {"old", "new", "diff"}
     assert change["old"] is not None
     assert change["new"] is not None
@@ -239,9 +239,10 @@ def test_a_temporary_experiment_runs_the_code_of_its_own_copy(two_models):
     folder = clone(two_models, "temporary")
     run(folder, "dvc", "pull")
     summary = folder / "src/chest_transfer/evaluation/summary.py"
-    start = '    write_json(folder / f"{dataset}.json", headline(detail, gain))'
+    start = '    write_json(folder / f"{dataset}.json", {dataset: headline(detail, gain)})'
     assert start in summary.read_text()
-    summary.write_text(summary.read_text().replace(start, start.replace("headline(detail, gain)", '{"own": 1}'), 1))
+    other = start.replace("{dataset: headline(detail, gain)}", '{"own": 1}')
+    summary.write_text(summary.read_text().replace(start, other, 1))
     commit(folder, "changed code")
     run(folder, "dvc", "exp", "run", "--temp", "-n", "own-copy", "evaluate")
     shown = json.loads(run(folder, "dvc", "exp", "show", "--json", "--only-changed").stdout)
@@ -334,7 +335,7 @@ def test_an_experiment_with_fewer_models_leaves_nothing_that_the_next_one_reads(
     lock, metrics = ((folder / name).read_text() for name in ("dvc.lock", "metrics/pneumonia.json"))
     run(folder, "dvc", "exp", "run", "-S", "train.weights=[]", "explain", "best")
     assert not (folder / "data/predictions/pneumonia/cnn/train-none-seed1-all").exists()
-    assert "train" not in json.loads((folder / "metrics/pneumonia.json").read_text())["auc"]
+    assert "train" not in json.loads((folder / "metrics/pneumonia.json").read_text())["pneumonia"]
     ran = stages_run(run(folder, "dvc", "exp", "run", "-S", "train.weights=[none]").stdout)
     assert not [name for name in ran if name.startswith("train@")], "its model comes out of DVC's cache"
     assert (folder / "metrics/pneumonia.json").read_text() == metrics

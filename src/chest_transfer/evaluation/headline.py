@@ -12,7 +12,7 @@ def headline(detail: dict[str, dict[str, dict]], gain: dict[str, dict]) -> dict:
         gain: content of `metrics/gain/D.json`: AUC minus that of the control, by regime and start.
 
     Returns:
-        JSON: `auc`, the test AUC by regime and start, without ensembles; and `best`, the model with the largest AUC on
+        JSON: the test AUC by regime and start, without ensembles; and `best`, the model with the largest AUC on
         validation (`model`), its `auc`, `sensitivity` and `specificity` on the test, and `gain_low` and `gain_high`,
         the 95 % interval of what its start gains over random weights; not of an ensemble, nor of random weights.
     """
@@ -25,4 +25,4 @@ def headline(detail: dict[str, dict[str, dict]], gain: dict[str, dict]) -> dict:
     gained = {} if is_ensemble(row) else gain.get(regime, {}).get(row, {})  # an ensemble's is over its own members
     best = {"model": file_name(regime, row, fit)} | {key: scores[key] for key in ("auc", "sensitivity", "specificity")}
     best |= {f"gain{end}": gained[f"auc{end}"] for end in ("_low", "_high") if gained.get(f"auc{end}") is not None}
-    return {"auc": areas, "best": best}
+    return areas | {"best": best}

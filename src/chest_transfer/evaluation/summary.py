@@ -85,7 +85,8 @@ def evaluate_dataset(models: list[ModelName], images: pd.DataFrame, settings: "E
     for name, of_seeds in members.items():
         gain.setdefault(name.regime, {})[name.row] = gain_of_ensemble(fits[name], of_seeds)
     dataset = models[0].dataset
-    write_json(folder / f"{dataset}.json", headline(detail, gain))
+    # Below the name of the dataset: columns of `dvc exp show` then need no name of a file.
+    write_json(folder / f"{dataset}.json", {dataset: headline(detail, gain)})
     write_json(folder / "detail" / f"{dataset}.json", detail)
     write_json(folder / "gain" / f"{dataset}.json", gain)
     _write_csv(folder / "subgroups" / f"{dataset}.csv", pd.concat(subgroups))
