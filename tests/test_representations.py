@@ -127,7 +127,7 @@ class TestMeasures:
         assert (found.area_changes[~np.isnan(found.area_changes)] == 0).all()  # nobody is ill in some resamples
 
     def test_only_the_block_that_was_changed_moved(self, look_into):
-        found = look_into(-1.0)  # kernels turned round: twice their length away; biases are 0
+        found = look_into(-1.0, seed=2)  # kernels turned round: twice their length away; biases are 0
         assert found.moved == pytest.approx([0, 2, 0, 0])
         assert found.similarity[0] == pytest.approx(1)
         assert found.similarity[1] < 0.99
