@@ -141,7 +141,7 @@ class TestCompare:
 
     def test_a_single_one_is_compared_with_the_last_commit(self):
         assert [one.name for one in chosen_experiments(LISTED, ["wide"])] == ["main", "wide"]
-        unknown = r"unknown experiment 'wied'; did you mean 'wide'\?.*earlier commits: .* --all-commits"
+        unknown = r"unknown experiment 'wied'; did you mean 'wide'\?.*see: dvc exp show --all-commits"
         with pytest.raises(ChestTransferError, match=unknown):
             chosen_experiments(LISTED, ["wied"])
         with pytest.raises(ChestTransferError, match=r"'queued' has no scores of its own \(queued\); run: dvc exp run"):

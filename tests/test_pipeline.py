@@ -90,6 +90,16 @@ def test_two_backbones_side_by_side(two_models):
     assert change["new"] is not None
 
 
+def test_experiments_and_commits_of_any_age_are_compared_by_their_names(two_models):
+    (experiment,) = run(two_models, "git", "for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps").stdout.split()
+    command = sys.executable, "-m", "chest_transfer.cli", "compare", "HEAD~1", experiment
+    lines = run(two_models, *command, PYTHONPATH=str(ROOT / "src")).stdout.splitlines()
+    assert lines[0].split() == ["HEAD~1", experiment]
+    assert lines[1].split() == ["model", "cnn_strided", "cnn"]
+    compared = [line.split()[:3] for line in lines[4:]]
+    assert compared == [["pneumonia", "probe", "none"], ["pneumonia", "train", "none"]]
+
+
 def test_the_leaderboard_holds_both_backbones(two_models):
     board = run(two_models, sys.executable, "-m", "chest_transfer.cli", "leaderboard", "--csv", "--all-commits",
                "--paired", PYTHONPATH=str(ROOT / "src"))  # fmt: skip

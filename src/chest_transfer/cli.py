@@ -23,9 +23,9 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "experiments",
         nargs="*",
-        help="names of dvc exp show, HEAD or workspace; one is compared with HEAD (default: all)",
+        help="names of experiments or commits, HEAD or workspace; one is compared with HEAD (default: all)",
     )
-    compare.add_argument("--all-commits", action="store_true", help="include experiments of earlier commits")
+    compare.add_argument("--all-commits", action="store_true", help="compare those of all commits, too")
     compare.set_defaults(command=commands.run_compare)
 
     leaderboard = subparsers.add_parser("leaderboard", help="list the models of all experiments, best first")
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         "verify", help="say whether the results here are those of a commit",
         description="Exits with 0 if they are equal, or differ by no more than a processor changes, and with 2 if not.",
     )  # fmt: skip
-    verify.add_argument("revision", nargs="?", default="HEAD", help="of Git (default: HEAD)")
+    verify.add_argument("revision", nargs="?", default="HEAD", help="a commit or an experiment (default: HEAD)")
     verify.set_defaults(command=commands.run_verify)
 
     report = subparsers.add_parser("report", help="write report/index.html for the experiment in this folder")

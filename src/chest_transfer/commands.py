@@ -24,14 +24,16 @@ def run_compare(arguments: argparse.Namespace) -> None:
     from chest_transfer.reporting.compare import chosen_experiments, comparison_text
     from chest_transfer.reporting.experiment_list import list_experiments
 
-    experiments = chosen_experiments(list_experiments(arguments.all_commits), arguments.experiments)
+    names = arguments.experiments
+    experiments = chosen_experiments(list_experiments(arguments.all_commits, names), names)
     print(comparison_text(experiments, shutil.get_terminal_size((160, 40)).columns))
 
 
 def run_verify(arguments: argparse.Namespace) -> None:
+    from chest_transfer.git import revision_named
     from chest_transfer.reporting.verify import DIFFERENT, verification_text, verify
 
-    result = verify(arguments.revision)
+    result = verify(revision_named(arguments.revision))
     print(verification_text(result, arguments.revision))
     if result.verdict == DIFFERENT:
         sys.exit(2)

@@ -42,6 +42,27 @@ def check_commit(why: str) -> None:
         ) from None
 
 
+def revision_named(name: str) -> str:
+    """Return the commit of an experiment of DVC, which is under `refs/exps`, or of a revision of Git.
+
+    Of several experiments of that name, it is the one that was run from the last commit, if there is one.
+
+    Raises:
+        ChestTransferError: there is no experiment and no revision of that name.
+    """
+    head, commits = git("rev-parse", "HEAD"), {}
+    for line in git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
+        commit, reference = line.split(" ", 1)  # refs/exps/, two digits of the commit that it was run from, the others
+        if reference.rsplit("/", 1)[-1] == name:
+            commits[reference.startswith(f"refs/exps/{head[:2]}/{head[2:]}/")] = commit
+    if commits:
+        return commits[max(commits)]
+    try:
+        return git("rev-parse", "--verify", f"{name}^{{commit}}")
+    except ChestTransferError:
+        raise ChestTransferError(f"no experiment and no revision '{name}'; see: dvc exp show, git log --all") from None
+
+
 def committed_file(path: str, revision: str) -> bytes | None:
     """Return a file as a revision has it, None where it has none.
 

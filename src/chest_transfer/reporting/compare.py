@@ -34,7 +34,7 @@ def chosen_experiments(listed: list[ListedExperiment], names: list[str]) -> list
     names = ["HEAD", *names] if len(names) == 1 else names
     for name in names:
         if name not in by_name:
-            remedy = "see: dvc exp show; for those of earlier commits: chest-transfer compare --all-commits"
+            remedy = "see: dvc exp show --all-commits"
             raise unknown_name_error("experiment", name, by_name, remedy)
         if by_name[name].state != FINISHED:
             raise ChestTransferError(f"'{name}' has no scores of its own ({by_name[name].state}); run: dvc exp run")

@@ -4,11 +4,13 @@ import hashlib
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.git import check_commit, committed_file, git
+from chest_transfer.git import check_commit, committed_file, git, revision_named
 from chest_transfer.lockfile import parse_lock
 from chest_transfer.model_names import ALL_PATIENTS
 from chest_transfer.reporting.staleness import why_stale
@@ -62,20 +64,30 @@ def _as_list(value) -> list:
     return value if isinstance(value, list) else [value]
 
 
-def list_experiments(all_commits: bool = False) -> list[ListedExperiment]:
+def list_experiments(all_commits: bool = False, names: Iterable[str] = ()) -> list[ListedExperiment]:
     """Return the workspace, and the last commit or all commits, with their experiments, as `dvc exp show` lists them.
+
+    Args:
+        all_commits: bool, whether all commits are read; a second for each three of them.
+        names: experiments of any commit, or revisions of Git, that are listed, too; unknown ones are not.
 
     Raises:
         ChestTransferError: not a Git and DVC repository.
     """
     check_commit("experiments are kept beside a commit")
-    words = [sys.executable, "-m", "dvc", "exp", "show", "--json", *(["--all-commits"] if all_commits else [])]
+    named: dict[str, list[str]] = {}
+    for name in {*names} - {"HEAD", WORKSPACE}:
+        with suppress(ChestTransferError):
+            named.setdefault(revision_named(name), []).append(name)
+    chosen = ["--all-commits"] if all_commits else [f"--rev={revision}" for revision in ("HEAD", *named)]
+    words = [sys.executable, "-m", "dvc", "exp", "show", "--json", *chosen]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise ChestTransferError(f"dvc exp show failed: {reason}; run from the project's folder")
     head = git("rev-parse", "HEAD")
-    return [_listed(entry, executor, head) for entry, executor in _revisions(json.loads(done.stdout))]
+    listed = [_listed(entry, executor, head) for entry, executor in _revisions(json.loads(done.stdout))]
+    return [replace(one, name=name) for one in listed for name in named.get(one.revision, [one.name])]
 
 
 def _revisions(experiments: list[dict]):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.git import committed_file, git
+from chest_transfer.git import committed_file, git, revision_named
 from chest_transfer.reporting.cautions import Caution
 from chest_transfer.reporting.gathering import Dataset, gather
 from chest_transfer.reporting.provenance import provenance
@@ -59,7 +59,7 @@ def read_experiments(names: list[str]) -> list[Experiment]:
 
 
 def _of_revision(name: str) -> tuple[Settings, list[Dataset], list[Caution], str]:
-    revision = _revision_named(name)
+    revision = revision_named(name)
     paths = git("ls-tree", "-r", "--name-only", revision, "--", *KEPT_IN_GIT).splitlines()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -74,15 +74,3 @@ def _of_revision(name: str) -> tuple[Settings, list[Dataset], list[Caution], str
             raise ChestTransferError(
                 f"experiment '{name}' cannot be read: {reason}; run it again, or use the code of its own commit"
             ) from None
-
-
-def _revision_named(name: str) -> str:
-    """Return the commit of an experiment of DVC, which is under `refs/exps`, or of a revision of Git."""
-    for line in git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
-        commit, reference = line.split(" ", 1)
-        if reference.rsplit("/", 1)[-1] == name:
-            return commit
-    try:
-        return git("rev-parse", "--verify", f"{name}^{{commit}}")
-    except ChestTransferError:
-        raise ChestTransferError(f"no experiment and no revision '{name}'; see: dvc exp show, git log --all") from None
