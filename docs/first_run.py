@@ -65,7 +65,7 @@ def main() -> None:
     roc.plot([0, 1], [0, 1], ":", color="#999999", linewidth=1)
     roc.set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC on test patients", aspect="equal")
     table.set_axis_off()
-    table.set_title("metrics/*.json")
+    table.set_title("Scores on test patients")
     columns = ["", "AUC", "accuracy", "sensitivity", "specificity"]
     drawn = table.table(
         cells, colLabels=columns, loc="upper center", cellLoc="center", colWidths=(0.3, 0.15, 0.2, 0.22, 0.22)
