@@ -29,7 +29,7 @@ def p_value(value: float | None) -> str:
 
 def signed(value: float) -> str:
     """Return a number as `+0.036`, with a true minus sign."""
-    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:+z.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def signed_with_interval(value: float | None, low: float | None, high: float | None) -> str:
