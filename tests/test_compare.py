@@ -1,5 +1,7 @@
 """Experiments side by side: the leaderboard, and `chest-transfer compare`, which rank nothing that cannot be ranked."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,9 +22,8 @@ def scores(auc: float | None, start: str = "imagenet") -> dict:
 
 def experiment(name: str, auc: float | None, split: str = "kaggle 0123", state: str = "finished", **params):
     settings, found = SETTINGS | params, {} if state != "finished" else {"pneumonia": scores(auc)}
-    return ListedExperiment(
-        name, "0123456789", state, settings, found, dict.fromkeys(found, split), is_head=name == "main"
-    )
+    revision = {"workspace": "workspace", "main": "9999999999"}.get(name, "0123456789")
+    return ListedExperiment(name, revision, state, settings, found, dict.fromkeys(found, split), is_head=name == "main")
 
 
 def board_of(*experiments: ListedExperiment):
@@ -146,6 +147,10 @@ class TestCompare:
             chosen_experiments(LISTED, ["wied"])
         with pytest.raises(ChestTransferError, match=r"'queued' has no scores of its own \(queued\); run: dvc exp run"):
             chosen_experiments(LISTED, ["queued"])
+
+    def test_a_commit_of_several_names_is_compared_once(self):
+        listed = [*LISTED, replace(LISTED[1], name="v1")]
+        assert [one.name for one in chosen_experiments(listed, ["v1", "HEAD", "wide"])] == ["main", "wide"]
 
     def test_three_experiments_fit_beside_each_other(self):
         chosen = [*chosen_experiments(LISTED, []), experiment("other", 0.7, "kaggle 89ab", model="cnn")]

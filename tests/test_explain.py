@@ -146,7 +146,7 @@ def test_hirescam_is_grad_cam_where_the_head_averages_and_points_where_it_does_n
     assert maps["hirescam"] == pytest.approx(maps["grad-cam"], abs=1e-5)
     kept_whole = build_classifier(build_backbone("cnn", SIZE), "dense64", 2, multi_label=False)
     dense, logits = (kept_whole.get_layer(name) for name in ("head_dense64", "logits"))
-    side, channels = kept_whole.get_layer("head_flatten").input.shape[1], 128
+    side, channels = kept_whole.get_layer("head_flatten").input.shape[1], 64
     kernel = np.zeros((side, side, channels, 64), np.float32)
     kernel[0, -1] = 1  # the upper right corner
     dense.set_weights([kernel.reshape(-1, 64), np.ones(64, np.float32)])

@@ -29,7 +29,8 @@ FACTS = StartingFacts(
 ARCHITECTURE = Architecture(head="linear", learning_rate_factor=1.0)
 # Channels of the last feature maps, and parameters without the top, as Keras publishes them.
 SHAPES = {
-    "cnn": (64, 97_152), "cnn_strided": (16, 2_480), "vgg16": (512, 14_714_688), "vgg19": (512, 20_024_384),
+    "cnn": (64, 97_152), "cnn_three": (128, 92_672), "cnn_strided": (16, 2_480),
+    "vgg16": (512, 14_714_688), "vgg19": (512, 20_024_384),
     "resnet50": (2048, 23_587_712), "resnet50v2": (2048, 23_564_800), "resnet101": (2048, 42_658_176),
     "inceptionv3": (2048, 21_802_784), "xception": (2048, 20_861_480), "densenet121": (1024, 7_037_504),
     "densenet201": (1920, 18_321_984), "efficientnetv2b0": (1280, 5_919_312),

@@ -59,7 +59,7 @@ def test_features_are_the_averages_of_the_feature_maps(tmp_path):
     backbone, arrays = build_backbone("cnn", 32), toy_arrays()
     features = embedded(tmp_path / "f.npz", backbone)
     maps = backbone.predict(arrays.inputs(np.arange(96)), verbose=0)
-    assert features.features.shape == (1, 96, 128)
+    assert features.features.shape == (1, 96, 64)
     assert features.features[0] == pytest.approx(maps.mean(axis=(1, 2)), abs=1e-5)
     assert (features.labels == arrays.labels).all()
     assert (features.names == arrays.names).all()
@@ -69,7 +69,7 @@ def test_views_are_augmented_and_the_first_is_the_radiograph_itself(tmp_path):
     backbone = build_backbone("cnn", 32)
     plain = embedded(tmp_path / "plain.npz", backbone).features
     views = embedded(tmp_path / "views.npz", backbone, views=2).features
-    assert views.shape == (3, 96, 128)
+    assert views.shape == (3, 96, 64)
     assert (views[0] == plain[0]).all()
     assert np.abs(views[1] - plain[0]).max() > 0.01
     assert np.abs(views[1] - views[2]).max() > 0.01
@@ -154,7 +154,7 @@ def test_features_that_do_not_vary_are_not_amplified():
 def test_features_of_another_backbone_are_refused(tmp_path):
     features = embedded(tmp_path / "f.npz", build_backbone("cnn", 32))
     other = build_classifier(build_backbone("cnn", 32), "linear", 2, multi_label=False)
-    other.get_layer("logits").set_weights([np.random.default_rng(0).normal(size=(128, 2)), np.zeros(2)])
+    other.get_layer("logits").set_weights([np.random.default_rng(0).normal(size=(64, 2)), np.zeros(2)])
     with pytest.raises(ChestTransferError, match=r"from the model's own .* dvc repro -f embed"):
         logits_from_features(other, toy_arrays(), features)
 

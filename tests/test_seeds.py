@@ -81,7 +81,7 @@ def test_headline_scores_are_means_over_seeds_with_all_patients(study):
         assert detail[score] == pytest.approx(np.mean([record[score] for record in fits.values()]), abs=1e-6)
     assert "threshold" not in detail  # it belongs to a fit
     assert 0 < fits["seed1-all"]["threshold"] < 1
-    assert metrics(study, "all", "covid.json")["auc"]["train"]["none"] == detail["auc"]
+    assert metrics(study, "all", "covid.json")["covid"]["train"]["none"] == detail["auc"]
 
 
 @pytest.mark.parametrize("score", ["auc", "average_precision", "balanced_accuracy"])

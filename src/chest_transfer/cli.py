@@ -25,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         help="names of experiments or commits, HEAD or workspace; one is compared with HEAD (default: all)",
     )
-    compare.add_argument("--all-commits", action="store_true", help="compare those of all commits, too")
+    compare.add_argument("--all-commits", action="store_true", help="include experiments of earlier commits")
     compare.set_defaults(command=commands.run_compare)
 
     leaderboard = subparsers.add_parser("leaderboard", help="list the models of all experiments, best first")

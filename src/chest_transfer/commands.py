@@ -30,10 +30,9 @@ def run_compare(arguments: argparse.Namespace) -> None:
 
 
 def run_verify(arguments: argparse.Namespace) -> None:
-    from chest_transfer.git import revision_named
     from chest_transfer.reporting.verify import DIFFERENT, verification_text, verify
 
-    result = verify(revision_named(arguments.revision))
+    result = verify(arguments.revision)
     print(verification_text(result, arguments.revision))
     if result.verdict == DIFFERENT:
         sys.exit(2)

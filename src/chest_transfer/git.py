@@ -45,18 +45,19 @@ def check_commit(why: str) -> None:
 def revision_named(name: str) -> str:
     """Return the commit of an experiment of DVC, which is under `refs/exps`, or of a revision of Git.
 
-    Of several experiments of that name, it is the one that was run from the last commit, if there is one.
+    Of several experiments of that name, it is that of the last commit, or else the newest.
 
     Raises:
-        ChestTransferError: there is no experiment and no revision of that name.
+        ChestTransferError: there is no experiment and no revision of that name, or no commit at all.
     """
-    head, commits = git("rev-parse", "HEAD"), {}
-    for line in git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
-        commit, reference = line.split(" ", 1)  # refs/exps/, two digits of the commit that it was run from, the others
-        if reference.rsplit("/", 1)[-1] == name:
-            commits[reference.startswith(f"refs/exps/{head[:2]}/{head[2:]}/")] = commit
-    if commits:
-        return commits[max(commits)]
+    check_commit("experiments are kept beside a commit")
+    head = git("rev-parse", "HEAD")
+    # refs/exps/, two digits of the commit that an experiment was run from, the others, its name
+    listed = git("for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", f"refs/exps/??/*/{name}")
+    experiments = [line.split(" ", 1) for line in listed.splitlines()]
+    experiments.sort(key=lambda one: not one[1].startswith(f"refs/exps/{head[:2]}/{head[2:]}/"))
+    if experiments:
+        return experiments[0][0]
     try:
         return git("rev-parse", "--verify", f"{name}^{{commit}}")
     except ChestTransferError:

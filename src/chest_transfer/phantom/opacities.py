@@ -53,7 +53,9 @@ def add_haze(pathology: Pathology, density: float) -> None:
         pathology: Pathology to add to.
         density: float, 0-1, fraction of the air that is replaced.
     """
+    before = pathology.airless_fraction
     for lung in pathology.thorax.lungs:
         hilar_gain = HAZE_HILAR_GAIN * np.maximum(0, 1 - lung.lateral)
         shape = HAZE_BASE + hilar_gain + HAZE_NOISE * pathology.coarse_noise
         pathology.consolidate(lung, shape * np.float32(density))
+    pathology.haze += pathology.airless_fraction - before

@@ -37,6 +37,7 @@ class Pathology:
         airless_fraction: (H, W) float32, fraction of the lung along the beam that holds no air, 0-1; negative, down to
             -1, where there is more air than in normal lung.
         added_tissue: (H, W) float32, cm of soft tissue added along the beam.
+        haze: (H, W) float32, the part of `airless_fraction` that is a haze over both lungs.
         added_bone: (H, W) float32, cm of bone or calcium added along the beam.
         vessel_loss: (H, W) float32, 0-1, 1 where no vessels are left.
         vessel_gain: (H, W) float32, by how much vessels and bronchial walls are more prominent; 0 for normal.
@@ -46,8 +47,8 @@ class Pathology:
         self.thorax, self.plane, self.rng, self._vessels = thorax, thorax.plane, rng, vessels
         self.half_width = thorax.anatomy.patient.half_width
         self.lung_height = thorax.anatomy.patient.lung_height
-        self.airless_fraction, self.added_tissue, self.added_bone, self.vessel_loss, self.vessel_gain = (
-            np.zeros(self.plane.shape, np.float32) for _ in range(5)
+        self.airless_fraction, self.haze, self.added_tissue, self.added_bone, self.vessel_loss, self.vessel_gain = (
+            np.zeros(self.plane.shape, np.float32) for _ in range(6)
         )
         self._noise_rngs = rng.spawn(3)
 

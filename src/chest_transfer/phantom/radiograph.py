@@ -27,9 +27,11 @@ TISSUE_PER_VESSEL_WIDTH = 2.4
 TEXTURE_WAVELENGTHS = (0.08, 0.2)  # half widths of the rib cage
 TEXTURE_AMPLITUDE = (0.001, 0.012)  # (lowest, highest), cm of tissue per cm of lung
 MIN_LUNG_MASK_PATH = 0.1  # half widths of lung along the beam, from which a pixel belongs to the lung mask
-# As readers do, a finding's boxes enclose each of its opacities: what adds at least a third of its densest place,
-# after a blur that joins what lies close together. Small spots beside large ones get none.
+# As readers do, a finding's boxes enclose each of its opacities: where it is at least a third as dense as in its
+# densest place or, if that is calcium or much fluid, as an opacity that is clearly visible. A blur joins what lies
+# close together. Small spots beside large ones get no box.
 BOX_THRESHOLD = 1 / 3
+CLEARLY_VISIBLE = 4  # cm of tissue or fluid in place of air
 BOX_BLUR = 0.015  # standard deviation, fraction of the image's width
 SMALLEST_BOXED = 0.1  # fraction of the area of the finding's largest opacity
 
@@ -125,22 +127,25 @@ def _add_finding(pathology: Pathology, name: str, severity: float) -> list[Box]:
         The finding's boxes: around the opacities that it adds or, if it only changes the anatomy, around the heart.
     """
 
+    thorax = pathology.thorax
+
     def added() -> np.ndarray:
-        """(H, W) float array, cm of tissue or fluid along the beam in place of air or beside it."""
-        return pathology.airless_fraction * pathology.thorax.lung_path + pathology.added_tissue
+        """(H, W) float array, cm of tissue or fluid along the beam, a haze over both lungs left out."""
+        return (pathology.airless_fraction - pathology.haze) * thorax.lung_path + pathology.added_tissue
 
     before = added()
     add_signs = FINDINGS[name].add_signs
     if add_signs is None:
-        return _boxes_around(pathology.thorax.heart)
+        return _boxes_around(thorax.heart)
     add_signs(pathology, severity)
-    return _boxes_around(np.abs(added() - before))
+    is_chest = thorax.lung_path + thorax.mediastinum > 0  # fluid behind the diaphragm is not seen
+    return _boxes_around(np.abs(added() - before) * is_chest)
 
 
 def _boxes_around(strength: np.ndarray) -> list[Box]:
     """Boxes around each of the strongest places of an (H, W) float array; none if it is 0."""
     blurred = ndimage.gaussian_filter(strength, BOX_BLUR * strength.shape[1])
-    places, _ = ndimage.label(blurred > BOX_THRESHOLD * blurred.max())
+    places, _ = ndimage.label(blurred > BOX_THRESHOLD * min(blurred.max(), CLEARLY_VISIBLE))
     areas = np.bincount(places.ravel())[1:]
     return [
         (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)

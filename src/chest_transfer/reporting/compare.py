@@ -39,7 +39,8 @@ def chosen_experiments(listed: list[ListedExperiment], names: list[str]) -> list
         if by_name[name].state != FINISHED:
             raise ChestTransferError(f"'{name}' has no scores of its own ({by_name[name].state}); run: dvc exp run")
     if names:
-        return _with_names_of_their_own([by_name[name] for name in names])
+        of_revision = {by_name[name].revision: by_name[name] for name in names}  # each once, whatever its names
+        return _with_names_of_their_own(list(of_revision.values()))
     finished = [one for one in [commit, *others] if one.state == FINISHED]
     is_new = not any((one.params, one.scores) == (workspace.params, workspace.scores) for one in finished)
     if workspace.state == FINISHED and is_new:

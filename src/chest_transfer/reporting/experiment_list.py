@@ -68,18 +68,19 @@ def list_experiments(all_commits: bool = False, names: Iterable[str] = ()) -> li
     """Return the workspace, and the last commit or all commits, with their experiments, as `dvc exp show` lists them.
 
     Args:
-        all_commits: bool, whether all commits are read; a second for each three of them.
-        names: experiments of any commit, or revisions of Git, that are listed, too; unknown ones are not.
+        all_commits: bool, whether all commits are read, about three in a second.
+        names: experiments of any commit, or revisions of Git, that are listed, too, by these names, if they exist.
 
     Raises:
         ChestTransferError: not a Git and DVC repository.
     """
     check_commit("experiments are kept beside a commit")
     named: dict[str, list[str]] = {}
-    for name in {*names} - {"HEAD", WORKSPACE}:
-        with suppress(ChestTransferError):
-            named.setdefault(revision_named(name), []).append(name)
-    chosen = ["--all-commits"] if all_commits else [f"--rev={revision}" for revision in ("HEAD", *named)]
+    for name in dict.fromkeys(names):
+        if name not in ("HEAD", WORKSPACE):
+            with suppress(ChestTransferError):
+                named.setdefault(revision_named(name), []).append(name)
+    chosen = [*["--all-commits"] * all_commits, *(f"--rev={revision}" for revision in ("HEAD", *named))]
     words = [sys.executable, "-m", "dvc", "exp", "show", "--json", *chosen]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -87,7 +88,12 @@ def list_experiments(all_commits: bool = False, names: Iterable[str] = ()) -> li
         raise ChestTransferError(f"dvc exp show failed: {reason}; run from the project's folder")
     head = git("rev-parse", "HEAD")
     listed = [_listed(entry, executor, head) for entry, executor in _revisions(json.loads(done.stdout))]
-    return [replace(one, name=name) for one in listed for name in named.get(one.revision, [one.name])]
+    taken = {name for of_revision in named.values() for name in of_revision}
+    return [
+        replace(one, name=name)
+        for one in listed
+        for name in named.get(one.revision) or [one.revision[:7] if one.name in taken else one.name]
+    ]
 
 
 def _revisions(experiments: list[dict]):

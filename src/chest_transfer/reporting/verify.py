@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from chest_transfer.errors import ChestTransferError
-from chest_transfer.git import committed_file, git
+from chest_transfer.git import committed_file, git, revision_named
 from chest_transfer.lockfile import parse_lock, read_lock
 from chest_transfer.machine import machine
 from chest_transfer.reporting.current_results import check_results
@@ -43,20 +43,21 @@ def verify(revision: str) -> Verification:
     """Compare the metrics in this folder with those of a commit.
 
     Args:
-        revision: str, of Git.
+        revision: str, of Git, or the name of an experiment.
 
     Raises:
         ChestTransferError: there is no such revision, or the metrics here are not of the settings here.
     """
-    files = git("ls-tree", "-r", "--name-only", revision, "--", "metrics", "params.yaml").splitlines()
+    commit = revision_named(revision)
+    files = git("ls-tree", "-r", "--name-only", commit, "--", "metrics", "params.yaml").splitlines()
     if "params.yaml" not in files or not any(path.startswith("metrics/detail/") for path in files):
         raise ChestTransferError(
             f"revision '{revision}' has no params.yaml, or no metrics; see: git log --all -- metrics"
         )
     settings = read_settings()
     check_results(settings)
-    lock = (committed_file("dvc.lock", revision) or b"").decode(errors="replace")
-    committed = {path: committed_file(path, revision) or b"" for path in files}
+    lock = (committed_file("dvc.lock", commit) or b"").decode(errors="replace")
+    committed = {path: committed_file(path, commit) or b"" for path in files}
     changed = changed_settings_of([parse_yaml(committed.pop("params.yaml").decode()), read_yaml("params.yaml")])
     if changed:
         words = ", ".join(f"{key} is {values[1]!r} (there: {values[0]!r})" for key, values in changed.items())

@@ -4,8 +4,8 @@ from chest_transfer.evaluation.health import finding_columns
 
 SIMULATED = "trained on simulated patients alone: its answers say nothing about real ones"
 NOTHING_ELSE = "nothing else was looked for"
-# Of simulated children with an effusion, which it never saw, a model of pneumonia called 85 % pneumonia, and of those
-# with a mass 18 % (python -m bench.other_diseases).
+# A model of pneumonia calls most simulated children with an effusion, which it never saw, ill, and most of those with a
+# mass healthy (python -m bench.other_diseases).
 LOOKS_LIKE_IT = ", or another disease that looks like it"
 MOST_NAMED = 4  # findings that an answer lists
 
