@@ -242,7 +242,7 @@ MODEL = {"train-none": {"auc": 0.9}}
         (
             {"shortcuts": {"border": areas(0.93), "sharpness": areas(0.95), "thumbnail": areas(0.85)}},
             "without looking at disease: by how sharp the image is (AUC 0.95, 0.90 to 1.00), the border of the image "
-            "alone, where no lung is (AUC 0.93, 0.88 to 0.98); the highest AUC of a model is 0.90",
+            "alone (AUC 0.93, 0.88 to 0.98); the highest AUC of a model is 0.90",
         ),
         (
             {"shortcuts": {"sharpness": areas(0.5, validation=0.9)}},

@@ -15,7 +15,7 @@ SERIOUS_SHARE = 0.5  # of the best model's lead over 0.5 that a shortcut model w
 AS_GOOD = 0.02  # of AUC: a shortcut model within it of the best model does as well
 FEW_IMAGES = 50  # test radiographs of a class
 SHORTCUTS = {
-    "border": "the border of the image alone, where no lung is",
+    "border": "the border of the image alone",
     "outside_center": "the image without its middle",
     "thumbnail": "a thumbnail of 16 x 16 pixels, by a linear model",
     "sharpness": "how sharp the image is",

@@ -14,6 +14,7 @@ from chest_transfer.evaluation.metrics import Scores, score_area
 from chest_transfer.evaluation.operating_points import OPERATING_POINTS, fit_calibration
 from chest_transfer.model_names import ALL_PATIENTS, TRANSFERRED, ModelName, is_ensemble
 from chest_transfer.recorded_files import recorded_file, recorded_outputs
+from chest_transfer.reporting.experiment_list import WORKSPACE
 from chest_transfer.reporting.html_tables import signed_with_interval
 
 RESAMPLES, SEED = 1000, 1
@@ -57,7 +58,7 @@ def fits_of(
         return {}, "not compared"
     fits: Fits = {}
     for revision, seeds in runs:
-        outputs = recorded_outputs(None if revision == "workspace" else revision)
+        outputs = recorded_outputs(None if revision == WORKSPACE else revision)
         for seed in seeds:
             name = ModelName(dataset, model, regime, weights, seed, None if patients == ALL_PATIENTS else patients)
             if name.predictions.as_posix() in outputs:
