@@ -8,7 +8,6 @@ EfficientNetV2 2104.00298, ConvNeXt 2201.03545.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 
 from chest_transfer.errors import ChestTransferError, unknown_name_error
 
@@ -83,26 +82,29 @@ def _cnn(tensor):
     import keras
     from keras import layers
 
-    convolution = partial(layers.Conv2D, kernel_size=3, padding="same", activation="relu")
-    features = tensor
-    for number, filters in enumerate((16, 32, 64), start=1):
-        features = convolution(filters, name=f"block{number}_conv")(features)
-        features = layers.MaxPooling2D(name=f"block{number}_pool")(features)
+    features = _convolutions_and_pools(tensor, (16, 32, 64))
     # Not halved again: heat maps stay fine enough to point at an opacity.
     for number in (1, 2):
-        features = convolution(64, name=f"block4_conv{number}")(features)
+        features = layers.Conv2D(
+            64, 3, padding="same", activation="relu", name=f"block4_conv{number}"
+        )(features)  # fmt: skip
     return keras.Model(_source(tensor), features)
 
 
 def _cnn_three(tensor):
     import keras
+
+    return keras.Model(_source(tensor), _convolutions_and_pools(tensor, (32, 64, 128)))
+
+
+def _convolutions_and_pools(features, numbers_of_filters: tuple[int, ...]):
+    """Return feature maps after convolutions with so many filters, each followed by a pool that halves them."""
     from keras import layers
 
-    features = tensor
-    for number, filters in enumerate((32, 64, 128), start=1):
+    for number, filters in enumerate(numbers_of_filters, start=1):
         features = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"block{number}_conv")(features)
         features = layers.MaxPooling2D(name=f"block{number}_pool")(features)
-    return keras.Model(_source(tensor), features)
+    return features
 
 
 def _cnn_strided(tensor):

@@ -1,6 +1,7 @@
 """One simulated radiograph: a patient in a pose, with findings, imaged by a scanner."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
@@ -44,13 +45,23 @@ class SimulatedRadiograph:
 
     Args:
         pixels: (H, W) uint8, bright where little of the beam gets through.
-        boxes: dict from finding to a list of Box, one for each place, for the findings that have one.
+        strengths: dict from finding to (H, W) float array, cm of tissue or fluid along the beam that it adds and that
+            is seen; the heart's path for one that only changes the anatomy.
         lung_mask: (H, W) bool, True on lung that neither the heart nor the spine covers.
     """
 
     pixels: np.ndarray
-    boxes: dict[str, list[Box]]
+    strengths: dict[str, np.ndarray]
     lung_mask: np.ndarray
+
+    @cached_property
+    def boxes(self) -> dict[str, list[Box]]:
+        """Of each finding that has a place, a list of Box, one for each opacity.
+
+        Computed on first use, because most radiographs are drawn for pretraining, which needs no boxes.
+        """
+        boxes = {name: _boxes_around(strength) for name, strength in self.strengths.items()}
+        return {name: places for name, places in boxes.items() if places}
 
 
 def radiograph(
@@ -86,17 +97,14 @@ def radiograph(
     thorax = project_thorax(anatomy, plane)
     vessels = grow_vessels(thorax)
     pathology = Pathology(thorax, vessels, finding_rng)
-    boxes = {}
-    for name in findings:
-        if places := _add_finding(pathology, name, severities[name]):
-            boxes[name] = places
+    strengths = {name: _add_finding(pathology, name, severities[name]) for name in findings}
     tissue, bone = _beam_paths(thorax, blood_path(thorax, vessels), pathology, pose_rng)
     total_attenuation = attenuation(tissue, bone) + project_devices(thorax, clutter_rng)
     log_exposure = expose(total_attenuation, plane, exposure_rng, SCANNERS[scanner])
     gray_levels = develop(log_exposure, plane, exposure_rng, SCANNERS[scanner])
     pixels = np.clip(np.rint(burn_in_markings(gray_levels, clutter_rng)), 0, 255).astype(np.uint8)
     lung_mask = (thorax.lung_path > MIN_LUNG_MASK_PATH * patient.half_width) & (thorax.mediastinum == 0)
-    return SimulatedRadiograph(pixels, boxes, lung_mask)
+    return SimulatedRadiograph(pixels, strengths, lung_mask)
 
 
 def image_plane(anatomy: Anatomy, shape: tuple[int, int]) -> ImagePlane:
@@ -115,7 +123,7 @@ def image_plane(anatomy: Anatomy, shape: tuple[int, int]) -> ImagePlane:
     return ImagePlane((x + pose.lean * z).astype(np.float32), z.astype(np.float32), float(pixel_size))
 
 
-def _add_finding(pathology: Pathology, name: str, severity: float) -> list[Box]:
+def _add_finding(pathology: Pathology, name: str, severity: float) -> np.ndarray:
     """Add the signs of a finding.
 
     Args:
@@ -124,7 +132,7 @@ def _add_finding(pathology: Pathology, name: str, severity: float) -> list[Box]:
         severity: float, 0-1.
 
     Returns:
-        The finding's boxes: around the opacities that it adds or, if it only changes the anatomy, around the heart.
+        (H, W) float array, what it adds, as in `SimulatedRadiograph.strengths`.
     """
 
     thorax = pathology.thorax
@@ -136,10 +144,10 @@ def _add_finding(pathology: Pathology, name: str, severity: float) -> list[Box]:
     before = added()
     add_signs = FINDINGS[name].add_signs
     if add_signs is None:
-        return _boxes_around(thorax.heart)
+        return thorax.heart
     add_signs(pathology, severity)
     is_chest = thorax.lung_path + thorax.mediastinum > 0  # fluid behind the diaphragm is not seen
-    return _boxes_around(np.abs(added() - before) * is_chest)
+    return np.abs(added() - before) * is_chest
 
 
 def _boxes_around(strength: np.ndarray) -> list[Box]:

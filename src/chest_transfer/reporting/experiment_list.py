@@ -75,11 +75,7 @@ def list_experiments(all_commits: bool = False, names: Iterable[str] = ()) -> li
         ChestTransferError: not a Git and DVC repository.
     """
     check_commit("experiments are kept beside a commit")
-    named: dict[str, list[str]] = {}
-    for name in dict.fromkeys(names):
-        if name not in ("HEAD", WORKSPACE):
-            with suppress(ChestTransferError):
-                named.setdefault(revision_named(name), []).append(name)
+    named = _names_by_revision(names)
     chosen = [*["--all-commits"] * all_commits, *(f"--rev={revision}" for revision in ("HEAD", *named))]
     words = [sys.executable, "-m", "dvc", "exp", "show", "--json", *chosen]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -94,6 +90,16 @@ def list_experiments(all_commits: bool = False, names: Iterable[str] = ()) -> li
         for one in listed
         for name in named.get(one.revision) or [one.revision[:7] if one.name in taken else one.name]
     ]
+
+
+def _names_by_revision(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names that exist by their commit; without `HEAD` and the workspace, which are always listed."""
+    named: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        if name not in ("HEAD", WORKSPACE):
+            with suppress(ChestTransferError):
+                named.setdefault(revision_named(name), []).append(name)
+    return named
 
 
 def _revisions(experiments: list[dict]):
